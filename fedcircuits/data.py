@@ -1,0 +1,176 @@
+"""Datasets as tensors: decoded and normalised once per process, held-out images split into probe and test.
+
+The probe set serves the server's circuit discovery and the ablation means; every reported score comes from the test
+set; no image is in both.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from fedcircuits.errors import DataError
+from fedcircuits.seeding import Purpose, numpy_generator
+from fedcircuits.settings import DataSettings
+
+DIGITS_HELDOUT_FRACTION = 0.3
+"""Of scikit-learn's 1,797 digits, which come without an official test split."""
+
+_NORMALISATION: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "digits": ((0.3053,), (0.3760,)),
+    "mnist": ((0.1307,), (0.3081,)),
+    "fashion-mnist": ((0.2860,), (0.3530,)),
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+}
+"""Mean and standard deviation of the training pixels in 0..1, per channel."""
+
+_TORCHVISION_FILES: dict[str, tuple[str, str]] = {
+    "mnist": ("MNIST", "MNIST/raw/{train,t10k}-{images-idx3,labels-idx1}-ubyte"),
+    "fashion-mnist": ("FashionMNIST", "FashionMNIST/raw/{train,t10k}-{images-idx3,labels-idx1}-ubyte"),
+    "cifar10": ("CIFAR10", "cifar-10-batches-py/{data_batch_1..5,test_batch,batches.meta}"),
+}
+"""Dataset to the name of its torchvision class and to the files that it expects in `data-dir`."""
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Normalised images and their classes.
+
+    Args:
+        images: `[image, channel, height, width]`, float32, channels last in memory.
+        labels: `[image]`, class ids, int64.
+    """
+
+    images: Float[Tensor, "image channel height width"]
+    labels: Int[Tensor, " image"]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors live."""
+        return self.labels.device
+
+    def select(self, indices: Int[Tensor, " selected"]) -> "LabelledImages":
+        """Return the images at `indices`, in that order."""
+        return LabelledImages(self.images[indices], self.labels[indices])
+
+    def to(self, device: torch.device) -> "LabelledImages":
+        """Return the images on `device`."""
+        return LabelledImages(self.images.to(device), self.labels.to(device))
+
+    def class_counts(self, num_classes: int) -> list[int]:
+        """Return the number of images of each class."""
+        counts: list[int] = torch.bincount(self.labels, minlength=num_classes).tolist()
+        return counts
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One dataset: what clients train on, and the two held-out parts."""
+
+    train: LabelledImages
+    probe: LabelledImages
+    test: LabelledImages
+
+    def to(self, device: torch.device) -> "Dataset":
+        """Return the dataset on `device`; itself if it is there already."""
+        if self.train.device == device:
+            return self
+        return Dataset(self.train.to(device), self.probe.to(device), self.test.to(device))
+
+
+def load_dataset(settings: DataSettings, seed: int) -> Dataset:
+    """Return the dataset as tensors on the CPU; a second call in the same process costs nothing.
+
+    Args:
+        settings: names the dataset, its folder, the limits and the probe set's share.
+        seed: decides which images the limits keep and which held-out images form the probe set.
+
+    Raises:
+        DataError: if the files are neither in `data-dir` nor can be downloaded.
+    """
+    folder = Path(settings.data_dir).expanduser().resolve()
+    return _load(settings.dataset, folder, settings.train_limit, settings.heldout_limit, settings.probe_fraction, seed)
+
+
+@lru_cache(maxsize=2)
+def _load(name: str, folder: Path, train_limit: int, heldout_limit: int, probe_fraction: float, seed: int) -> Dataset:
+    train, heldout = _read_digits() if name == "digits" else _read_torchvision(name, folder)
+    generator = numpy_generator(seed, Purpose.DATA_LIMIT)
+    train = _limit(train, train_limit, generator)
+    heldout = _limit(heldout, heldout_limit, generator)
+    probe, test = _stratified_split(heldout, probe_fraction, numpy_generator(seed, Purpose.PROBE_SPLIT))
+    return Dataset(train, probe, test)
+
+
+def _read_digits() -> tuple[LabelledImages, LabelledImages]:
+    """Return scikit-learn's digits as (train, held-out); the split is the same for every seed."""
+    from sklearn.datasets import load_digits  # noqa: PLC0415  (a second of import that other datasets need not pay)
+
+    digits = load_digits()
+    everything = _labelled("digits", digits.images[:, None] / 16.0, digits.target)
+    heldout, train = _stratified_split(everything, DIGITS_HELDOUT_FRACTION, np.random.default_rng(0))
+    return train, heldout
+
+
+def _read_torchvision(name: str, folder: Path) -> tuple[LabelledImages, LabelledImages]:
+    """Return the official (train, test) splits from torchvision's files, downloading them if there is a way."""
+    from torchvision import datasets  # noqa: PLC0415  (seconds of import that digits need not pay)
+
+    class_name, files = _TORCHVISION_FILES[name]
+    try:
+        parts = [getattr(datasets, class_name)(folder, train=train, download=True) for train in (True, False)]
+    except (OSError, RuntimeError) as error:
+        raise DataError(
+            f"{name} is not in {folder} and could not be downloaded ({error}). Put torchvision's files there "
+            f"({files}), or name their folder with data-dir."
+        ) from error
+    train, heldout = (_labelled(name, _pixels(part.data), part.targets) for part in parts)
+    return train, heldout
+
+
+def _pixels(data: Any) -> np.ndarray[Any, Any]:
+    """Return torchvision's bytes, `[image, h, w]` or `[image, h, w, channel]`, as `[image, channel, h, w]` in 0..1."""
+    array = np.asarray(data, dtype=np.float32) / 255.0
+    return array[:, None] if array.ndim == 3 else array.transpose(0, 3, 1, 2)
+
+
+def _labelled(name: str, pixels: np.ndarray[Any, Any], labels: Any) -> LabelledImages:
+    mean, std = (np.asarray(values, np.float32)[:, None, None] for values in _NORMALISATION[name])
+    images = torch.from_numpy(((pixels - mean) / std).astype(np.float32))
+    return LabelledImages(
+        images.contiguous(memory_format=torch.channels_last),
+        torch.as_tensor(np.asarray(labels), dtype=torch.int64),
+    )
+
+
+def _limit(data: LabelledImages, limit: int, generator: np.random.Generator) -> LabelledImages:
+    """Keep about `limit` images, each class in proportion; 0 keeps everything."""
+    if limit == 0 or limit >= len(data):
+        return data
+    return _stratified_split(data, limit / len(data), generator)[0]
+
+
+def _stratified_split(
+    data: LabelledImages, fraction: float, generator: np.random.Generator
+) -> tuple[LabelledImages, LabelledImages]:
+    """Split into (`fraction`, rest) within each class, at least one image of a class on each side if it has two."""
+    labels = data.labels.numpy()
+    first: list[np.ndarray[Any, Any]] = []
+    second: list[np.ndarray[Any, Any]] = []
+    for class_id in np.unique(labels):
+        indices = generator.permutation(np.flatnonzero(labels == class_id))
+        cut = min(max(round(len(indices) * fraction), 1), max(len(indices) - 1, 1))
+        first.append(indices[:cut])
+        second.append(indices[cut:])
+    return (
+        data.select(torch.from_numpy(np.sort(np.concatenate(first)))),
+        data.select(torch.from_numpy(np.sort(np.concatenate(second)))),
+    )

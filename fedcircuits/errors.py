@@ -1,0 +1,35 @@
+"""The errors that users of this project can meet, under one base class."""
+
+
+class FedCircuitsError(Exception):
+    """Base of every error that is raised on purpose."""
+
+
+class SettingsError(FedCircuitsError):
+    """The settings of a run are wrong; the message lists every mistake."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        lines = "\n".join(f"  - {problem}" for problem in problems)
+        noun = "problem" if len(problems) == 1 else "problems"
+        super().__init__(f"{len(problems)} {noun} in the settings:\n{lines}")
+
+
+class DataError(FedCircuitsError):
+    """A dataset is missing or cannot be split as asked."""
+
+
+class SparsityError(FedCircuitsError):
+    """A sparsity target cannot be met by this model."""
+
+
+class ReplyError(FedCircuitsError):
+    """A message does not follow the schema; the text is the reason logged for its sender."""
+
+
+class FederationError(FedCircuitsError):
+    """The federation cannot go on: nodes missing, too few usable replies, different code."""
+
+
+class RunLogError(FedCircuitsError):
+    """A run directory is missing, incomplete or not ours."""

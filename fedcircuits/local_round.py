@@ -1,0 +1,86 @@
+"""One client's part of a round: train and study its own model, then study the new global model.
+
+Both halves are pure given their arguments; the app around them only decodes and encodes messages.
+"""
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from fedcircuits.circuits import Circuits
+from fedcircuits.data import LabelledImages
+from fedcircuits.models import ModelSpec, Weights, build_model
+from fedcircuits.quality import CircuitQuality, ClassAccuracy, class_accuracies
+from fedcircuits.seeding import Purpose, torch_generator
+from fedcircuits.settings import Settings
+from fedcircuits.study import Bench, Study, measure_circuits, study_model
+from fedcircuits.training import RoundPosition, TrainedModel, train_sparse
+
+
+@dataclass(frozen=True)
+class LocalUpdate:
+    """A client's trained model; `study` is None in rounds without circuits."""
+
+    trained: TrainedModel
+    accuracy: list[ClassAccuracy]
+    study: Study | None
+    train_seconds: float
+    discovery_seconds: float
+
+
+@dataclass(frozen=True)
+class GlobalView:
+    """The new global model as a client sees it: circuits found on its data, and its own circuits transplanted."""
+
+    study: Study
+    transplant: list[CircuitQuality]
+    evaluate_seconds: float
+
+
+def train_client(
+    settings: Settings,
+    spec: ModelSpec,
+    weights: Weights,
+    train: LabelledImages,
+    bench: Bench,
+    position: RoundPosition,
+) -> LocalUpdate:
+    """Train on the client's images, then find and measure the circuits of the trained model."""
+    generator = torch_generator(settings.run.seed, Purpose.TRAINING, bench.partition_id, position.server_round)
+    started = time.perf_counter()
+    trained = train_sparse(spec, weights, train, settings.training, settings.sparsity, position, generator)
+    train_seconds = time.perf_counter() - started
+    accuracy = class_accuracies(build_model(spec, trained.weights, train.device), bench.test)
+    started = time.perf_counter()
+    study = None
+    if settings.discovery.is_circuit_round(position.server_round, position.num_rounds):
+        held = train.labels.unique().tolist()
+        study = study_model(settings, spec, trained.weights, bench, position, held, Purpose.LOCAL_DISCOVERY)
+    return LocalUpdate(trained, accuracy, study, train_seconds, time.perf_counter() - started)
+
+
+def view_global(
+    settings: Settings,
+    spec: ModelSpec,
+    weights: Weights,
+    bench: Bench,
+    position: RoundPosition,
+    local: Circuits,
+    trained_classes: Collection[int],
+) -> GlobalView:
+    """Find the global model's circuits on the client's data, and run the client's own circuits on its weights.
+
+    Args:
+        settings: of the run.
+        spec: the network's shape.
+        weights: the new global weights.
+        bench: the client's.
+        position: the round.
+        local: the circuits of the client's own model of the same round.
+        trained_classes: classes that any client of the round trained on.
+    """
+    started = time.perf_counter()
+    study = study_model(settings, spec, weights, bench, position, trained_classes, Purpose.GLOBAL_DISCOVERY)
+    model = build_model(spec, weights, bench.source.device)
+    transplant = measure_circuits(settings, model, weights, bench, local, trained_classes)
+    return GlobalView(study, transplant, time.perf_counter() - started)

@@ -1,0 +1,374 @@
+"""What travels between server and clients, and how it is checked: the one module of the core that knows Flower.
+
+A message carries one ArrayRecord (weights) and one MetricRecord (fixed keys), because Flower's strategies insist on
+exactly one of each and average them; everything else is in ConfigRecords, masks and circuits as packed bits.
+Decoding trusts nothing: whatever does not fit raises `ReplyError` with the reason to log.
+"""
+
+import json
+import math
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+import torch
+from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+from torch import Tensor
+
+from fedcircuits.circuits import Circuits, PackedCircuits, pack_bits, unpack_bits
+from fedcircuits.discovery import Negatives
+from fedcircuits.errors import ReplyError
+from fedcircuits.local_round import GlobalView, LocalUpdate
+from fedcircuits.models import ModelSpec, Weights
+from fedcircuits.quality import CircuitQuality, ClassAccuracy
+from fedcircuits.records import Key
+from fedcircuits.replies import EvaluateReply, NodeInfo, StudyReply, TrainReply
+from fedcircuits.settings import Settings
+from fedcircuits.sparsity import Masks
+from fedcircuits.study import Study
+from fedcircuits.training import RoundPosition
+
+_MOST_EXAMPLES = 10**9
+"""A client that claims more images than this is not believed."""
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """What a client is told to do in a round. `trained_classes` is empty in the train phase."""
+
+    settings: Settings
+    weights: dict[str, Tensor]
+    position: RoundPosition
+    trained_classes: list[int]
+
+
+# -- Instructions
+
+
+def encode_weights(weights: Weights) -> ArrayRecord:
+    """Return weights as Flower's ArrayRecord, names and order kept."""
+    return ArrayRecord({name: Array(value.detach().cpu().contiguous().numpy()) for name, value in weights.items()})
+
+
+def decode_weights(record: ArrayRecord, spec: ModelSpec) -> dict[str, Tensor]:
+    """Return the weights of a model of shape `spec`.
+
+    Raises:
+        ReplyError: if a name, a shape or a type differs from the model's, or a value is not finite.
+    """
+    if list(record.keys()) != list(spec.state_shapes):
+        raise ReplyError(f"weights: arrays {sorted(record)}, expected {sorted(spec.state_shapes)}")
+    weights = {}
+    for name, shape in spec.state_shapes.items():
+        try:
+            array = record[name].numpy()
+        except (ValueError, TypeError, OSError, EOFError) as error:
+            raise ReplyError(f"weights: {name} cannot be decoded: {error}") from error
+        if array.shape != shape or array.dtype != np.float32:
+            raise ReplyError(f"weights: {name} is {array.dtype}{list(array.shape)}, expected float32{list(shape)}")
+        if not np.isfinite(array).all():
+            raise ReplyError(f"weights: {name} has values that are not finite")
+        weights[name] = torch.from_numpy(array.copy())
+    return weights
+
+
+def encode_config(settings: Settings) -> ConfigRecord:
+    """Return the settings as sent with every message; the strategy adds the round."""
+    return ConfigRecord({Key.CONFIG: json.dumps(dict(settings.config))})
+
+
+def decode_settings(content: RecordDict) -> Settings:
+    """Return the settings in a message.
+
+    Raises:
+        ReplyError: if there are none.
+        SettingsError: if they are wrong.
+    """
+    config = _record(content, Key.CONFIG, ConfigRecord)
+    return Settings.from_config(json.loads(_value(config, Key.CONFIG, str)))
+
+
+def decode_instruction(content: RecordDict, spec: ModelSpec, settings: Settings) -> Instruction:
+    """Return what a train or evaluate message asks for.
+
+    Raises:
+        ReplyError: if the message does not follow the schema.
+    """
+    config = _record(content, Key.CONFIG, ConfigRecord)
+    return Instruction(
+        settings=settings,
+        weights=decode_weights(_record(content, Key.ARRAYS, ArrayRecord), spec),
+        position=RoundPosition(_value(config, Key.SERVER_ROUND, int), settings.run.num_server_rounds),
+        trained_classes=_numbers(config, Key.TRAINED_CLASSES, int) if Key.TRAINED_CLASSES in config else [],
+    )
+
+
+# -- Node information
+
+
+def encode_node(info: NodeInfo) -> RecordDict:
+    """Return the answer to a query message."""
+    return RecordDict(
+        {
+            Key.NODE: ConfigRecord(
+                {
+                    Key.PARTITION_ID: info.partition_id,
+                    Key.NUM_PARTITIONS: info.num_partitions,
+                    Key.CLASS_COUNTS: info.class_counts,
+                    Key.CODE_DIGEST: info.code_digest,
+                }
+            )
+        }
+    )
+
+
+def decode_node(content: RecordDict) -> NodeInfo:
+    """Return what a node says about itself.
+
+    Raises:
+        ReplyError: if the answer does not follow the schema.
+    """
+    record = _record(content, Key.NODE, ConfigRecord)
+    return NodeInfo(
+        partition_id=_value(record, Key.PARTITION_ID, int),
+        num_partitions=_value(record, Key.NUM_PARTITIONS, int),
+        class_counts=_numbers(record, Key.CLASS_COUNTS, int),
+        code_digest=_value(record, Key.CODE_DIGEST, str),
+    )
+
+
+# -- Train replies
+
+
+def encode_update(update: LocalUpdate, spec: ModelSpec, partition_id: int, num_examples: int) -> RecordDict:
+    """Return a client's answer to a train message."""
+    trained = update.trained
+    bits = torch.cat([trained.masks[name].flatten() for name in spec.layer_names])
+    content = RecordDict(
+        {
+            Key.ARRAYS: encode_weights(trained.weights),
+            Key.METRICS: MetricRecord(
+                {
+                    Key.NUM_EXAMPLES: num_examples,
+                    Key.PLAIN_WEIGHT: 1.0,
+                    Key.TRAIN_LOSS: trained.train_loss,
+                    Key.TRAIN_SECONDS: update.train_seconds,
+                    Key.DISCOVERY_SECONDS: update.discovery_seconds,
+                }
+            ),
+            Key.UPDATE: ConfigRecord({Key.PARTITION_ID: partition_id, Key.PARAMETER_MASK: pack_bits(bits)}),
+            Key.ACCURACY: _encode_rows(update.accuracy, ClassAccuracy),
+        }
+    )
+    if update.study is not None:
+        _add_study(content, update.study)
+    return content
+
+
+def decode_update(content: RecordDict, spec: ModelSpec) -> TrainReply:
+    """Return a client's answer to a train message, every part of it checked.
+
+    Raises:
+        ReplyError: with the reason, if any part is missing, damaged, out of range or contradicts another.
+    """
+    if len(content.array_records) != 1 or len(content.metric_records) != 1:
+        raise ReplyError("records: expected exactly one ArrayRecord and one MetricRecord")
+    metrics = _record(content, Key.METRICS, MetricRecord)
+    expected = {Key.NUM_EXAMPLES, Key.PLAIN_WEIGHT, Key.TRAIN_LOSS, Key.TRAIN_SECONDS, Key.DISCOVERY_SECONDS}
+    if set(metrics) != expected:
+        raise ReplyError(f"metrics: keys {sorted(metrics)}, expected {sorted(expected)}")
+    num_examples = _value(metrics, Key.NUM_EXAMPLES, int)
+    if not 1 <= num_examples <= _MOST_EXAMPLES:
+        raise ReplyError(f"metrics: num-examples = {num_examples}, must be 1 to {_MOST_EXAMPLES}")
+    if _value(metrics, Key.PLAIN_WEIGHT, float) != 1.0:
+        raise ReplyError("metrics: plain-weight must be 1.0")
+    update = _record(content, Key.UPDATE, ConfigRecord)
+    weights = decode_weights(_record(content, Key.ARRAYS, ArrayRecord), spec)
+    return TrainReply(
+        partition_id=_value(update, Key.PARTITION_ID, int),
+        num_examples=num_examples,
+        weights=weights,
+        masks=_decode_masks(_value(update, Key.PARAMETER_MASK, bytes), spec, weights),
+        train_loss=_finite(metrics, Key.TRAIN_LOSS),
+        train_seconds=_finite(metrics, Key.TRAIN_SECONDS),
+        discovery_seconds=_finite(metrics, Key.DISCOVERY_SECONDS),
+        accuracy=_decode_rows(content, Key.ACCURACY, ClassAccuracy, range(spec.num_classes)),
+        study=_decode_study(content, spec) if Key.CIRCUITS in content else None,
+    )
+
+
+def _decode_masks(packed: bytes, spec: ModelSpec, weights: Weights) -> Masks:
+    """Unpack one bit per weight; a weight that is not zero must be in its mask."""
+    sizes = [math.prod(shape) for shape in spec.weight_shapes.values()]
+    bits = unpack_bits(packed, (sum(sizes),), "parameter mask")
+    masks = {
+        name: part.view(shape)
+        for (name, shape), part in zip(spec.weight_shapes.items(), bits.split(sizes), strict=True)
+    }
+    for name, mask in masks.items():
+        if (weights[f"{name}.weight"][~mask] != 0).any():
+            raise ReplyError(f"parameter mask: {name} has weights that its mask says are pruned")
+    return masks
+
+
+# -- Evaluate replies
+
+
+def encode_view(view: GlobalView, partition_id: int, num_examples: int) -> RecordDict:
+    """Return a client's answer to an evaluate message."""
+    content = RecordDict(
+        {
+            Key.METRICS: MetricRecord(
+                {
+                    Key.NUM_EXAMPLES: num_examples,
+                    Key.PLAIN_WEIGHT: 1.0,
+                    Key.EVALUATE_SECONDS: view.evaluate_seconds,
+                }
+            ),
+            Key.UPDATE: ConfigRecord({Key.PARTITION_ID: partition_id}),
+        }
+    )
+    _add_study(content, view.study)
+    if view.transplant:
+        content[Key.TRANSPLANT] = _encode_rows(view.transplant, CircuitQuality)
+    return content
+
+
+def decode_view(content: RecordDict, spec: ModelSpec) -> EvaluateReply:
+    """Return a client's answer to an evaluate message, every part of it checked.
+
+    Raises:
+        ReplyError: with the reason, if any part is missing, damaged or out of range.
+    """
+    metrics = _record(content, Key.METRICS, MetricRecord)
+    expected = {Key.NUM_EXAMPLES, Key.PLAIN_WEIGHT, Key.EVALUATE_SECONDS}
+    if len(content.metric_records) != 1 or set(metrics) != expected:
+        raise ReplyError(f"metrics: expected one record with the keys {sorted(expected)}")
+    if not 1 <= _value(metrics, Key.NUM_EXAMPLES, int) <= _MOST_EXAMPLES:
+        raise ReplyError(f"metrics: num-examples must be 1 to {_MOST_EXAMPLES}")
+    study = _decode_study(content, spec)
+    classes = study.circuits.class_ids
+    has_transplant = Key.TRANSPLANT in content
+    return EvaluateReply(
+        partition_id=_value(_record(content, Key.UPDATE, ConfigRecord), Key.PARTITION_ID, int),
+        study=study,
+        transplant=_decode_rows(content, Key.TRANSPLANT, CircuitQuality, classes) if has_transplant else [],
+        evaluate_seconds=_finite(metrics, Key.EVALUATE_SECONDS),
+    )
+
+
+# -- Circuits
+
+
+def encode_circuits(circuits: Circuits) -> ConfigRecord:
+    """Return circuits as packed bits and bytes. No list is empty: Flower cannot count the bytes of one."""
+    packed = circuits.pack()
+    record = ConfigRecord({Key.MEMBERS: packed.members, Key.SCORES: packed.scores})
+    if packed.class_ids:
+        record[Key.CLASS_IDS] = packed.class_ids
+    return record
+
+
+def decode_circuits(record: ConfigRecord, spec: ModelSpec) -> Circuits:
+    """Return the circuits in a record.
+
+    Raises:
+        ReplyError: if bits, scores and classes do not fit the model or each other.
+    """
+    class_ids = _numbers(record, Key.CLASS_IDS, int) if Key.CLASS_IDS in record else []
+    packed = PackedCircuits(class_ids, _value(record, Key.MEMBERS, bytes), _value(record, Key.SCORES, bytes))
+    return packed.unpack(spec.num_channels, spec.num_classes)
+
+
+def _add_study(content: RecordDict, study: Study) -> None:
+    content[Key.CIRCUITS] = encode_circuits(study.circuits)
+    content[Key.NEGATIVES] = ConfigRecord({Key.NEGATIVES: str(study.negatives)})
+    if study.retest is not None:
+        content[Key.RETEST] = encode_circuits(study.retest)
+    if study.quality:
+        content[Key.QUALITY] = _encode_rows(study.quality, CircuitQuality)
+
+
+def _decode_study(content: RecordDict, spec: ModelSpec) -> StudyReply:
+    circuits = decode_circuits(_record(content, Key.CIRCUITS, ConfigRecord), spec)
+    retest = None
+    if Key.RETEST in content:
+        retest = decode_circuits(_record(content, Key.RETEST, ConfigRecord), spec)
+    negatives = _value(_record(content, Key.NEGATIVES, ConfigRecord), Key.NEGATIVES, str)
+    if negatives not in list(Negatives):
+        raise ReplyError(f"negatives: {negatives!r} is not one of {', '.join(Negatives)}")
+    if retest is not None and retest.class_ids != circuits.class_ids:
+        raise ReplyError("retest: classes differ from the circuits'")
+    quality = []
+    if circuits.class_ids:
+        quality = _decode_rows(content, Key.QUALITY, CircuitQuality, circuits.class_ids)
+    return StudyReply(circuits, retest, quality, Negatives(negatives))
+
+
+# -- Rows of numbers, column by column
+
+
+def _encode_rows(rows: Sequence[Any], row_type: type) -> ConfigRecord:
+    """Return one list per field; a missing number travels as NaN."""
+    return ConfigRecord(
+        {
+            field.name: [math.nan if (value := getattr(row, field.name)) is None else value for row in rows]
+            for field in fields(row_type)
+        }
+    )
+
+
+def _decode_rows(content: RecordDict, key: str, row_type: type[Row], class_ids: Sequence[int]) -> list[Row]:
+    """Return rows of `row_type`, one per class in this order; fractions must lie in 0..1."""
+    record = _record(content, key, ConfigRecord)
+    columns: dict[str, list[Any]] = {}
+    for name, hint in get_type_hints(row_type).items():
+        kind = get_args(hint)[0] if get_origin(hint) in (Union, types.UnionType) else hint
+        values = _numbers(record, name, kind)
+        if len(values) != len(class_ids):
+            raise ReplyError(f"{key}: {len(values)} values of {name}, expected {len(class_ids)}")
+        if kind is float:
+            if any(not (math.isnan(v) or 0 <= v <= 1) for v in values):
+                raise ReplyError(f"{key}: {name} has values outside 0..1")
+            values = [None if math.isnan(v) else v for v in values]
+        columns[name] = values
+    if columns["class_id"] != list(class_ids):
+        raise ReplyError(f"{key}: classes {columns['class_id']}, expected {list(class_ids)}")
+    return [row_type(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+
+
+# -- Records, values and their types
+
+AnyRecord = TypeVar("AnyRecord", ArrayRecord, MetricRecord, ConfigRecord)
+
+
+def _record(content: RecordDict, key: str, kind: type[AnyRecord]) -> AnyRecord:
+    record = content.get(key)
+    if not isinstance(record, kind):
+        raise ReplyError(f"{key}: no {kind.__name__} of this name")
+    return record
+
+
+def _value(record: Mapping[str, Any], key: str, kind: type) -> Any:
+    value = record.get(key)
+    if type(value) is not kind:
+        raise ReplyError(f"{key}: {type(value).__name__}, expected {kind.__name__}")
+    return value
+
+
+def _numbers(record: Mapping[str, Any], key: str, kind: type) -> list[Any]:
+    values = record.get(key)
+    if not isinstance(values, list) or any(type(v) is not kind for v in values):
+        raise ReplyError(f"{key}: expected a list of {kind.__name__}")
+    return values
+
+
+def _finite(record: Mapping[str, Any], key: str) -> float:
+    value: float = _value(record, key, float)
+    if not math.isfinite(value):
+        raise ReplyError(f"{key} = {value}: not finite")
+    return value

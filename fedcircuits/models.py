@@ -1,0 +1,206 @@
+"""The network under study, its layers as circuits see them, and its forward pass through gates.
+
+The network is that of arXiv 2512.23043: 3x3 convolutions with padding 1, each followed by ReLU and 2x2 max pooling,
+and one linear layer. Pooling runs before ReLU here: the two commute, and ReLU then has a quarter of the work.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from fedcircuits.settings import Settings
+
+Weights = Mapping[str, Tensor]
+"""A model's state: parameter name to tensor, on any device."""
+
+
+class GateSite(StrEnum):
+    """Where a gate acts on its channel."""
+
+    PRE = "pre"
+    "On the convolution's output, before ReLU, as in the paper: a closed gate also removes the channel's bias."
+    POST = "post"
+    "On the activation: a closed gate still gets a gradient, so it can open again."
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """The shape of a network.
+
+    Args:
+        in_channels: channels of an image, 1 or 3.
+        image_size: height and width of an image in pixels.
+        channels: output channels of each convolution.
+        num_classes: outputs of the linear layer.
+    """
+
+    in_channels: int
+    image_size: int
+    channels: tuple[int, ...]
+    num_classes: int
+
+    @property
+    def conv_names(self) -> tuple[str, ...]:
+        """Names of the layers whose channels circuits are made of, input to output."""
+        return tuple(f"conv{i + 1}" for i in range(len(self.channels)))
+
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """Names of all layers with weights, input to output."""
+        return (*self.conv_names, "fc")
+
+    @property
+    def num_channels(self) -> int:
+        """Channels of all convolutions together: the length of a circuit."""
+        return sum(self.channels)
+
+    @property
+    def feature_size(self) -> int:
+        """Height and width of the last activation map."""
+        return self.image_size >> len(self.channels)
+
+    @property
+    def weight_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Layer name to the shape of its weight, in the order in which masks are packed."""
+        inputs = (self.in_channels, *self.channels[:-1])
+        shapes: dict[str, tuple[int, ...]] = {
+            name: (num_out, num_in, 3, 3)
+            for name, num_out, num_in in zip(self.conv_names, self.channels, inputs, strict=True)
+        }
+        shapes["fc"] = (self.num_classes, self.channels[-1] * self.feature_size**2)
+        return shapes
+
+    @property
+    def state_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Parameter name to shape, weights and biases, in the model's order."""
+        shapes: dict[str, tuple[int, ...]] = {}
+        for name, shape in self.weight_shapes.items():
+            shapes[f"{name}.weight"] = shape
+            shapes[f"{name}.bias"] = shape[:1]
+        return shapes
+
+
+def model_spec(settings: Settings) -> ModelSpec:
+    """Return the shape of the network that the settings ask for; the linear layer follows from the image size."""
+    shape = settings.data.shape
+    return ModelSpec(shape.in_channels, shape.image_size, settings.model.channels, shape.num_classes)
+
+
+@dataclass(frozen=True)
+class Gating:
+    """Which channels each sample may use, and what stands in for the others.
+
+    Args:
+        gates: `[group, channel]`, 1 = on and 0 = off, channels of all convolutions side by side.
+        group: `[batch]`, the row of `gates` that each sample goes through.
+        ablation: `[channel]`, the value that an off channel takes everywhere.
+        site: where the gates act.
+    """
+
+    gates: Float[Tensor, "group channel"]
+    group: Int[Tensor, " batch"]
+    ablation: Float[Tensor, " channel"]
+    site: GateSite
+
+
+class SparseCNN(nn.Module):
+    """The network; its layers are attributes `conv1`, `conv2`, … and `fc`."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        for name, shape in spec.weight_shapes.items():
+            layer = nn.Linear(shape[1], shape[0]) if name == "fc" else nn.Conv2d(shape[1], shape[0], 3, padding=1)
+            self.add_module(name, layer)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(
+        self, images: Float[Tensor, "batch channel height width"], gating: Gating | None = None
+    ) -> Float[Tensor, "batch num_classes"]:
+        """Return logits; with `gating`, through the circuits that it describes."""
+        maps = images
+        ablations, gates = self._per_layer(gating)
+        for i, name in enumerate(self.spec.conv_names):
+            maps = self.get_submodule(name)(maps)
+            if gating is not None and gating.site is GateSite.PRE:
+                maps = _gate(maps, gates[i], ablations[i])
+            maps = F.relu(F.max_pool2d(maps, 2))
+            if gating is not None and gating.site is GateSite.POST:
+                maps = _gate(maps, gates[i], ablations[i])
+        # Flattened channel by channel whatever the memory format, so that a channel owns a block of columns.
+        logits: Tensor = self.get_submodule("fc")(maps.flatten(1))
+        return logits
+
+    def channel_means(
+        self, images: Float[Tensor, "batch channel height width"], site: GateSite
+    ) -> Float[Tensor, " num_channels"]:
+        """Return the mean of every channel over images and positions at the gates' site, for mean ablation."""
+        means, maps = [], images
+        for name in self.spec.conv_names:
+            maps = self.get_submodule(name)(maps)
+            before = maps.mean((0, 2, 3))
+            maps = F.relu(F.max_pool2d(maps, 2))
+            means.append(before if site is GateSite.PRE else maps.mean((0, 2, 3)))
+        return torch.cat(means)
+
+    def _per_layer(self, gating: Gating | None) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """Split ablation values and each sample's gates by layer."""
+        if gating is None:
+            return (), ()
+        sizes = list(self.spec.channels)
+        per_sample = gating.gates.index_select(0, gating.group)
+        return gating.ablation.split(sizes), per_sample.split(sizes, dim=1)
+
+
+def _gate(maps: Tensor, gates: Tensor, ablation: Tensor) -> Tensor:
+    """Blend `maps` with the ablation value where gates are off; exact for gates of 0 and 1."""
+    open_ = gates[:, :, None, None]
+    return maps * open_ + ablation[None, :, None, None] * (1 - open_)
+
+
+def build_model(spec: ModelSpec, weights: Weights, device: torch.device) -> SparseCNN:
+    """Return a network that holds a copy of `weights`, on `device`."""
+    model = SparseCNN(spec)
+    model.load_state_dict(dict(weights))
+    return model.to(device)
+
+
+def initial_weights(spec: ModelSpec, generator: torch.Generator) -> dict[str, Tensor]:
+    """Draw PyTorch's default initial weights (uniform in ±1/sqrt(fan-in), biases too) from `generator`."""
+    weights = {}
+    for name, shape in spec.weight_shapes.items():
+        bound = 1 / math.sqrt(math.prod(shape[1:]))
+        weights[f"{name}.weight"] = torch.empty(shape).uniform_(-bound, bound, generator=generator)
+        weights[f"{name}.bias"] = torch.empty(shape[0]).uniform_(-bound, bound, generator=generator)
+    return weights
+
+
+def detached_weights(model: SparseCNN) -> dict[str, Tensor]:
+    """Return the model's weights as contiguous CPU tensors of their own."""
+    return {
+        name: value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for name, value in model.state_dict().items()
+    }
+
+
+def reachable_channels(spec: ModelSpec, weights: Weights) -> Bool[Tensor, " num_channels"]:
+    """Tell which channels lie on a path of non-zero weights from the image to some logit.
+
+    A channel that is not reachable cannot carry anything about the image, so it never counts as shared.
+    """
+    kernels = [weights[f"{name}.weight"].ne(0).flatten(2).any(2) for name in spec.conv_names]
+    from_input, known = [], torch.ones(spec.in_channels, dtype=torch.bool)
+    for kernel in kernels:
+        known = (kernel & known).any(1)
+        from_input.append(known)
+    head = weights["fc.weight"].ne(0).view(spec.num_classes, spec.channels[-1], -1)
+    to_output = [head.any(2).any(0)]
+    for kernel in reversed(kernels[1:]):
+        to_output.insert(0, (kernel & to_output[0][:, None]).any(0))
+    return torch.cat([a & b for a, b in zip(from_input, to_output, strict=True)])

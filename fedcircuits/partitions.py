@@ -1,0 +1,106 @@
+"""Who holds what: the training images split among clients.
+
+IID, Dirichlet and pathological splits come from flwr-datasets' partitioners over a table of labels; `classes` gives
+each client every image of the classes it names, so a class can be shared (the controlled split of arXiv 2512.23043).
+"""
+
+import warnings
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from fedcircuits.data import LabelledImages
+from fedcircuits.errors import DataError
+from fedcircuits.seeding import Purpose, numpy_generator
+from fedcircuits.settings import DataSettings
+
+
+def partition_indices(
+    labels: Int[Tensor, " image"], settings: DataSettings, num_clients: int, seed: int
+) -> list[Int[Tensor, " _"]]:
+    """Return the image indices of every client; the list's position is the partition id.
+
+    Args:
+        labels: class ids of the training images.
+        settings: which split, and its parameters.
+        num_clients: number of clients, at least 1.
+        seed: seed of the run; the split's own generator is derived from it.
+
+    Raises:
+        DataError: if the split cannot be made, or leaves a client without an image.
+    """
+    split = _by_class_list if settings.partition == "classes" else _by_partitioner
+    try:
+        parts = split(labels.numpy(), settings, num_clients, seed)
+    except ValueError as error:
+        raise DataError(f"partition = {settings.partition!r} for {num_clients} clients: {error}") from error
+    empty = [i for i, part in enumerate(parts) if len(part) == 0]
+    if empty:
+        raise DataError(f"partition = {settings.partition!r} for {num_clients} clients: clients {empty} get no image")
+    return [torch.from_numpy(part) for part in parts]
+
+
+@lru_cache(maxsize=2)
+def _cached_indices(labels: bytes, settings: DataSettings, num_clients: int, seed: int) -> list[Tensor]:
+    return partition_indices(torch.from_numpy(np.frombuffer(labels, np.int64).copy()), settings, num_clients, seed)
+
+
+def client_images(
+    train: LabelledImages, settings: DataSettings, num_clients: int, partition_id: int, seed: int
+) -> LabelledImages:
+    """Return one client's training images; the split is computed once per process.
+
+    Raises:
+        DataError: as `partition_indices`, and if there is no such partition.
+    """
+    if not 0 <= partition_id < num_clients:
+        raise DataError(f"partition-id = {partition_id}: must be 0 to {num_clients - 1}")
+    parts = _cached_indices(train.labels.numpy().tobytes(), settings, num_clients, seed)
+    return train.select(parts[partition_id])
+
+
+def _by_class_list(
+    labels: np.ndarray[Any, Any], settings: DataSettings, num_clients: int, _seed: int
+) -> list[np.ndarray[Any, Any]]:
+    if len(settings.client_classes) != num_clients:
+        raise ValueError(f"client-classes lists {len(settings.client_classes)} clients")
+    return [np.flatnonzero(np.isin(labels, class_ids)) for class_ids in settings.client_classes]
+
+
+def _by_partitioner(
+    labels: np.ndarray[Any, Any], settings: DataSettings, num_clients: int, seed: int
+) -> list[np.ndarray[Any, Any]]:
+    """Split by one of flwr-datasets' partitioners, over a table of (label, position)."""
+    from datasets import Dataset  # noqa: PLC0415  (two seconds of import that the explicit split need not pay)
+    from flwr_datasets import partitioner as flwr  # noqa: PLC0415
+
+    partition_seed = int(numpy_generator(seed, Purpose.PARTITION).integers(2**31))
+    table = Dataset.from_dict({"label": labels, "position": np.arange(len(labels))})
+    if settings.partition == "iid":
+        # The partitioner takes every n-th row, so the order of the rows is what makes the split random.
+        table = table.shuffle(seed=partition_seed)
+        partitioner = flwr.IidPartitioner(num_clients)
+    elif settings.partition == "dirichlet":
+        partitioner = flwr.DirichletPartitioner(
+            num_clients,
+            "label",
+            settings.dirichlet_alpha,
+            min_partition_size=settings.min_partition_size,
+            seed=partition_seed,
+        )
+    else:
+        partitioner = flwr.PathologicalPartitioner(
+            num_clients,
+            "label",
+            settings.classes_per_client,
+            class_assignment_mode="first-deterministic",
+            seed=partition_seed,
+        )
+    partitioner.dataset = table
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a class nobody holds shows in the table of who holds what
+        return [np.sort(np.asarray(partitioner.load_partition(i)["position"])) for i in range(num_clients)]

@@ -1,0 +1,179 @@
+"""The names that everything else relies on: tables and columns of the run log, and keys of messages.
+
+Column names and key strings stand here and nowhere else as a definition; DESIGN-level contracts are marked in
+docs/run-log.md.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+import pyarrow as pa
+
+
+class ModelKind(StrEnum):
+    """Which model a row is about."""
+
+    GLOBAL = "global"
+    "The average, after the round's aggregation."
+    CLIENT = "client"
+    "A client's model after its local training, before aggregation."
+    TRANSPLANT = "transplant"
+    "A client's local circuit run on the new global weights."
+
+
+class DataKind(StrEnum):
+    """Whose images a circuit was found on."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+class Comparison(StrEnum):
+    """What a row of the overlap table compares."""
+
+    SAME_CLASS_ACROSS_CLIENTS = "same_class_across_clients"
+    DIFFERENT_CLASS_ACROSS_CLIENTS = "different_class_across_clients"
+    DIFFERENT_CLASS_WITHIN_CLIENT = "different_class_within_client"
+    ROUND_TO_ROUND = "round_to_round"
+    LOCAL_VS_GLOBAL = "local_vs_global"
+    PARAMETER_MASK_ACROSS_CLIENTS = "parameter_mask_across_clients"
+    PARAMETER_MASK_LOCAL_VS_GLOBAL = "parameter_mask_local_vs_global"
+    RETEST = "retest"
+
+
+ALL_LAYERS: Final = "all"
+"""Stands for all layers pooled, in columns named `layer`."""
+
+_I, _F, _S, _B = pa.int64(), pa.float64(), pa.string(), pa.bool_()
+
+
+def _schema(**columns: pa.DataType) -> pa.Schema:
+    return pa.schema(list(columns.items()))
+
+
+TABLES: Final[dict[str, pa.Schema]] = {
+    "clients": _schema(
+        round=_I,
+        partition_id=_I,
+        accepted=_B,
+        reason=_S,
+        num_examples=_I,
+        class_counts=pa.list_(_I),
+        train_loss=_F,
+        train_seconds=_F,
+        discovery_seconds=_F,
+        evaluate_seconds=_F,
+        density=_F,
+        layer_density=pa.list_(_F),
+        negatives=_S,
+        reply_bytes=_I,
+        weight_bytes=_I,
+    ),
+    "accuracy": _schema(
+        round=_I,
+        model=_S,
+        partition_id=_I,
+        class_id=_I,
+        recall=_F,
+        false_positive_rate=_F,
+        num_examples=_I,
+    ),
+    "circuits": _schema(
+        round=_I,
+        model=_S,
+        partition_id=_I,
+        data=_S,
+        class_id=_I,
+        layer=_S,
+        num_channels=_I,
+        layer_width=_I,
+        channels=pa.list_(pa.int32()),
+        score=pa.list_(pa.float32()),
+        reachable=pa.list_(pa.int32()),
+    ),
+    "quality": _schema(
+        round=_I,
+        model=_S,
+        partition_id=_I,
+        data=_S,
+        class_id=_I,
+        sufficiency=_F,
+        necessity=_F,
+        false_positive_rate=_F,
+        false_positive_rate_all=_F,
+        balanced_accuracy=_F,
+        empty_circuit_recall=_F,
+        usable=_B,
+    ),
+    "overlap": _schema(
+        round=_I,
+        comparison=_S,
+        a_model=_S,
+        a_partition_id=_I,
+        a_class_id=_I,
+        a_round=_I,
+        b_model=_S,
+        b_partition_id=_I,
+        b_class_id=_I,
+        b_round=_I,
+        layer=_S,
+        intersection=_I,
+        size_a=_I,
+        size_b=_I,
+        universe=_I,
+        iou=_F,
+        expected_iou=_F,
+        adjusted_iou=_F,
+        phi=_F,
+        usable=_B,
+    ),
+    "interference": _schema(
+        round=_I,
+        layer=_S,
+        num_clients=_I,
+        cancellation=_F,
+        sign_conflict=_F,
+        support_solo=_F,
+        support_agree=_F,
+        support_conflict=_F,
+        norm_retention=_F,
+        density_clients=_F,
+        density_union=_F,
+        density_global=_F,
+    ),
+}
+"""Table name to its columns. Columns that do not apply to a row, and figures that are undefined, are null."""
+
+
+class Key(StrEnum):
+    """Keys of the records in a message, and of the values in them."""
+
+    ARRAYS = "arrays"
+    CONFIG = "config"
+    METRICS = "metrics"
+    UPDATE = "update"
+    CIRCUITS = "circuits"
+    RETEST = "retest"
+    QUALITY = "quality"
+    TRANSPLANT = "transplant"
+    ACCURACY = "accuracy"
+    NODE = "node"
+
+    SERVER_ROUND = "server-round"
+    TRAINED_CLASSES = "trained-classes"
+    PARTITION_ID = "partition-id"
+    NUM_PARTITIONS = "num-partitions"
+    CODE_DIGEST = "code-digest"
+    CLASS_COUNTS = "class-counts"
+    PARAMETER_MASK = "parameter-mask"
+    NEGATIVES = "negatives"
+    CLASS_IDS = "class-ids"
+    MEMBERS = "members"
+    SCORES = "scores"
+
+    NUM_EXAMPLES = "num-examples"
+    PLAIN_WEIGHT = "plain-weight"
+    TRAIN_LOSS = "train_loss"
+    TRAIN_SECONDS = "train-seconds"
+    DISCOVERY_SECONDS = "discovery-seconds"
+    EVALUATE_SECONDS = "evaluate-seconds"

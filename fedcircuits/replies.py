@@ -1,0 +1,55 @@
+"""What the server learns from clients, decoded and checked."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from fedcircuits.circuits import Circuits
+from fedcircuits.discovery import Negatives
+from fedcircuits.quality import CircuitQuality, ClassAccuracy
+from fedcircuits.sparsity import Masks
+
+
+@dataclass(frozen=True)
+class NodeInfo:
+    """What a node says about itself before the first round."""
+
+    partition_id: int
+    num_partitions: int
+    class_counts: list[int]
+    code_digest: str
+
+
+@dataclass(frozen=True)
+class StudyReply:
+    """A study as it arrives: like `Study`, without what the receiver can work out from the weights."""
+
+    circuits: Circuits
+    retest: Circuits | None
+    quality: list[CircuitQuality]
+    negatives: Negatives
+
+
+@dataclass(frozen=True)
+class TrainReply:
+    """A client's answer to a train message."""
+
+    partition_id: int
+    num_examples: int
+    weights: dict[str, Tensor]
+    masks: Masks
+    train_loss: float
+    train_seconds: float
+    discovery_seconds: float
+    accuracy: list[ClassAccuracy]
+    study: StudyReply | None
+
+
+@dataclass(frozen=True)
+class EvaluateReply:
+    """A client's answer to an evaluate message."""
+
+    partition_id: int
+    study: StudyReply
+    transplant: list[CircuitQuality]
+    evaluate_seconds: float

@@ -1,0 +1,205 @@
+"""The run directory: Parquet tables by round, run.json, checkpoints. Whole rounds only; nothing is half written.
+
+Every file is written beside its place, flushed and renamed. A round exists for readers from the moment run.json names
+it as the last one, which happens after all of its parts and its checkpoint are in place.
+"""
+
+import json
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from fedcircuits.errors import RunLogError
+from fedcircuits.records import TABLES
+
+RUN_FILE = "run.json"
+CHECKPOINTS = "checkpoints"
+SCHEMA_VERSION = 1
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+class RunLog:
+    """Writes one run directory."""
+
+    def __init__(self, path: Path, info: dict[str, Any], num_checkpoints: int) -> None:
+        self.path = path
+        self._info = info
+        self._num_checkpoints = num_checkpoints
+
+    @classmethod
+    def create(cls, root: Path, name: str, facts: Mapping[str, Any], num_checkpoints: int = 1) -> "RunLog":
+        """Make a new run directory `<UTC time>-<name>` under `root` and write its run.json with status `running`.
+
+        Args:
+            root: folder of run directories, made if missing.
+            name: label of the experiment; anything but letters, digits, dot, dash and underscore becomes a dash.
+            facts: what run.json says besides status and times; plain JSON values.
+            num_checkpoints: newest checkpoints kept.
+
+        Raises:
+            RunLogError: if the folder cannot be written.
+        """
+        started = datetime.now(UTC)
+        label = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "run"
+        try:
+            path = _new_folder(root.expanduser().resolve() / f"{started:%Y%m%dT%H%M%SZ}-{label}")
+            for folder in (*TABLES, CHECKPOINTS):
+                (path / folder).mkdir()
+        except OSError as error:
+            raise RunLogError(f"run-dir: cannot write to {root.expanduser().resolve()}: {error}") from error
+        info = {
+            "schema_version": SCHEMA_VERSION,
+            "name": label,
+            "status": "running",
+            "reason": None,
+            "started": started.isoformat(timespec="seconds"),
+            "finished": None,
+            "last_round": 0,
+            **facts,
+        }
+        log = cls(path, info, num_checkpoints)
+        log._write_info()
+        return log
+
+    def write_round(
+        self, server_round: int, tables: Mapping[str, Rows | pa.Table], weights: Mapping[str, Tensor]
+    ) -> None:
+        """Write one round's tables and checkpoint; readers see all of it or nothing.
+
+        Args:
+            server_round: the round, 1-based.
+            tables: table name to rows, or to a table of the right schema; tables left out have no rows.
+            weights: the global model after the round.
+        """
+        for name, rows in tables.items():
+            table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(list(rows), TABLES[name])
+            if table.num_rows:
+                part = self.path / name / f"round-{server_round:04d}.parquet"
+                _replace(part, lambda temporary, table=table: pq.write_table(table, temporary, compression="zstd"))  # type: ignore[misc]
+        checkpoint = self.path / CHECKPOINTS / f"round-{server_round:04d}.safetensors"
+        _replace(checkpoint, lambda temporary: temporary.write_bytes(save(dict(weights))))
+        self._info["last_round"] = server_round
+        self._write_info()
+        for old in sorted((self.path / CHECKPOINTS).glob("round-*.safetensors"))[: -self._num_checkpoints]:
+            old.unlink()
+
+    def note(self, **facts: Any) -> None:
+        """Add to run.json what was learned after the start."""
+        self._info.update(facts)
+        self._write_info()
+
+    def complete(self) -> None:
+        """Mark the run as completed."""
+        self._finish("completed", None)
+
+    def fail(self, reason: str) -> None:
+        """Mark the run as failed; what its whole rounds logged stays readable."""
+        self._finish("failed", reason)
+
+    def _finish(self, status: str, reason: str | None) -> None:
+        finished = datetime.now(UTC).isoformat(timespec="seconds")
+        self._info.update(status=status, reason=reason, finished=finished)
+        self._write_info()
+
+    def _write_info(self) -> None:
+        text = json.dumps(self._info, indent=2) + "\n"
+        _replace(self.path / RUN_FILE, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def find_run(path: Path) -> Path:
+    """Return the run directory at `path`: itself, or the newest one in it.
+
+    Raises:
+        RunLogError: if there is none.
+    """
+    if (path / RUN_FILE).is_file():
+        return path
+    runs = sorted(p.parent for p in path.glob(f"*/{RUN_FILE}")) if path.is_dir() else []
+    if not runs:
+        raise RunLogError(
+            f"no run found in {path.resolve()}: it holds no {RUN_FILE}, nor does any folder in it. "
+            "A run prints the path of its directory at its start and end."
+        )
+    return runs[-1]
+
+
+def read_info(run: Path) -> dict[str, Any]:
+    """Return what run.json of a run directory says.
+
+    Raises:
+        RunLogError: if it is unreadable, or of a version that this code does not know.
+    """
+    try:
+        info: dict[str, Any] = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunLogError(f"{run / RUN_FILE} cannot be read: {error}") from error
+    if not isinstance(info, dict) or info.get("schema_version") != SCHEMA_VERSION:
+        raise RunLogError(f"{run / RUN_FILE} is not of schema version {SCHEMA_VERSION}")
+    return info
+
+
+def read_table(run: Path, name: str, last_round: int) -> pd.DataFrame:
+    """Return one table of a run, rounds in order, up to and including `last_round`.
+
+    Raises:
+        RunLogError: if a part is damaged or lacks a column.
+    """
+    parts = []
+    for path in sorted((run / name).glob("round-*.parquet")):
+        if int(path.stem.removeprefix("round-")) > last_round:
+            continue
+        try:
+            parts.append(pq.read_table(path, schema=TABLES[name]))
+        except (OSError, pa.ArrowException) as error:
+            raise RunLogError(f"{path} cannot be read: {error}") from error
+    table = pa.concat_tables(parts) if parts else TABLES[name].empty_table()
+    nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    frame: pd.DataFrame = table.to_pandas(types_mapper=nullable.get)
+    return frame
+
+
+def read_checkpoint(run: Path, server_round: int) -> dict[str, Tensor]:
+    """Return the global weights after a round that is still kept.
+
+    Raises:
+        RunLogError: if there is no such checkpoint.
+    """
+    path = run / CHECKPOINTS / f"round-{server_round:04d}.safetensors"
+    if not path.is_file():
+        raise RunLogError(f"{path} does not exist")
+    weights: dict[str, Tensor] = load_file(path)
+    return weights
+
+
+def _new_folder(path: Path) -> Path:
+    """Make `path`, or `path-2`, `path-3`, … if runs of the same second have taken it."""
+    for number in range(1, 1000):
+        candidate = path if number == 1 else path.with_name(f"{path.name}-{number}")
+        try:
+            candidate.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return candidate
+    raise RunLogError(f"{path} and its 998 successors exist already")
+
+
+def _replace(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` fill a temporary sibling, flush it to disk and put it in the place of `path`."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

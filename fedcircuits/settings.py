@@ -1,0 +1,380 @@
+"""The settings of a run: Flower's flat run config, checked once and turned into frozen dataclasses.
+
+Keys are kebab-case in the config and snake_case here; `Settings.from_config` is the one place that translates.
+Defaults live in pyproject.toml alone, where each key is explained.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+from fedcircuits.errors import SettingsError
+
+Scalar = bool | int | float | str
+"""What a Flower run config can hold."""
+
+
+class ImageShape(NamedTuple):
+    """What is known of a dataset before it is loaded."""
+
+    num_classes: int
+    image_size: int
+    in_channels: int
+
+
+SHAPES: dict[str, ImageShape] = {
+    "digits": ImageShape(10, 8, 1),
+    "mnist": ImageShape(10, 28, 1),
+    "fashion-mnist": ImageShape(10, 28, 1),
+    "cifar10": ImageShape(10, 32, 3),
+}
+
+ClassIds = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Between:
+    """A number's allowed range; an end that is `open` is not itself allowed."""
+
+    low: float
+    high: float = math.inf
+    low_open: bool = False
+    high_open: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        above = value > self.low if self.low_open else value >= self.low
+        below = value < self.high if self.high_open else value <= self.high
+        return math.isfinite(value) and above and below
+
+    def __str__(self) -> str:
+        if self.high == math.inf:
+            return f"above {self.low:g}" if self.low_open else f"{self.low:g} or more"
+        return f"{self.low:g} {'<' if self.low_open else '<='} x {'<' if self.high_open else '<='} {self.high:g}"
+
+
+AtLeastOne = Annotated[int, Between(1)]
+NotNegative = Annotated[int, Between(0)]
+Positive = Annotated[float, Between(0, low_open=True)]
+Fraction = Annotated[float, Between(0, 1)]
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How long a run is, where its log goes and what seeds it."""
+
+    num_server_rounds: AtLeastOne
+    seed: Annotated[int, Between(0, 2**31 - 1)]
+    run_dir: str
+    run_name: str
+    num_checkpoints: AtLeastOne
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Which images there are and who holds them."""
+
+    dataset: Literal["digits", "mnist", "fashion-mnist", "cifar10"]
+    data_dir: str
+    train_limit: NotNegative
+    heldout_limit: NotNegative
+    probe_fraction: Annotated[float, Between(0, 1, low_open=True, high_open=True)]
+    partition: Literal["iid", "dirichlet", "pathological", "classes"]
+    dirichlet_alpha: Positive
+    min_partition_size: AtLeastOne
+    classes_per_client: AtLeastOne
+    client_classes: tuple[ClassIds, ...]
+
+    @property
+    def shape(self) -> ImageShape:
+        """Classes and image size of the dataset."""
+        return SHAPES[self.dataset]
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """The shape of the network."""
+
+    model: Literal["cnn"]
+    channels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Local training of one client in one round."""
+
+    local_epochs: AtLeastOne
+    batch_size: AtLeastOne
+    optimizer: Literal["adam", "sgd"]
+    learning_rate: Positive
+    proximal_mu: Annotated[float, Between(0)]
+
+
+@dataclass(frozen=True)
+class SparsitySettings:
+    """How many weights stay, and when."""
+
+    sparsity: Annotated[float, Between(0, 1, high_open=True)]
+    min_alive: NotNegative
+    sparsity_floor: Literal["reference", "inside"]
+    sparsity_schedule: Literal["round", "run"]
+
+
+@dataclass(frozen=True)
+class DiscoverySettings:
+    """How circuits are found, for which classes and how often."""
+
+    objective: Literal["kl", "contrast", "target-class"]
+    ablation: Literal["zero", "mean"]
+    gate_site: Literal["pre", "post"]
+    gate_steps: AtLeastOne
+    gate_batch: Annotated[int, Between(2)]
+    gate_learning_rate: Positive
+    gate_penalty: Annotated[float, Between(0)]
+    gate_penalty_unit: Literal["loss-range", "absolute"]
+    circuit_classes: ClassIds
+    circuit_every: AtLeastOne
+    retest_every: NotNegative
+    discovery_data: Literal["client", "server"]
+    share_probe: bool
+
+    def is_circuit_round(self, server_round: int, num_rounds: int) -> bool:
+        """Tell whether circuits are extracted in this round (1-based); they always are in the last."""
+        return server_round % self.circuit_every == 0 or server_round == num_rounds
+
+    def is_retest_round(self, server_round: int) -> bool:
+        """Tell whether discovery is repeated on the same models in this round (1-based)."""
+        return self.retest_every > 0 and server_round % self.retest_every == 0
+
+
+@dataclass(frozen=True)
+class FederationSettings:
+    """Aggregation, sampling and waiting."""
+
+    strategy: Literal["fedavg", "fedprox", "fedadam", "fedyogi", "fedavgm", "fedmedian", "fedtrimmedavg", "krum"]
+    weighting: Literal["examples", "plain"]
+    server_learning_rate: Positive
+    server_momentum: Annotated[float, Between(0, 1, high_open=True)]
+    trim_fraction: Annotated[float, Between(0, 0.5, high_open=True)]
+    num_malicious: NotNegative
+    fraction_train: Annotated[float, Between(0, 1, low_open=True)]
+    min_accepted_fraction: Fraction
+    node_timeout_s: Positive
+    round_timeout_s: Positive
+
+
+@dataclass(frozen=True)
+class MachineSettings:
+    """What a process may use of its machine."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    num_threads: AtLeastOne
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a run was asked to do. `config` is the flat form it came from, as sent to clients."""
+
+    run: RunSettings
+    data: DataSettings
+    model: ModelSettings
+    training: TrainingSettings
+    sparsity: SparsitySettings
+    discovery: DiscoverySettings
+    federation: FederationSettings
+    machine: MachineSettings
+    config: Mapping[str, Scalar]
+
+    @property
+    def circuit_classes(self) -> ClassIds:
+        """Classes whose circuits are looked for, ascending."""
+        return tuple(sorted(self.discovery.circuit_classes)) or tuple(range(self.data.shape.num_classes))
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "Settings":
+        """Check a flat config and build the settings.
+
+        Args:
+            config: kebab-case keys to scalars; every key of pyproject's `[tool.flwr.app.config]`, and no other.
+
+        Raises:
+            SettingsError: with every mistake at once: unknown, missing, of a wrong type, out of range, or
+                in contradiction with another key.
+        """
+        groups = {f.name: f.type for f in fields(cls) if f.name != "config"}
+        known = {kebab(f.name) for group in groups.values() for f in fields(group)}  # type: ignore[arg-type]
+        problems = [f"{key}: unknown setting" for key in sorted(set(config) - known)]
+        values: dict[str, Any] = {}
+        for group in groups.values():
+            for name, hint in get_type_hints(group, include_extras=True).items():
+                try:
+                    values[name] = _read(config, kebab(name), hint)
+                except ValueError as error:
+                    problems.append(str(error))
+        for check in _CHECKS:
+            try:
+                problems += check(values)
+            except KeyError:
+                continue  # a value that this check needs is wrong, and listed already
+        if problems:
+            raise SettingsError(problems)
+        built = {
+            name: group(**{f.name: values[f.name] for f in fields(group)})  # type: ignore[arg-type, operator]
+            for name, group in groups.items()
+        }
+        return cls(**built, config=dict(config))
+
+
+def kebab(name: str) -> str:
+    """Turn a Python name into the config's form."""
+    return name.replace("_", "-")
+
+
+def check_num_clients(settings: Settings, num_clients: int, num_train_images: int) -> None:
+    """Check what can only be known once the clients have been counted.
+
+    Raises:
+        SettingsError: if there are more clients than images, or not as many as `client-classes` lists.
+    """
+    problems = []
+    if num_clients > num_train_images:
+        problems.append(
+            f"partition: {num_clients} clients cannot share {num_train_images} training images; "
+            f"at most {num_train_images} clients are possible"
+        )
+    num_listed = len(settings.data.client_classes)
+    if settings.data.partition == "classes" and num_listed != num_clients:
+        problems.append(
+            f"client-classes: lists {num_listed} clients but the federation has {num_clients}; start it with "
+            f'--federation-config "num-supernodes={num_listed}" or list {num_clients}'
+        )
+    if problems:
+        raise SettingsError(problems)
+
+
+def _read(config: Mapping[str, Any], key: str, hint: Any) -> Any:
+    """Return the checked value of one key; `hint` is the field's type, which also says what is allowed."""
+    if key not in config:
+        raise ValueError(f"{key}: missing")
+    value = config[key]
+    if get_origin(hint) is Literal:
+        allowed = get_args(hint)
+        if value not in allowed:
+            raise ValueError(f"{key} = {value!r}: must be one of {', '.join(allowed)}")
+        return value
+    if get_origin(hint) is Annotated:
+        kind, limits = get_args(hint)
+        return _number(key, value, kind, limits)
+    if hint is bool and not isinstance(value, bool):
+        raise ValueError(f"{key} = {value!r}: must be true or false")
+    if hint is not bool and not isinstance(value, str):
+        raise ValueError(f"{key} = {value!r}: must be text in quotes")
+    return _PARSERS[key](key, value) if key in _PARSERS else value
+
+
+def _number(key: str, value: Any, kind: type, limits: Between) -> Any:
+    """Check a number; whole numbers are welcome where fractions are."""
+    accepted = (int,) if kind is int else (int, float)
+    if isinstance(value, bool) or not isinstance(value, accepted):
+        noun = "a whole number" if kind is int else "a number"
+        raise ValueError(f"{key} = {value!r}: must be {noun}, {limits}")
+    if value not in limits:
+        raise ValueError(f"{key} = {value!r}: must be {limits}")
+    return kind(value)
+
+
+def _whole_numbers(key: str, text: str) -> ClassIds:
+    """Parse "0,1,2"; spaces are ignored."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f'{key} = {text!r}: must be whole numbers with commas, such as "0,1,2"') from None
+
+
+def _channels(key: str, text: str) -> tuple[int, ...]:
+    channels = _whole_numbers(key, text)
+    if min(channels) < 1:
+        raise ValueError(f"{key} = {text!r}: every layer needs at least 1 channel")
+    return channels
+
+
+def _circuit_classes(key: str, text: str) -> ClassIds:
+    """Parse "all", as the empty tuple, or a list of class ids."""
+    return () if text.strip() == "all" else _whole_numbers(key, text)
+
+
+def _client_classes(key: str, text: str) -> tuple[ClassIds, ...]:
+    """Parse "0,1,2;3,4,5": one list of class ids per client."""
+    if not text.strip():
+        return ()
+    parts = text.split(";")
+    empty = [str(i) for i, part in enumerate(parts) if not part.strip()]
+    if empty:
+        raise ValueError(f"{key} = {text!r}: client {', '.join(empty)} has no class; each client needs at least one")
+    return tuple(_whole_numbers(key, part) for part in parts)
+
+
+_PARSERS: dict[str, Callable[[str, str], Any]] = {
+    "channels": _channels,
+    "circuit-classes": _circuit_classes,
+    "client-classes": _client_classes,
+}
+
+
+def _check_classes(values: dict[str, Any]) -> list[str]:
+    """Class ids must exist in the dataset, and stand once per client."""
+    num_classes = SHAPES[values["dataset"]].num_classes
+    problems = []
+    lists = {f"client-classes, client {i}": ids for i, ids in enumerate(values["client_classes"])}
+    lists["circuit-classes"] = values["circuit_classes"]
+    for where, ids in lists.items():
+        outside = sorted({c for c in ids if not 0 <= c < num_classes})
+        if outside:
+            problems.append(f"{where}: no class {outside} in {values['dataset']}; allowed are 0 to {num_classes - 1}")
+        if len(set(ids)) != len(ids):
+            problems.append(f"{where}: {list(ids)} names a class twice")
+    return problems
+
+
+def _check_class_keys(values: dict[str, Any]) -> list[str]:
+    """Each way of splitting by class needs its own key."""
+    problems, num_classes = [], SHAPES[values["dataset"]].num_classes
+    if values["partition"] == "classes" and not values["client_classes"]:
+        problems.append('client-classes: partition = "classes" needs it, e.g. "0,1,2;3,4,5;6,7,8"')
+    if values["partition"] == "pathological" and values["classes_per_client"] > num_classes:
+        problems.append(
+            f"classes-per-client = {values['classes_per_client']}: {values['dataset']} has {num_classes} classes"
+        )
+    return problems
+
+
+def _check_layers(values: dict[str, Any]) -> list[str]:
+    """Each convolution halves the image, and something must be left of it."""
+    size, num_layers = SHAPES[values["dataset"]].image_size, len(values["channels"])
+    if size >> num_layers:
+        return []
+    most = size.bit_length() - 1
+    return [f"channels: {num_layers} layers halve an image of {size} pixels to nothing; at most {most} layers"]
+
+
+def _check_proximal(values: dict[str, Any]) -> list[str]:
+    """Only FedProx has a proximal term."""
+    if values["proximal_mu"] == 0 or values["strategy"] == "fedprox":
+        return []
+    return [f'proximal-mu = {values["proximal_mu"]}: only strategy = "fedprox" uses it; otherwise it must be 0.0']
+
+
+def _check_probe(values: dict[str, Any]) -> list[str]:
+    """Discovery on the probe set needs the probe set."""
+    if values["discovery_data"] == "client" or values["share_probe"]:
+        return []
+    return ['discovery-data = "server": clients need the probe set for it; set share-probe to true']
+
+
+_CHECKS: tuple[Callable[[dict[str, Any]], list[str]], ...] = (
+    _check_classes,
+    _check_class_keys,
+    _check_layers,
+    _check_proximal,
+    _check_probe,
+)

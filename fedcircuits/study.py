@@ -1,0 +1,142 @@
+"""Study one model: find its circuits on some images, find them again where a retest is due, and measure them."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from fedcircuits.circuits import Circuits
+from fedcircuits.data import Dataset, LabelledImages
+from fedcircuits.discovery import (
+    Negatives,
+    ablation_values,
+    discover_circuits,
+    discovery_images,
+)
+from fedcircuits.models import GateSite, ModelSpec, SparseCNN, Weights, build_model, reachable_channels
+from fedcircuits.quality import CircuitQuality, circuit_qualities
+from fedcircuits.seeding import SERVER, Purpose, torch_generator
+from fedcircuits.settings import ClassIds, Settings
+from fedcircuits.training import RoundPosition
+
+_RETEST = {Purpose.LOCAL_DISCOVERY: Purpose.RETEST_LOCAL, Purpose.GLOBAL_DISCOVERY: Purpose.RETEST_GLOBAL}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The images that models are studied on, by one client or by the server.
+
+    Args:
+        partition_id: the client; `SERVER` for the server.
+        source: images that circuits are found on.
+        reference: images that ablation means are taken over; circuits of different clients are defined against the
+            same reference only if it is the common probe set.
+        spare_negatives: where to take images of other classes if `source` holds a single class; None = nowhere.
+        test: held-out images that every score comes from.
+        classes: classes whose circuits are looked for, ascending.
+    """
+
+    partition_id: int
+    source: LabelledImages
+    reference: LabelledImages
+    spare_negatives: LabelledImages | None
+    test: LabelledImages
+    classes: ClassIds
+
+
+@dataclass(frozen=True)
+class Study:
+    """What was found in one model.
+
+    Args:
+        circuits: one per class.
+        retest: a second, independent discovery; None if none was due.
+        quality: one entry per circuit, on the test set.
+        reachable: `[channel]`, channels of the model that carry signal.
+        negatives: where images of other classes came from.
+    """
+
+    circuits: Circuits
+    retest: Circuits | None
+    quality: list[CircuitQuality]
+    reachable: Bool[Tensor, " channel"]
+    negatives: Negatives
+
+
+def client_bench(settings: Settings, dataset: Dataset, train: LabelledImages, partition_id: int) -> Bench:
+    """Return the bench of a client that holds `train`; the probe set is on it only as far as the settings allow."""
+    shared = dataset.probe if settings.discovery.share_probe else None
+    held = train.labels.unique().tolist()
+    return Bench(
+        partition_id=partition_id,
+        source=dataset.probe if settings.discovery.discovery_data == "server" else train,
+        reference=train if shared is None else shared,
+        spare_negatives=shared,
+        test=dataset.test,
+        classes=tuple(c for c in settings.circuit_classes if c in held),
+    )
+
+
+def server_bench(settings: Settings, dataset: Dataset) -> Bench:
+    """Return the bench of the server, which finds circuits on its probe set."""
+    return Bench(SERVER, dataset.probe, dataset.probe, None, dataset.test, settings.circuit_classes)
+
+
+def study_model(
+    settings: Settings,
+    spec: ModelSpec,
+    weights: Weights,
+    bench: Bench,
+    position: RoundPosition,
+    trained_classes: Collection[int],
+    purpose: Purpose,
+) -> Study:
+    """Find and measure the circuits of a model.
+
+    Args:
+        settings: of the run.
+        spec: the network's shape.
+        weights: the model.
+        bench: the images to use.
+        position: the round; with the purpose and the partition it seeds the discovery.
+        trained_classes: classes that `weights` were trained on.
+        purpose: `LOCAL_DISCOVERY` or `GLOBAL_DISCOVERY`.
+    """
+    model = build_model(spec, weights, bench.source.device)
+    images = discovery_images(bench.source, bench.spare_negatives, bench.classes, settings.discovery.objective)
+    ablation = ablation_values(model, bench.reference, settings.discovery)
+
+    def discover(purpose: Purpose) -> Circuits:
+        generator = torch_generator(settings.run.seed, purpose, bench.partition_id, position.server_round)
+        return discover_circuits(model, images, ablation, settings.discovery, settings.training.batch_size, generator)
+
+    circuits = discover(purpose)
+    is_retest = settings.discovery.is_retest_round(position.server_round)
+    return Study(
+        circuits=circuits,
+        retest=discover(_RETEST[purpose]) if is_retest else None,
+        quality=measure_circuits(settings, model, weights, bench, circuits, trained_classes),
+        reachable=reachable_channels(spec, weights),
+        negatives=images.negatives,
+    )
+
+
+def measure_circuits(
+    settings: Settings,
+    model: SparseCNN,
+    weights: Weights,
+    bench: Bench,
+    circuits: Circuits,
+    trained_classes: Collection[int],
+) -> list[CircuitQuality]:
+    """Measure circuits in a model, which need not be the one they were found in (a transplant)."""
+    return circuit_qualities(
+        model,
+        circuits,
+        reachable_channels(model.spec, weights),
+        ablation_values(model, bench.reference, settings.discovery),
+        GateSite(settings.discovery.gate_site),
+        bench.test,
+        trained_classes,
+    )

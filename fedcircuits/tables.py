@@ -1,0 +1,113 @@
+"""Turn what was measured into rows of the run log's tables."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from fedcircuits.circuits import Circuits
+from fedcircuits.models import ModelSpec
+from fedcircuits.quality import CircuitQuality, ClassAccuracy
+from fedcircuits.records import DataKind, ModelKind
+from fedcircuits.replies import TrainReply
+from fedcircuits.sparsity import densities
+
+Row = dict[str, Any]
+
+
+def accuracy_rows(
+    server_round: int, model: ModelKind, partition_id: int | None, accuracy: Sequence[ClassAccuracy]
+) -> list[Row]:
+    """Return one row per class of one model."""
+    identity = {"round": server_round, "model": str(model), "partition_id": partition_id}
+    return [{**identity, **asdict(entry)} for entry in accuracy]
+
+
+def quality_rows(
+    server_round: int,
+    model: ModelKind,
+    partition_id: int | None,
+    data: DataKind,
+    quality: Sequence[CircuitQuality],
+) -> list[Row]:
+    """Return one row per circuit of one model."""
+    identity = {
+        "round": server_round,
+        "model": str(model),
+        "partition_id": partition_id,
+        "data": str(data),
+    }
+    return [{**identity, **asdict(entry)} for entry in quality]
+
+
+def circuit_rows(
+    spec: ModelSpec,
+    server_round: int,
+    model: ModelKind,
+    partition_id: int | None,
+    data: DataKind,
+    circuits: Circuits,
+    reachable: Bool[Tensor, " channel"],
+) -> list[Row]:
+    """Return one row per circuit and layer; channel numbers count within their layer."""
+    sizes = list(spec.channels)
+    rows = []
+    for class_id, member, score in zip(circuits.class_ids, circuits.members, circuits.scores, strict=True):
+        parts = zip(spec.conv_names, member.split(sizes), score.split(sizes), reachable.split(sizes), strict=True)
+        for layer, kept, scores, alive in parts:
+            rows.append(
+                {
+                    "round": server_round,
+                    "model": str(model),
+                    "partition_id": partition_id,
+                    "data": str(data),
+                    "class_id": class_id,
+                    "layer": layer,
+                    "num_channels": int(kept.sum()),
+                    "layer_width": len(kept),
+                    "channels": _positions(kept),
+                    "score": scores.tolist(),
+                    "reachable": _positions(alive),
+                }
+            )
+    return rows
+
+
+def client_row(server_round: int, reply: TrainReply, class_counts: list[int], sizes: Mapping[str, int]) -> Row:
+    """Return the row of a client whose reply was accepted; `sizes` holds its bytes on the wire."""
+    density = densities(reply.masks)
+    return {
+        "round": server_round,
+        "partition_id": reply.partition_id,
+        "accepted": True,
+        "reason": None,
+        "num_examples": reply.num_examples,
+        "class_counts": class_counts,
+        "train_loss": reply.train_loss,
+        "train_seconds": reply.train_seconds,
+        "discovery_seconds": reply.discovery_seconds,
+        "evaluate_seconds": None,
+        "density": density.pop("all"),
+        "layer_density": list(density.values()),
+        "negatives": None if reply.study is None else str(reply.study.negatives),
+        **sizes,
+    }
+
+
+def rejected_row(server_round: int, partition_id: int, reason: str, class_counts: list[int]) -> Row:
+    """Return the row of a client whose reply was rejected or never came."""
+    return {
+        "round": server_round,
+        "partition_id": partition_id,
+        "accepted": False,
+        "reason": reason,
+        "class_counts": class_counts,
+    }
+
+
+def _positions(flags: Bool[Tensor, " n"]) -> list[int]:
+    positions: list[int] = torch.nonzero(flags).flatten().tolist()
+    return positions
