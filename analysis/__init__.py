@@ -1,0 +1,1 @@
+"""Reads run logs: tables, figures, reports."""

@@ -1,0 +1,110 @@
+"""A run from its settings to its end: data, run log, nodes, strategy."""
+
+import logging
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from flwr.serverapp import Grid
+
+from fedcircuits import __version__
+from fedcircuits.data import load_dataset
+from fedcircuits.digest import code_digest
+from fedcircuits.machine import use_machine
+from fedcircuits.messages import encode_config, encode_weights
+from fedcircuits.models import ModelSpec, initial_weights, model_spec
+from fedcircuits.run_log import RunLog
+from fedcircuits.seeding import Purpose, torch_generator
+from fedcircuits.settings import Settings, check_num_clients
+from fedcircuits.sparsity import check_feasible
+from fedcircuits.study import server_bench
+from strategies.observer import RoundObserver
+from strategies.registry import build_strategy
+from strategies.roster import Roster
+
+_log = logging.getLogger("fedcircuits")
+
+
+def run_federation(grid: Grid, settings: Settings) -> None:
+    """Run every round and leave a run directory that says how it ended.
+
+    Raises:
+        FedCircuitsError: if the run cannot start or go on; the reason also stands in run.json, once there is one.
+    """
+    spec = model_spec(settings)
+    check_feasible(spec, settings.sparsity)
+    device = use_machine(settings.machine)
+    dataset = load_dataset(settings.data, settings.run.seed)
+    name = settings.run.run_name or f"{settings.data.dataset}-{settings.data.partition}"
+    facts = _facts(settings, spec)
+    run_log = RunLog.create(Path(settings.run.run_dir), name, facts, settings.run.num_checkpoints)
+    _log.info("FedCircuits %s | %s", __version__, _describe(settings))
+    _log.info("run directory: %s", run_log.path)
+    try:
+        roster = Roster(encode_config(settings), settings.run.seed)
+        roster.wait(grid, settings.federation.node_timeout_s)
+        check_num_clients(settings, roster.num_partitions, len(dataset.train))
+        run_log.note(num_clients=roster.num_partitions)
+        _log.info("%d clients, %d training images", roster.num_partitions, len(dataset.train))
+        bench = server_bench(settings, dataset.to(device))
+        observer = RoundObserver(settings, spec, bench, roster, run_log)
+        weights = initial_weights(spec, torch_generator(settings.run.seed, Purpose.INITIAL_WEIGHTS))
+        build_strategy(settings, spec, roster, observer).start(
+            grid,
+            encode_weights(weights),
+            num_rounds=settings.run.num_server_rounds,
+            timeout=settings.federation.round_timeout_s,
+            train_config=encode_config(settings),
+            evaluate_config=encode_config(settings),
+        )
+    except BaseException as error:
+        run_log.fail(f"{type(error).__name__}: {error}")
+        raise
+    run_log.complete()
+    _log.info("completed; run directory: %s", run_log.path)
+    _log.info("next: python -m analysis summary %s", run_log.path)
+    _log.info("      python -m analysis figures %s", run_log.path)
+
+
+def _describe(settings: Settings) -> str:
+    """Say in one line what is run."""
+    data, federation = settings.data, settings.federation
+    split = {
+        "iid": "IID",
+        "dirichlet": f"Dirichlet {data.dirichlet_alpha:g}",
+        "pathological": f"{data.classes_per_client} classes per client",
+        "classes": f"classes {settings.config['client-classes']}",
+    }[data.partition]
+    return (
+        f"{data.dataset}, {split} | sparsity {settings.sparsity.sparsity:g} | {federation.strategy} | "
+        f"{settings.run.num_server_rounds} rounds | seed {settings.run.seed}"
+    )
+
+
+def _facts(settings: Settings, spec: ModelSpec) -> dict[str, Any]:
+    """Return what run.json says besides status and times."""
+    return {
+        "settings": dict(settings.config),
+        "num_clients": None,
+        "code_digest": code_digest(),
+        "model": {
+            "layers": list(spec.layer_names),
+            "channels": list(spec.channels),
+            "num_classes": spec.num_classes,
+            "num_parameters": sum(prod(shape) for shape in spec.state_shapes.values()),
+        },
+        "versions": {
+            "fedcircuits": __version__,
+            "python": platform.python_version(),
+            **{package: _version(package) for package in ("flwr", "ray", "torch", "torchvision", "numpy")},
+        },
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,1 @@
+"""Aggregation strategies: Flower's own, watched by an observer of circuits."""

@@ -1,0 +1,63 @@
+"""The one line that a round leaves on the console."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fedcircuits.records import ALL_LAYERS, Comparison, ModelKind
+from fedcircuits.training import RoundPosition
+
+COLLAPSED_RECALL = 0.05
+"""A class that clients trained on, but of which the model recognises less than this share, has collapsed."""
+
+
+def round_line(
+    position: RoundPosition,
+    seconds: float,
+    trained_classes: Collection[int],
+    tables: Mapping[str, Sequence[Mapping[str, Any]] | pa.Table],
+) -> str:
+    """Say in one line how a round went.
+
+    Args:
+        position: the round.
+        seconds: what it took.
+        trained_classes: classes that clients trained on in it.
+        tables: its tables, as they are logged.
+    """
+    clients = tables["clients"]
+    accepted = sum(row["accepted"] for row in clients)
+    overall = [row for row in tables["accuracy"] if row["model"] == ModelKind.GLOBAL and row["recall"] is not None]
+    accuracy = sum(row["recall"] * row["num_examples"] for row in overall) / sum(row["num_examples"] for row in overall)
+    collapsed = sum(row["class_id"] in trained_classes and row["recall"] < COLLAPSED_RECALL for row in overall)
+    parts = [
+        f"round {position.server_round}/{position.num_rounds}",
+        f"{seconds:.1f} s",
+        f"clients {accepted}/{len(clients)}",
+        f"accuracy {accuracy:.3f}",
+        f"collapsed classes {collapsed}",
+        *_circuits(tables),
+    ]
+    return " | ".join(parts)
+
+
+def _circuits(tables: Mapping[str, Any]) -> list[str]:
+    """Say how large, how usable and how similar the circuits are, if any were looked for."""
+    quality = [row for row in tables["quality"] if row["model"] == ModelKind.CLIENT]
+    if not quality:
+        return []
+    sizes = sum(row["num_channels"] for row in tables["circuits"] if row["model"] == ModelKind.CLIENT)
+    usable = sum(row["usable"] for row in quality)
+    parts = [f"client circuits {sizes / len(quality):.0f} channels, {usable}/{len(quality)} usable"]
+    overlap = tables["overlap"]
+    same = overlap.filter(
+        (pc.field("comparison") == str(Comparison.SAME_CLASS_ACROSS_CLIENTS))
+        & (pc.field("layer") == ALL_LAYERS)
+        & pc.field("usable")
+    )
+    if same.num_rows:
+        iou, chance = (pc.mean(same[name]).as_py() for name in ("iou", "expected_iou"))
+        parts.append(f"same-class IoU {iou:.2f} (chance {chance:.2f})")
+    return parts

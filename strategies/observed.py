@@ -1,0 +1,171 @@
+"""Federated averaging that watches circuits: screens replies, keeps their order, and reports what averaging does.
+
+`CircuitObserver` is a FedAvg, and a mixin for every Flower strategy derived from FedAvg: what a base class does with
+weights stays its own business.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import FedAvg
+from torch import Tensor
+
+from fedcircuits.errors import FederationError
+from fedcircuits.messages import decode_update, decode_view, decode_weights, encode_weights
+from fedcircuits.models import ModelSpec
+from fedcircuits.records import Key
+from fedcircuits.replies import EvaluateReply, TrainReply
+from fedcircuits.settings import Settings
+from strategies.observer import RoundObserver
+from strategies.roster import Roster, SelectedNodes
+from strategies.screening import Screened, screen_replies
+
+
+class CircuitObserver(FedAvg):
+    """FedAvg, or the base strategy that it is mixed into, with screening, ordering and observation around it.
+
+    Args:
+        settings: of the run.
+        spec: the network's shape, which every reply must have.
+        roster: finds the clients.
+        observer: is told about every phase, and writes the round.
+        base: what the base strategy's constructor takes.
+    """
+
+    def __init__(
+        self, *, settings: Settings, spec: ModelSpec, roster: Roster, observer: RoundObserver, **base: Any
+    ) -> None:
+        weight_key = Key.PLAIN_WEIGHT if settings.federation.weighting == "plain" else Key.NUM_EXAMPLES
+        # The base samples every node that it is shown: the roster has chosen already.
+        super().__init__(
+            fraction_train=1.0,
+            fraction_evaluate=1.0,
+            min_train_nodes=1,
+            min_evaluate_nodes=1,
+            min_available_nodes=1,
+            weighted_by_key=weight_key,
+            arrayrecord_key=Key.ARRAYS,
+            configrecord_key=Key.CONFIG,
+            **base,
+        )
+        self._settings = settings
+        self._spec = spec
+        self._roster = roster
+        self._observer = observer
+        self._asked: dict[int, int] = {}
+        self._weights: dict[str, Tensor] = {}
+        self._trained: Screened[TrainReply] = Screened([], [], {})
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Ask this round's sample of clients to train."""
+        self._roster.refresh(grid, self._settings.federation.node_timeout_s)
+        self._weights = decode_weights(arrays, self._spec)
+        chosen = self._roster.sample(server_round, self._settings.federation.fraction_train)
+        self._ask(chosen)
+        self._observer.begin(server_round)
+        view = SelectedNodes(list(self._asked)).as_grid()
+        return self._in_order(super().configure_train(server_round, arrays, config, view))
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Set unusable replies aside, let the base strategy average the others, and observe what that did.
+
+        Raises:
+            FederationError: if too few replies are usable, or the average is not finite.
+        """
+        self._trained = screen_replies(replies, self._asked, lambda content: decode_update(content, self._spec))
+        self._check_enough(server_round, self._trained)
+        sizes = {
+            reply.partition_id: _sizes(message)
+            for message, reply in zip(self._trained.messages, self._trained.replies, strict=True)
+        }
+        for message in self._trained.messages:
+            _drop_config_records(message)
+        arrays, metrics = super().aggregate_train(server_round, self._trained.messages)
+        start, self._weights = self._weights, self._averaged(server_round, arrays)
+        self._observer.after_train(self._trained.replies, self._trained.rejected, sizes, start, self._weights)
+        return encode_weights(self._weights), metrics
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """Ask the clients whose training was accepted to look at the new model, in rounds with circuits."""
+        settings = self._settings
+        if not settings.discovery.is_circuit_round(server_round, settings.run.num_server_rounds):
+            self._ask([])
+            return []
+        self._ask([reply.partition_id for reply in self._trained.replies])
+        if not self._asked:
+            return []
+        del grid  # the roster knows the nodes
+        config[Key.TRAINED_CLASSES] = self._observer.trained_classes
+        view = SelectedNodes(list(self._asked)).as_grid()
+        return self._in_order(super().configure_evaluate(server_round, arrays, config, view))
+
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
+        """Collect what clients saw in the new model, study it on the server, and write the round."""
+        screened: Screened[EvaluateReply] = screen_replies(
+            replies, self._asked, lambda content: decode_view(content, self._spec)
+        )
+        for message in screened.messages:
+            _drop_config_records(message)
+        metrics = super().aggregate_evaluate(server_round, screened.messages)
+        self._observer.finish(screened.replies, screened.rejected, self._weights)
+        return metrics
+
+    def _ask(self, partitions: list[int]) -> None:
+        self._asked = {self._roster.node_id(partition_id): partition_id for partition_id in partitions}
+
+    def _in_order(self, messages: Iterable[Message]) -> list[Message]:
+        return sorted(messages, key=lambda message: self._asked[message.metadata.dst_node_id])
+
+    def _check_enough(self, server_round: int, screened: Screened[TrainReply]) -> None:
+        least = self._settings.federation.min_accepted_fraction
+        if len(screened.replies) >= least * len(self._asked) and screened.replies:
+            return
+        reasons = "\n".join(f"  - partition {p}: {reason}" for p, reason in sorted(screened.rejected.items()))
+        raise FederationError(
+            f"round {server_round}: only {len(screened.replies)} of {len(self._asked)} replies can be used, "
+            f"min-accepted-fraction = {least:g}:\n{reasons}"
+        )
+
+    def _averaged(self, server_round: int, arrays: ArrayRecord | None) -> dict[str, Tensor]:
+        """Return the new weights in the model's own type; some strategies compute in float64."""
+        if arrays is None:
+            return self._weights
+        averaged = {name: torch.from_numpy(array.numpy()).float() for name, array in arrays.items()}
+        broken = [name for name, value in averaged.items() if not value.isfinite().all()]
+        if broken:
+            raise FederationError(
+                f"round {server_round}: the average is not finite in {', '.join(broken)}; "
+                "try a smaller learning-rate or server-learning-rate"
+            )
+        return averaged
+
+
+def _drop_config_records(message: Message) -> None:
+    """Leave the one ArrayRecord and the one MetricRecord that Flower's strategies expect."""
+    for key in list(message.content.config_records):
+        del message.content[key]
+
+
+def _sizes(message: Message) -> dict[str, int]:
+    """Return a reply's bytes on the wire: weights, and everything else."""
+    weights = sum(record.count_bytes() for record in message.content.array_records.values())
+    others = sum(
+        record.count_bytes()
+        for records in (message.content.metric_records, message.content.config_records)
+        for record in records.values()
+    )
+    return {"weight_bytes": weights, "reply_bytes": weights + others}
+
+
+def observed(base: type[FedAvg]) -> type[CircuitObserver]:
+    """Return `base` with the observer around it."""
+    return type(f"Observed{base.__name__}", (CircuitObserver, base), {})

@@ -1,0 +1,202 @@
+"""Collects what a round shows, phase by phase, and writes it to the run log as a whole."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+import pyarrow as pa
+
+from fedcircuits.circuits import Circuits
+from fedcircuits.comparisons import FoundCircuits, compare_circuits, compare_masks
+from fedcircuits.interference import measure_interference
+from fedcircuits.models import ModelSpec, Weights, build_model, reachable_channels
+from fedcircuits.quality import CircuitQuality, class_accuracies
+from fedcircuits.records import DataKind, ModelKind
+from fedcircuits.replies import EvaluateReply, StudyReply, TrainReply
+from fedcircuits.run_log import RunLog
+from fedcircuits.seeding import Purpose
+from fedcircuits.settings import Settings
+from fedcircuits.study import Bench, Study, study_model
+from fedcircuits.tables import Row, accuracy_rows, circuit_rows, client_row, quality_rows, rejected_row
+from fedcircuits.training import RoundPosition
+from strategies.console import round_line
+from strategies.roster import Roster
+
+_log = logging.getLogger("fedcircuits")
+
+
+class RoundObserver:
+    """The observations of one run, a round at a time.
+
+    Args:
+        settings: of the run.
+        spec: the network's shape.
+        bench: the server's images: circuits of the global model are found on its probe set.
+        roster: says what each client holds.
+        run_log: where whole rounds go.
+    """
+
+    def __init__(self, settings: Settings, spec: ModelSpec, bench: Bench, roster: Roster, run_log: RunLog) -> None:
+        self._settings = settings
+        self._spec = spec
+        self._bench = bench
+        self._roster = roster
+        self._run_log = run_log
+        self._earlier: dict[tuple[ModelKind, int | None], FoundCircuits] = {}
+        self.begin(0)
+
+    @property
+    def trained_classes(self) -> list[int]:
+        """Classes that any accepted client of the round trained on, ascending."""
+        return sorted(self._trained_classes)
+
+    def begin(self, server_round: int) -> None:
+        """Start a round with nothing seen."""
+        self._position = RoundPosition(server_round, self._settings.run.num_server_rounds)
+        self._started = time.perf_counter()
+        self._clients: dict[int, Row] = {}
+        self._rows: dict[str, list[Row]] = {"accuracy": [], "circuits": [], "quality": [], "interference": []}
+        self._overlap: list[pa.Table] = []
+        self._local: list[FoundCircuits] = []
+        self._retested: list[tuple[FoundCircuits, FoundCircuits]] = []
+        self._trained_classes: set[int] = set()
+
+    def after_train(
+        self,
+        replies: Sequence[TrainReply],
+        rejected: Mapping[int, str],
+        sizes: Mapping[int, Mapping[str, int]],
+        start: Weights,
+        average: Weights,
+    ) -> None:
+        """Take in the local models and what averaging made of them.
+
+        Args:
+            replies: accepted replies in the order of their partitions.
+            rejected: partition id to the reason why its reply was set aside.
+            sizes: partition id to the bytes of its reply.
+            start: global weights that the round started from.
+            average: the new global weights.
+        """
+        for partition_id, reason in rejected.items():
+            self._reject(partition_id, reason)
+        for reply in replies:
+            self._take_update(reply, sizes[reply.partition_id])
+        if not replies:
+            return
+        support = {name: average[f"{name}.weight"].ne(0) for name in self._spec.layer_names}
+        masks = {reply.partition_id: reply.masks for reply in replies}
+        self._overlap.append(compare_masks(self._position.server_round, masks, support))
+        clients = [(reply.weights, reply.masks) for reply in replies]
+        shares = _shares(replies, self._settings.federation.weighting)
+        layers = measure_interference(self._spec, start, clients, shares, average)
+        self._rows["interference"] = [{"round": self._position.server_round, **asdict(layer)} for layer in layers]
+
+    def finish(self, replies: Sequence[EvaluateReply], rejected: Mapping[int, str], weights: Weights) -> None:
+        """Take in what clients saw in the new model, study it here, compare everything, and write the round."""
+        for partition_id, reason in rejected.items():
+            self._clients[partition_id]["reason"] = f"evaluate: {reason}"
+            _log.warning("round %d: partition %d: %s", self._position.server_round, partition_id, reason)
+        on_clients = [self._take_view(reply, weights) for reply in replies]
+        model = build_model(self._spec, weights, self._bench.test.device)
+        accuracy = class_accuracies(model, self._bench.test)
+        self._rows["accuracy"] += accuracy_rows(self._position.server_round, ModelKind.GLOBAL, None, accuracy)
+        studied = [*self._local]
+        if self._settings.discovery.is_circuit_round(self._position.server_round, self._position.num_rounds):
+            studied.append(self._study_global(weights))
+        self._overlap.append(
+            compare_circuits(
+                self._spec.conv_names,
+                self._spec.channels,
+                self._local,
+                on_clients,
+                self._retested,
+                self._successive(studied),
+            )
+        )
+        tables: dict[str, list[Row] | pa.Table] = {
+            **self._rows,
+            "clients": [self._clients[partition_id] for partition_id in sorted(self._clients)],
+            "overlap": pa.concat_tables(self._overlap),
+        }
+        self._run_log.write_round(self._position.server_round, tables, weights)
+        seconds = time.perf_counter() - self._started
+        _log.info(round_line(self._position, seconds, self._trained_classes, tables))
+
+    def _reject(self, partition_id: int, reason: str) -> None:
+        counts = self._roster.class_counts(partition_id)
+        self._clients[partition_id] = rejected_row(self._position.server_round, partition_id, reason, counts)
+        _log.warning("round %d: partition %d rejected: %s", self._position.server_round, partition_id, reason)
+
+    def _take_update(self, reply: TrainReply, sizes: Mapping[str, int]) -> None:
+        """Log one accepted client: its model, its accuracy and its circuits."""
+        counts = self._roster.class_counts(reply.partition_id)
+        self._trained_classes |= {class_id for class_id, count in enumerate(counts) if count}
+        self._clients[reply.partition_id] = client_row(self._position.server_round, reply, counts, sizes)
+        self._rows["accuracy"] += accuracy_rows(
+            self._position.server_round, ModelKind.CLIENT, reply.partition_id, reply.accuracy
+        )
+        if reply.study is not None:
+            found = self._take_study(ModelKind.CLIENT, reply.partition_id, reply.study, reply.weights)
+            self._local.append(found)
+
+    def _take_view(self, reply: EvaluateReply, weights: Weights) -> FoundCircuits:
+        """Log what one client saw in the global model."""
+        self._clients[reply.partition_id]["evaluate_seconds"] = reply.evaluate_seconds
+        self._log_quality(ModelKind.TRANSPLANT, reply.partition_id, reply.transplant)
+        return self._take_study(ModelKind.GLOBAL, reply.partition_id, reply.study, weights)
+
+    def _study_global(self, weights: Weights) -> FoundCircuits:
+        study = study_model(
+            self._settings,
+            self._spec,
+            weights,
+            self._bench,
+            self._position,
+            self._trained_classes,
+            Purpose.GLOBAL_DISCOVERY,
+        )
+        return self._take_study(ModelKind.GLOBAL, None, study, weights)
+
+    def _take_study(
+        self, model: ModelKind, partition_id: int | None, study: Study | StudyReply, weights: Weights
+    ) -> FoundCircuits:
+        """Log circuits and their quality; a repeated discovery is kept for the comparison of the two."""
+        reachable = reachable_channels(self._spec, weights)
+        data = self._data_kind(partition_id)
+        self._rows["circuits"] += circuit_rows(
+            self._spec, self._position.server_round, model, partition_id, data, study.circuits, reachable
+        )
+        self._log_quality(model, partition_id, study.quality)
+        usable = tuple(entry.usable for entry in study.quality)
+
+        def found(circuits: Circuits) -> FoundCircuits:
+            return FoundCircuits(model, partition_id, self._position.server_round, circuits, reachable, usable)
+
+        if study.retest is not None:
+            self._retested.append((found(study.circuits), found(study.retest)))
+        return found(study.circuits)
+
+    def _log_quality(self, model: ModelKind, partition_id: int | None, quality: list[CircuitQuality]) -> None:
+        data = self._data_kind(partition_id)
+        self._rows["quality"] += quality_rows(self._position.server_round, model, partition_id, data, quality)
+
+    def _data_kind(self, partition_id: int | None) -> DataKind:
+        return DataKind.SERVER if partition_id is None else DataKind(self._settings.discovery.discovery_data)
+
+    def _successive(self, studied: Sequence[FoundCircuits]) -> list[tuple[FoundCircuits, FoundCircuits]]:
+        """Pair each model's circuits with those that it had when it was last studied, and remember the new ones."""
+        pairs = []
+        for found in studied:
+            key = (found.model, found.partition_id)
+            if key in self._earlier:
+                pairs.append((self._earlier[key], found))
+            self._earlier[key] = found
+        return pairs
+
+
+def _shares(replies: Sequence[TrainReply], weighting: str) -> list[float]:
+    """Return each client's weight in a plain or example-weighted mean; they sum to 1."""
+    weights = [1 if weighting == "plain" else reply.num_examples for reply in replies]
+    return [weight / sum(weights) for weight in weights]

@@ -1,0 +1,68 @@
+"""Which replies of a round can be used: everything else is set aside with a reason, and the round goes on."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from flwr.app import Message, RecordDict
+
+from fedcircuits.errors import ReplyError
+
+
+class _Reply(Protocol):
+    @property
+    def partition_id(self) -> int: ...
+
+
+Reply = TypeVar("Reply", bound=_Reply)
+
+
+@dataclass(frozen=True)
+class Screened(Generic[Reply]):
+    """A round's replies.
+
+    Args:
+        messages: the accepted messages, in the order of their partition ids.
+        replies: their decoded content, in the same order.
+        rejected: partition id to the reason why there is nothing usable from it.
+    """
+
+    messages: list[Message]
+    replies: list[Reply]
+    rejected: dict[int, str]
+
+
+def screen_replies(
+    messages: Iterable[Message], asked: Mapping[int, int], decode: Callable[[RecordDict], Reply]
+) -> Screened[Reply]:
+    """Decode replies and keep those that are sound.
+
+    Args:
+        messages: replies as they came in.
+        asked: node id to partition id of everyone who was asked.
+        decode: returns a reply's content, or raises `ReplyError`.
+    """
+    accepted: dict[int, tuple[Message, Reply]] = {}
+    rejected: dict[int, str] = {}
+    unattributed: list[str] = []
+    for message in messages:
+        partition_id = asked.get(message.metadata.src_node_id)
+        if partition_id is None:
+            # Flower answers in the place of a node that it lost, under its own node id.
+            unattributed.append(str(message.error.reason) if message.has_error() else "reply from an unknown node")
+        elif message.has_error():
+            rejected[partition_id] = f"client failed: {message.error.reason}"
+        elif partition_id not in accepted:
+            try:
+                reply = decode(message.content)
+                if reply.partition_id != partition_id:
+                    raise ReplyError(f"claims to be partition {reply.partition_id}")
+            except ReplyError as error:
+                rejected[partition_id] = str(error)
+            else:
+                accepted[partition_id] = (message, reply)
+    for partition_id in asked.values():
+        if partition_id not in accepted and partition_id not in rejected:
+            rejected[partition_id] = "no reply" + (f": {'; '.join(sorted(set(unattributed)))}" if unattributed else "")
+    ordered = [accepted[partition_id] for partition_id in sorted(accepted)]
+    return Screened([message for message, _ in ordered], [reply for _, reply in ordered], rejected)
