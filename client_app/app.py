@@ -3,8 +3,7 @@
 from flwr.app import ConfigRecord, Context, Message
 from flwr.clientapp import ClientApp
 
-from client_app.environment import prepare_client
-from fedcircuits.digest import code_digest
+from client_app.environment import introduce, prepare_client
 from fedcircuits.errors import ReplyError
 from fedcircuits.local_round import train_client, view_global
 from fedcircuits.messages import (
@@ -17,7 +16,6 @@ from fedcircuits.messages import (
     encode_view,
 )
 from fedcircuits.records import Key
-from fedcircuits.replies import NodeInfo
 
 app = ClientApp()
 
@@ -27,14 +25,7 @@ __all__ = ["app"]
 @app.query()
 def query(message: Message, context: Context) -> Message:
     """Say which partition this node is, what it holds and which code it runs; loads the data on the way."""
-    client = prepare_client(decode_settings(message.content), context.node_config)
-    info = NodeInfo(
-        partition_id=client.partition_id,
-        num_partitions=client.num_partitions,
-        class_counts=client.train.class_counts(client.spec.num_classes),
-        code_digest=code_digest(),
-    )
-    return Message(encode_node(info), reply_to=message)
+    return Message(encode_node(introduce(message.content, context.node_config)), reply_to=message)
 
 
 @app.train()

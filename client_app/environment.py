@@ -2,12 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
+
+from flwr.app import RecordDict
 
 from fedcircuits.data import LabelledImages, load_dataset
-from fedcircuits.errors import SettingsError
+from fedcircuits.digest import code_digest
+from fedcircuits.errors import FedCircuitsError, SettingsError
 from fedcircuits.machine import use_machine
+from fedcircuits.messages import decode_settings
 from fedcircuits.models import ModelSpec, model_spec
 from fedcircuits.partitions import client_images
+from fedcircuits.replies import NodeInfo
 from fedcircuits.settings import Settings
 from fedcircuits.study import Bench, client_bench
 
@@ -35,7 +41,7 @@ def prepare_client(settings: Settings, node_config: Mapping[str, object]) -> Cli
         SettingsError: if the node's configuration lacks one of the two.
         DataError: if the dataset is missing or cannot be split.
     """
-    partition_id, num_partitions = (_node_number(node_config, key) for key in ("partition-id", "num-partitions"))
+    partition_id, num_partitions = _identity(node_config)
     device = use_machine(settings.machine)
     dataset = load_dataset(settings.data, settings.run.seed)
     train = client_images(dataset.train, settings.data, num_partitions, partition_id, settings.run.seed).to(device)
@@ -49,8 +55,31 @@ def prepare_client(settings: Settings, node_config: Mapping[str, object]) -> Cli
     )
 
 
-def _node_number(node_config: Mapping[str, object], key: str) -> int:
-    value = node_config.get(key)
-    if not isinstance(value, int):
-        raise SettingsError([f"node-config: {key} = {value!r}; start the node with --node-config '{key}=<number> …'"])
-    return value
+def introduce(content: RecordDict, node_config: Mapping[str, object]) -> NodeInfo:
+    """Return what the server wants to know of this node; a client that cannot start says so instead of failing.
+
+    Raises:
+        SettingsError: if the node's configuration does not say which partition it is.
+    """
+    partition_id, num_partitions = _identity(node_config)
+    try:
+        client = prepare_client(decode_settings(content), node_config)
+    except FedCircuitsError as error:
+        return NodeInfo(partition_id, num_partitions, code_digest(), [], str(error))
+    class_counts = client.train.class_counts(client.spec.num_classes)
+    return NodeInfo(partition_id, num_partitions, code_digest(), class_counts)
+
+
+def _identity(node_config: Mapping[str, object]) -> tuple[int, int]:
+    """Return (partition id, number of partitions)."""
+    keys = ("partition-id", "num-partitions")
+    wrong = [key for key in keys if not isinstance(node_config.get(key), int)]
+    if wrong:
+        raise SettingsError(
+            [
+                f"{key} is not set; start the node with --node-config 'partition-id=<number> num-partitions=<number>'"
+                for key in wrong
+            ]
+        )
+    partition_id, num_partitions = (node_config[key] for key in keys)
+    return cast(int, partition_id), cast(int, num_partitions)

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 from jaxtyping import Bool
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fedcircuits.circuits import Circuits
@@ -115,8 +116,8 @@ class _CircuitMatrix:
     """Collects circuits as rows of one matrix, so that all pairs are counted at once."""
 
     def __init__(self) -> None:
-        self.members: list[np.ndarray[Any, Any]] = []
-        self.reachable: list[np.ndarray[Any, Any]] = []
+        self.members: list[NDArray[Any]] = []
+        self.reachable: list[NDArray[Any]] = []
 
     def add(self, found: FoundCircuits) -> list[_Item]:
         """Append a model's circuits and return one item for each."""
@@ -144,8 +145,8 @@ def _same_class(comparison: Comparison, first: list[_Item], second: list[_Item])
 
 def _table(
     pairs: Sequence[_Pair],
-    members: Sequence[np.ndarray[Any, Any]],
-    universe: Sequence[np.ndarray[Any, Any]],
+    members: Sequence[NDArray[Any]],
+    universe: Sequence[NDArray[Any]],
     layer_names: Sequence[str],
     layer_sizes: Sequence[int],
 ) -> pa.Table:
@@ -185,5 +186,5 @@ def _repeat(values: Sequence[Any], times: int) -> list[Any]:
     return [value for value in values for _ in range(times)]
 
 
-def _with_total(counts: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _with_total(counts: NDArray[Any]) -> NDArray[Any]:
     return np.column_stack([counts, counts.sum(1)])

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fedcircuits.errors import DataError
@@ -136,13 +137,13 @@ def _read_torchvision(name: str, folder: Path) -> tuple[LabelledImages, Labelled
     return train, heldout
 
 
-def _pixels(data: Any) -> np.ndarray[Any, Any]:
+def _pixels(data: Any) -> NDArray[Any]:
     """Return torchvision's bytes, `[image, h, w]` or `[image, h, w, channel]`, as `[image, channel, h, w]` in 0..1."""
     array = np.asarray(data, dtype=np.float32) / 255.0
     return array[:, None] if array.ndim == 3 else array.transpose(0, 3, 1, 2)
 
 
-def _labelled(name: str, pixels: np.ndarray[Any, Any], labels: Any) -> LabelledImages:
+def _labelled(name: str, pixels: NDArray[Any], labels: Any) -> LabelledImages:
     mean, std = (np.asarray(values, np.float32)[:, None, None] for values in _NORMALISATION[name])
     images = torch.from_numpy(((pixels - mean) / std).astype(np.float32))
     return LabelledImages(
@@ -163,8 +164,8 @@ def _stratified_split(
 ) -> tuple[LabelledImages, LabelledImages]:
     """Split into (`fraction`, rest) within each class, at least one image of a class on each side if it has two."""
     labels = data.labels.numpy()
-    first: list[np.ndarray[Any, Any]] = []
-    second: list[np.ndarray[Any, Any]] = []
+    first: list[NDArray[Any]] = []
+    second: list[NDArray[Any]] = []
     for class_id in np.unique(labels):
         indices = generator.permutation(np.flatnonzero(labels == class_id))
         cut = min(max(round(len(indices) * fraction), 1), max(len(indices) - 1, 1))

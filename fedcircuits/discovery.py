@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 

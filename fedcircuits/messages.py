@@ -111,19 +111,19 @@ def decode_instruction(content: RecordDict, spec: ModelSpec, settings: Settings)
 
 
 def encode_node(info: NodeInfo) -> RecordDict:
-    """Return the answer to a query message."""
-    return RecordDict(
+    """Return the answer to a query message. Nothing in it is empty: Flower cannot count the bytes of that."""
+    record = ConfigRecord(
         {
-            Key.NODE: ConfigRecord(
-                {
-                    Key.PARTITION_ID: info.partition_id,
-                    Key.NUM_PARTITIONS: info.num_partitions,
-                    Key.CLASS_COUNTS: info.class_counts,
-                    Key.CODE_DIGEST: info.code_digest,
-                }
-            )
+            Key.PARTITION_ID: info.partition_id,
+            Key.NUM_PARTITIONS: info.num_partitions,
+            Key.CODE_DIGEST: info.code_digest,
         }
     )
+    if info.class_counts:
+        record[Key.CLASS_COUNTS] = info.class_counts
+    if info.problem:
+        record[Key.PROBLEM] = info.problem
+    return RecordDict({Key.NODE: record})
 
 
 def decode_node(content: RecordDict) -> NodeInfo:
@@ -136,8 +136,9 @@ def decode_node(content: RecordDict) -> NodeInfo:
     return NodeInfo(
         partition_id=_value(record, Key.PARTITION_ID, int),
         num_partitions=_value(record, Key.NUM_PARTITIONS, int),
-        class_counts=_numbers(record, Key.CLASS_COUNTS, int),
         code_digest=_value(record, Key.CODE_DIGEST, str),
+        class_counts=_numbers(record, Key.CLASS_COUNTS, int) if Key.CLASS_COUNTS in record else [],
+        problem=_value(record, Key.PROBLEM, str) if Key.PROBLEM in record else "",
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from numpy import ndarray as Array  # noqa: N812
+from numpy import ndarray as Array
 from scipy import stats
 
 _TAIL_SD = 12.0

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Int
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fedcircuits.data import LabelledImages
@@ -35,6 +36,8 @@ def partition_indices(
     """
     split = _by_class_list if settings.partition == "classes" else _by_partitioner
     try:
+        if num_clients > len(labels):
+            raise ValueError(f"there are only {len(labels)} training images")
         parts = split(labels.numpy(), settings, num_clients, seed)
     except ValueError as error:
         raise DataError(f"partition = {settings.partition!r} for {num_clients} clients: {error}") from error
@@ -63,17 +66,13 @@ def client_images(
     return train.select(parts[partition_id])
 
 
-def _by_class_list(
-    labels: np.ndarray[Any, Any], settings: DataSettings, num_clients: int, _seed: int
-) -> list[np.ndarray[Any, Any]]:
+def _by_class_list(labels: NDArray[Any], settings: DataSettings, num_clients: int, _seed: int) -> list[NDArray[Any]]:
     if len(settings.client_classes) != num_clients:
         raise ValueError(f"client-classes lists {len(settings.client_classes)} clients")
     return [np.flatnonzero(np.isin(labels, class_ids)) for class_ids in settings.client_classes]
 
 
-def _by_partitioner(
-    labels: np.ndarray[Any, Any], settings: DataSettings, num_clients: int, seed: int
-) -> list[np.ndarray[Any, Any]]:
+def _by_partitioner(labels: NDArray[Any], settings: DataSettings, num_clients: int, seed: int) -> list[NDArray[Any]]:
     """Split by one of flwr-datasets' partitioners, over a table of (label, position)."""
     from datasets import Dataset  # noqa: PLC0415  (two seconds of import that the explicit split need not pay)
     from flwr_datasets import partitioner as flwr  # noqa: PLC0415

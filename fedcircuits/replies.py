@@ -12,12 +12,21 @@ from fedcircuits.sparsity import Masks
 
 @dataclass(frozen=True)
 class NodeInfo:
-    """What a node says about itself before the first round."""
+    """What a node says about itself before the first round.
+
+    Args:
+        partition_id: the client that it is.
+        num_partitions: clients of the federation, as far as the node knows.
+        code_digest: of the code that it runs.
+        class_counts: images of each class that it holds; empty if it has a problem.
+        problem: why it cannot take part; empty if it can.
+    """
 
     partition_id: int
     num_partitions: int
-    class_counts: list[int]
     code_digest: str
+    class_counts: list[int]
+    problem: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ every step at the sparsity that the schedule gives, and once more after the last
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import Tensor
 
 from fedcircuits.data import LabelledImages

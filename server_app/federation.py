@@ -46,6 +46,7 @@ def run_federation(grid: Grid, settings: Settings) -> None:
         roster = Roster(encode_config(settings), settings.run.seed)
         roster.wait(grid, settings.federation.node_timeout_s)
         check_num_clients(settings, roster.num_partitions, len(dataset.train))
+        roster.check_ready()
         run_log.note(num_clients=roster.num_partitions)
         _log.info("%d clients, %d training images", roster.num_partitions, len(dataset.train))
         bench = server_bench(settings, dataset.to(device))

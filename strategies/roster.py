@@ -17,6 +17,7 @@ from fedcircuits.messages import decode_node
 from fedcircuits.records import Key
 from fedcircuits.replies import NodeInfo
 from fedcircuits.seeding import Purpose, numpy_generator
+from strategies.screening import one_line
 
 _POLL_S = 0.5
 
@@ -76,6 +77,20 @@ class Roster:
                 f"--node-config 'partition-id={missing[0]} num-partitions={self.num_partitions}'."
             )
 
+    def check_ready(self) -> None:
+        """Check that every client known can take part.
+
+        Raises:
+            FederationError: with the problems of all that cannot.
+        """
+        partitions_by_problem: dict[str, list[int]] = {}
+        for info in self._nodes.values():
+            if info.problem:
+                partitions_by_problem.setdefault(info.problem, []).append(info.partition_id)
+        if partitions_by_problem:
+            lines = [f"  - partitions {sorted(ids)}: {problem}" for problem, ids in partitions_by_problem.items()]
+            raise FederationError("clients cannot start:\n" + "\n".join(lines))
+
     def refresh(self, grid: Grid, timeout_s: float) -> None:
         """Forget nodes that are gone and ask new ones who they are.
 
@@ -109,7 +124,7 @@ class Roster:
         """Enter a node that answered, unless it does not belong here."""
         node = reply.metadata.src_node_id
         if reply.has_error():
-            raise FederationError(f"a client cannot start: {reply.error.reason}")
+            raise FederationError(f"a client cannot start: {one_line(reply.error.reason)}")
         try:
             info = decode_node(reply.content)
         except ReplyError as error:

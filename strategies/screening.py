@@ -8,6 +8,9 @@ from flwr.app import Message, RecordDict
 
 from fedcircuits.errors import ReplyError
 
+_LONGEST_REASON = 500
+"""Characters of a client's error that are logged."""
+
 
 class _Reply(Protocol):
     @property
@@ -49,9 +52,9 @@ def screen_replies(
         partition_id = asked.get(message.metadata.src_node_id)
         if partition_id is None:
             # Flower answers in the place of a node that it lost, under its own node id.
-            unattributed.append(str(message.error.reason) if message.has_error() else "reply from an unknown node")
+            unattributed.append(one_line(message.error.reason) if message.has_error() else "reply from an unknown node")
         elif message.has_error():
-            rejected[partition_id] = f"client failed: {message.error.reason}"
+            rejected[partition_id] = f"client failed: {one_line(message.error.reason)}"
         elif partition_id not in accepted:
             try:
                 reply = decode(message.content)
@@ -66,3 +69,9 @@ def screen_replies(
             rejected[partition_id] = "no reply" + (f": {'; '.join(sorted(set(unattributed)))}" if unattributed else "")
     ordered = [accepted[partition_id] for partition_id in sorted(accepted)]
     return Screened([message for message, _ in ordered], [reply for _, reply in ordered], rejected)
+
+
+def one_line(reason: str | None) -> str:
+    """Return the reason of an error reply without line breaks, and no longer than a reader can take in."""
+    text = " ".join((reason or "no reason given").split())
+    return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}…"

@@ -1,0 +1,70 @@
+"""Reads a run directory: run.json and the tables of its whole rounds. Free of torch, so that analysis starts fast.
+
+A round exists for readers from the moment run.json names it as the last one.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fedcircuits.errors import RunLogError
+from fedcircuits.records import TABLES
+
+RUN_FILE = "run.json"
+SCHEMA_VERSION = 1
+
+
+def find_run(path: Path) -> Path:
+    """Return the run directory at `path`: itself, or the newest one in it.
+
+    Raises:
+        RunLogError: if there is none.
+    """
+    if (path / RUN_FILE).is_file():
+        return path
+    runs = sorted(p.parent for p in path.glob(f"*/{RUN_FILE}")) if path.is_dir() else []
+    if not runs:
+        raise RunLogError(
+            f"no run found in {path.resolve()}: it holds no {RUN_FILE}, nor does any folder in it. "
+            "A run prints the path of its directory at its start and end."
+        )
+    return runs[-1]
+
+
+def read_info(run: Path) -> dict[str, Any]:
+    """Return what run.json of a run directory says.
+
+    Raises:
+        RunLogError: if it is unreadable, or of a version that this code does not know.
+    """
+    try:
+        info: dict[str, Any] = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunLogError(f"{run / RUN_FILE} cannot be read: {error}") from error
+    if not isinstance(info, dict) or info.get("schema_version") != SCHEMA_VERSION:
+        raise RunLogError(f"{run / RUN_FILE} is not of schema version {SCHEMA_VERSION}")
+    return info
+
+
+def read_table(run: Path, name: str, last_round: int) -> pd.DataFrame:
+    """Return one table of a run, rounds in order, up to and including `last_round`.
+
+    Raises:
+        RunLogError: if a part is damaged or lacks a column.
+    """
+    parts = []
+    for path in sorted((run / name).glob("round-*.parquet")):
+        if int(path.stem.removeprefix("round-")) > last_round:
+            continue
+        try:
+            parts.append(pq.read_table(path, schema=TABLES[name]))
+        except (OSError, pa.ArrowException) as error:
+            raise RunLogError(f"{path} cannot be read: {error}") from error
+    table = pa.concat_tables(parts) if parts else TABLES[name].empty_table()
+    nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
+    frame: pd.DataFrame = table.to_pandas(types_mapper=nullable.get)
+    return frame

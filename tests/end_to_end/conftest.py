@@ -1,0 +1,119 @@
+"""A private Flower for true runs: its own home, its own ports, and nothing left running afterwards."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+COPIED = ("analysis", "client_app", "fedcircuits", "server_app", "strategies", "pyproject.toml", "README.md", "LICENSE")
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A run that Flower has ended: its run directory (None if it has none), console output and status."""
+
+    directory: Path | None
+    output: str
+    status: str
+    details: str
+
+
+class Flower:
+    """Runs the app as a user does, with `flwr run`."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.app = home / "app"
+        self.app.mkdir()
+        for name in COPIED:
+            source = PROJECT / name
+            copy = shutil.copytree if source.is_dir() else shutil.copy
+            copy(source, self.app / name)
+        self._environment = {
+            **os.environ,
+            "FLWR_HOME": str(home / "flwr"),
+            "FLWR_LOCAL_SUPERLINK_HTTP_API_PORT": str(free_port()),
+            "FLWR_LOCAL_CONTROL_API_PORT": str(free_port()),
+            "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+            "FLWR_TELEMETRY_ENABLED": "0",
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        }
+
+    def run(self, settings: Mapping[str, Any], num_clients: int, cpus_per_client: int = 1) -> FinishedRun:
+        """Run the app to its end."""
+        config = " ".join(f"{key}={_toml(value)}" for key, value in settings.items())
+        federation = f"num-supernodes={num_clients} client-resources-num-cpus={cpus_per_client}"
+        output = self._flwr(
+            "run", ".", "--stream", "--federation-config", federation, "--run-config", config, timeout_s=300
+        )
+        run_id = re.search(r"Successfully started run (\d+)", output)
+        assert run_id, output
+        status, details = self._wait_for_end(run_id[1])
+        found = re.search(r"run directory: (\S+)", output)
+        return FinishedRun(Path(found[1]) if found else None, output, status, details)
+
+    def stop(self) -> None:
+        """End every process that carries this home in its environment: SuperLink, simulation, Ray."""
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("FLWR_HOME") == self._environment["FLWR_HOME"]:
+                    process.kill()
+            except psutil.Error:
+                continue
+
+    def _wait_for_end(self, run_id: str) -> tuple[str, str]:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            listed = json.loads(self._flwr("list", "--format", "json", timeout_s=60))["runs"]
+            run = next(run for run in listed if run["run-id"] == run_id)
+            if run["status"].startswith("finished"):
+                return run["status"], run["status-details"]
+            time.sleep(0.5)
+        raise TimeoutError(f"run {run_id} is still {run['status']}")
+
+    def _flwr(self, *arguments: str, timeout_s: float) -> str:
+        command = ["flwr", *arguments]
+        done = subprocess.run(
+            command,
+            cwd=self.app,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if arguments[0] == "run" else subprocess.DEVNULL,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+        return done.stdout
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"'{value}'" if isinstance(value, str) else str(value)
+
+
+@pytest.fixture(scope="session")
+def flower(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flower]:
+    running = Flower(tmp_path_factory.mktemp("flower"))
+    try:
+        yield running
+    finally:
+        running.stop()

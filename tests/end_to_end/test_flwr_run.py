@@ -1,0 +1,107 @@
+"""True runs: `flwr run` with its SuperLink, Ray and real images."""
+
+import os
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from fedcircuits.records import TABLES, Comparison
+from fedcircuits.run_log import read_checkpoint
+from fedcircuits.run_reader import read_info, read_table
+
+SMALL = {"num-server-rounds": 2, "channels": "8,16", "local-epochs": 3, "gate-steps": 20, "gate-batch": 8}
+TIMINGS = ["train_seconds", "discovery_seconds", "evaluate_seconds"]
+DATA_FOLDER = "FEDCIRCUITS_DATA"
+
+
+def tables(run: Path) -> dict[str, pd.DataFrame]:
+    last = read_info(run)["last_round"]
+    return {name: read_table(run, name, last).drop(columns=TIMINGS, errors="ignore") for name in TABLES}
+
+
+@pytest.fixture(scope="module")
+def digits_run(flower, tmp_path_factory):
+    return flower.run({**SMALL, "run-dir": str(tmp_path_factory.mktemp("runs"))}, num_clients=3)
+
+
+def test_a_run_on_digits_completes_and_logs_whole_rounds(digits_run):
+    assert digits_run.status == "finished:completed", digits_run.output
+    info = read_info(digits_run.directory)
+    assert (info["status"], info["last_round"], info["num_clients"]) == ("completed", 2, 3)
+    logged = tables(digits_run.directory)
+    assert all(sorted(frame["round"].unique()) == [1, 2] for frame in logged.values())
+    assert set(logged["overlap"]["comparison"]) == {str(comparison) for comparison in Comparison}
+    assert logged["clients"]["num_examples"].groupby(logged["clients"]["round"]).sum().tolist() == [1258, 1258]
+    accuracy = logged["accuracy"].query("model == 'global' and round == 2")
+    assert (accuracy["recall"] * accuracy["num_examples"]).sum() / accuracy["num_examples"].sum() > 0.3
+
+
+def test_the_console_shows_the_run_directory_one_line_per_round_and_what_to_type_next(digits_run):
+    lines = digits_run.output.splitlines()
+    assert sum(line == f"run directory: {digits_run.directory}" for line in lines) == 1
+    assert [line.split(" | ")[0] for line in lines if line.startswith("round ")] == ["round 1/2", "round 2/2"]
+    assert f"next: python -m analysis summary {digits_run.directory}" in lines
+    assert digits_run.directory.is_absolute()
+
+
+def test_one_worker_gives_the_bits_that_two_give(flower, digits_run, tmp_path):
+    again = flower.run({**SMALL, "run-dir": str(tmp_path)}, num_clients=3, cpus_per_client=os.cpu_count() or 1)
+    assert again.status == "finished:completed", again.output
+    for name, frame in tables(digits_run.directory).items():
+        pd.testing.assert_frame_equal(frame, tables(again.directory)[name])
+    first, second = read_checkpoint(digits_run.directory, 2), read_checkpoint(again.directory, 2)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_another_of_flowers_strategies_runs(flower, tmp_path):
+    run = flower.run({**SMALL, "run-dir": str(tmp_path), "strategy": "fedadam"}, num_clients=2)
+    assert run.status == "finished:completed", run.output
+    assert read_info(run.directory)["last_round"] == 2
+
+
+def test_wrong_settings_end_the_run_as_failed_and_list_every_mistake(flower, tmp_path):
+    wrong = {"sparsity": 1.2, "num-server-rounds": 0, "client-classes": "0,12", "run-dir": str(tmp_path)}
+    run = flower.run({**SMALL, **wrong}, num_clients=2)
+    assert run.status == "finished:failed", run.output
+    for problem in ("sparsity = 1.2", "num-server-rounds = 0", "no class [12] in digits"):
+        assert problem in run.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_federation_of_a_wrong_size_fails_and_says_what_to_type(flower, tmp_path):
+    split = {"partition": "classes", "client-classes": "0,1;2,3;4,5", "run-dir": str(tmp_path)}
+    run = flower.run({**SMALL, **split}, num_clients=2)
+    assert run.status == "finished:failed", run.output
+    assert '--federation-config "num-supernodes=3"' in run.output
+    assert read_info(run.directory)["status"] == "failed"
+
+
+def test_mnist_by_class(flower, tmp_path):
+    folder = os.environ.get(DATA_FOLDER)
+    if not folder or not (Path(folder) / "MNIST").is_dir():
+        pytest.skip(f"{DATA_FOLDER} names no folder with MNIST")
+    settings = {
+        "num-server-rounds": 2,
+        "dataset": "mnist",
+        "data-dir": str(Path(folder).resolve()),
+        "partition": "classes",
+        "client-classes": "0,1,2;3,4,5;6,7,8",
+        "train-limit": 1500,
+        "heldout-limit": 500,
+        "local-epochs": 2,
+        "gate-steps": 20,
+        "gate-batch": 8,
+        "retest-every": 0,
+        "run-dir": str(tmp_path),
+    }
+    run = flower.run(settings, num_clients=3)
+    assert run.status == "finished:completed", run.output
+    logged = tables(run.directory)
+    held = logged["clients"].query("round == 1")["class_counts"]
+    assert [[c for c, n in enumerate(counts) if n] for counts in held] == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+    own = logged["accuracy"].query("model == 'client' and round == 2")
+    trained = [row.recall for row in own.itertuples() if row.class_id // 3 == row.partition_id]
+    # Each client learns its own three classes, whatever averaging does to them afterwards.
+    assert sum(trained) / len(trained) > 0.8

@@ -1,0 +1,261 @@
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fedcircuits.circuits import Circuits
+from fedcircuits.discovery import Negatives
+from fedcircuits.errors import ReplyError
+from fedcircuits.local_round import GlobalView, LocalUpdate
+from fedcircuits.messages import (
+    decode_circuits,
+    decode_instruction,
+    decode_node,
+    decode_settings,
+    decode_update,
+    decode_view,
+    encode_circuits,
+    encode_config,
+    encode_node,
+    encode_update,
+    encode_view,
+    encode_weights,
+)
+from fedcircuits.models import ModelSpec, initial_weights, reachable_channels
+from fedcircuits.quality import CircuitQuality, ClassAccuracy
+from fedcircuits.records import Key
+from fedcircuits.replies import NodeInfo
+from fedcircuits.study import Study
+from fedcircuits.training import TrainedModel
+
+SPEC = ModelSpec(in_channels=1, image_size=4, channels=(2, 3), num_classes=3)
+
+
+def quality_of(class_id: int) -> CircuitQuality:
+    return CircuitQuality(class_id, 0.5, 0.25, None, 0.125, None, 1.0, usable=class_id == 2)
+
+
+def make_study() -> Study:
+    members = torch.tensor([[1, 0, 0, 1, 1], [0, 0, 1, 0, 0]], dtype=torch.bool)
+    circuits = Circuits((0, 2), members, members.float())
+    weights = initial_weights(SPEC, torch.Generator().manual_seed(0))
+    return Study(circuits, circuits, [quality_of(0), quality_of(2)], reachable_channels(SPEC, weights), Negatives.OWN)
+
+
+def make_update() -> LocalUpdate:
+    weights = initial_weights(SPEC, torch.Generator().manual_seed(0))
+    masks = {name: weights[f"{name}.weight"] > 0 for name in SPEC.layer_names}
+    for name, mask in masks.items():
+        weights[f"{name}.weight"] *= mask
+    accuracy = [ClassAccuracy(c, None if c == 1 else 0.5, 0.25, 4) for c in range(3)]
+    return LocalUpdate(TrainedModel(weights, masks, 0.75), accuracy, make_study(), 1.5, 2.5)
+
+
+@pytest.fixture
+def content() -> RecordDict:
+    return encode_update(make_update(), SPEC, partition_id=7, num_examples=40)
+
+
+def test_an_update_arrives_as_it_was_sent(content):
+    update, reply = make_update(), decode_update(content, SPEC)
+    assert (reply.partition_id, reply.num_examples) == (7, 40)
+    assert (reply.train_loss, reply.train_seconds, reply.discovery_seconds) == (0.75, 1.5, 2.5)
+    assert all(torch.equal(reply.weights[name], value) for name, value in update.trained.weights.items())
+    assert all(torch.equal(reply.masks[name], mask) for name, mask in update.trained.masks.items())
+    assert reply.accuracy == update.accuracy
+    assert reply.study.quality == update.study.quality
+    assert reply.study.negatives is Negatives.OWN
+    assert torch.equal(reply.study.circuits.members, update.study.circuits.members)
+    assert torch.equal(reply.study.retest.members, update.study.retest.members)
+
+
+def test_an_update_has_one_array_record_and_one_metric_record(content):
+    assert list(content.array_records) == [Key.ARRAYS]
+    assert list(content.metric_records) == [Key.METRICS]
+
+
+def test_masks_travel_as_one_bit_per_weight(content):
+    num_weights = sum(math.prod(shape) for shape in SPEC.weight_shapes.values())
+    assert len(content[Key.UPDATE][Key.PARAMETER_MASK]) == math.ceil(num_weights / 8)
+
+
+def test_every_record_can_be_counted(content):
+    view = encode_view(GlobalView(make_study(), [quality_of(0)], 1.0), 0, 5)
+    assert all(record.count_bytes() > 0 for part in (content, view) for record in part.values())
+
+
+def test_an_update_without_circuits_is_fine():
+    reply = decode_update(encode_update(replace(make_update(), study=None), SPEC, 0, 1), SPEC)
+    assert reply.study is None
+
+
+def test_a_view_arrives_as_it_was_sent():
+    view = GlobalView(make_study(), [quality_of(0), quality_of(2)], 3.5)
+    reply = decode_view(encode_view(view, 2, 9), SPEC)
+    assert (reply.partition_id, reply.evaluate_seconds) == (2, 3.5)
+    assert reply.transplant == view.transplant
+    assert reply.study.quality == view.study.quality
+
+
+def test_a_client_with_none_of_the_wanted_classes_sends_no_circuit():
+    study = Study(
+        Circuits((), torch.zeros(0, 5, dtype=torch.bool), torch.zeros(0, 5)),
+        None,
+        [],
+        torch.ones(5, dtype=torch.bool),
+        Negatives.OWN,
+    )
+    reply = decode_view(encode_view(GlobalView(study, [], 0.1), 2, 9), SPEC)
+    assert reply.study.circuits.class_ids == ()
+    assert reply.transplant == []
+
+
+def test_circuits_kept_in_client_state_come_back():
+    circuits = make_study().circuits
+    kept = decode_circuits(encode_circuits(circuits), SPEC)
+    assert kept.class_ids == circuits.class_ids
+    assert torch.equal(kept.members, circuits.members)
+
+
+def test_an_instruction_carries_settings_round_and_weights(make_settings):
+    settings = make_settings({"num-server-rounds": 9, "seed": 4})
+    config = encode_config(settings)
+    config[Key.SERVER_ROUND] = 3
+    weights = initial_weights(SPEC, torch.Generator().manual_seed(1))
+    content = RecordDict({Key.ARRAYS: encode_weights(weights), Key.CONFIG: config})
+    assert decode_settings(content) == settings
+    instruction = decode_instruction(content, SPEC, settings)
+    assert (instruction.position.server_round, instruction.position.num_rounds) == (3, 9)
+    assert all(torch.equal(instruction.weights[name], value) for name, value in weights.items())
+    assert instruction.trained_classes == []
+
+
+def test_a_node_says_what_it_is():
+    for info in (NodeInfo(3, 5, "abc", [10, 0, 2]), NodeInfo(3, 5, "abc", [], "no data here")):
+        assert decode_node(encode_node(info)) == info
+        assert encode_node(info)[Key.NODE].count_bytes() > 0
+
+
+def with_array(name, array):
+    def change(content):
+        arrays = dict(content[Key.ARRAYS].items())
+        arrays[name] = Array(array.numpy())
+        content[Key.ARRAYS] = ArrayRecord(arrays)
+
+    return change
+
+
+def without_array(content):
+    arrays = dict(content[Key.ARRAYS].items())
+    del arrays["fc.bias"]
+    content[Key.ARRAYS] = ArrayRecord(arrays)
+
+
+def with_metric(key, value):
+    def change(content):
+        content[Key.METRICS][key] = value
+
+    return change
+
+
+def with_value(record, key, value):
+    def change(content):
+        content[record][key] = value
+
+    return change
+
+
+def without_record(key):
+    def change(content):
+        del content[key]
+
+    return change
+
+
+def with_record(key, record):
+    def change(content):
+        content[key] = record
+
+    return change
+
+
+BAD_UPDATES = {
+    "nan weights": (with_array("fc.bias", torch.tensor([0.0, math.nan, 0.0])), "fc.bias.*not finite"),
+    "infinite weights": (with_array("fc.bias", torch.tensor([0.0, math.inf, 0.0])), "fc.bias.*not finite"),
+    "a shape that would broadcast": (with_array("fc.bias", torch.zeros(1)), r"float32\[1\], expected float32\[3\]"),
+    "another type": (with_array("fc.bias", torch.zeros(3, dtype=torch.float64)), "float64"),
+    "a missing array": (without_array, "arrays"),
+    "an extra array": (with_array("extra", torch.zeros(3)), "extra"),
+    "a second array record": (with_record("more", ArrayRecord()), "exactly one"),
+    "a second metric record": (with_record("more", MetricRecord({"a": 1})), "exactly one"),
+    "no metrics": (without_record(Key.METRICS), "exactly one"),
+    "an extra metric": (with_metric("more", 1), "more"),
+    "no examples": (with_metric(Key.NUM_EXAMPLES, 0), "num-examples = 0"),
+    "negative examples": (with_metric(Key.NUM_EXAMPLES, -5), "num-examples = -5"),
+    "absurd examples": (with_metric(Key.NUM_EXAMPLES, 10**12), "num-examples"),
+    "fractional examples": (with_metric(Key.NUM_EXAMPLES, 1.5), "num-examples: float"),
+    "nan examples": (with_metric(Key.NUM_EXAMPLES, math.nan), "num-examples"),
+    "a heavier vote": (with_metric(Key.PLAIN_WEIGHT, 100.0), "plain-weight"),
+    "nan loss": (with_metric(Key.TRAIN_LOSS, math.nan), "train_loss"),
+    "truncated mask": (with_value(Key.UPDATE, Key.PARAMETER_MASK, b"\xff"), "parameter mask: 1 bytes"),
+    "mask as text": (with_value(Key.UPDATE, Key.PARAMETER_MASK, "ff"), "parameter-mask: str"),
+    "empty mask with live weights": (with_value(Key.UPDATE, Key.PARAMETER_MASK, bytes(11)), "says are pruned"),
+    "truncated circuits": (with_value(Key.CIRCUITS, Key.MEMBERS, b""), "circuits: 0 bytes"),
+    "truncated scores": (with_value(Key.CIRCUITS, Key.SCORES, b"\x00"), "1 bytes of scores"),
+    "a class that is not there": (with_value(Key.CIRCUITS, Key.CLASS_IDS, [0, 3]), "class ids"),
+    "a class twice": (with_value(Key.CIRCUITS, Key.CLASS_IDS, [2, 2]), "class ids"),
+    "retest of other classes": (with_value(Key.RETEST, Key.CLASS_IDS, [0, 1]), "retest"),
+    "no quality": (without_record(Key.QUALITY), "quality"),
+    "quality above one": (with_value(Key.QUALITY, "sufficiency", [0.5, 1.5]), "sufficiency has values outside"),
+    "quality too short": (with_value(Key.QUALITY, "necessity", [0.5]), "1 values of necessity"),
+    "quality of a wrong type": (with_value(Key.QUALITY, "usable", [1, 0]), "usable"),
+    "quality of other classes": (with_value(Key.QUALITY, "class_id", [0, 1]), "quality: classes"),
+    "unknown negatives": (with_value(Key.NEGATIVES, Key.NEGATIVES, "thin air"), "thin air"),
+    "no partition": (without_record(Key.UPDATE), "update"),
+}
+
+
+@pytest.mark.parametrize(("change", "reason"), BAD_UPDATES.values(), ids=BAD_UPDATES)
+def test_a_damaged_update_is_refused_with_its_reason(content, change, reason):
+    change(content)
+    with pytest.raises(ReplyError, match=reason):
+        decode_update(content, SPEC)
+
+
+def test_damaged_array_bytes_are_refused(content):
+    array = content[Key.ARRAYS]["fc.bias"]
+    content[Key.ARRAYS]["fc.bias"] = Array(array.dtype, array.shape, array.stype, array.data[:-5])
+    with pytest.raises(ReplyError, match=r"fc\.bias"):
+        decode_update(content, SPEC)
+
+
+@given(data=st.data())
+def test_a_random_change_is_refused_or_leaves_a_sound_update(data):
+    """Whatever happens to a ConfigRecord, decoding either refuses it or returns what could have been sent."""
+    content = encode_update(make_update(), SPEC, 7, 40)
+    name = data.draw(st.sampled_from(sorted(content.config_records)))
+    record = content[name]
+    key = data.draw(st.sampled_from(sorted(record)))
+    anything = st.one_of(
+        st.integers(-5, 300),
+        st.floats(),
+        st.booleans(),
+        st.text(max_size=5),
+        st.binary(max_size=30),
+        st.lists(st.integers(-5, 5), max_size=4),
+        st.lists(st.floats(), max_size=4),
+        st.lists(st.booleans(), max_size=4),
+    )
+    content[name] = ConfigRecord({**record, key: data.draw(anything)})
+    try:
+        reply = decode_update(content, SPEC)
+    except ReplyError:
+        return
+    assert all(value.isfinite().all() for value in reply.weights.values())
+    assert reply.study.circuits.members.shape == (len(reply.study.quality), SPEC.num_channels)
+    for row in reply.study.quality:
+        assert row.sufficiency is None or 0 <= row.sufficiency <= 1

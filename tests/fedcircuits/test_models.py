@@ -1,0 +1,147 @@
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fedcircuits.models import (
+    GateSite,
+    Gating,
+    ModelSpec,
+    SparseCNN,
+    build_model,
+    detached_weights,
+    initial_weights,
+    model_spec,
+    reachable_channels,
+)
+
+CPU = torch.device("cpu")
+SPEC = ModelSpec(in_channels=1, image_size=8, channels=(3, 4, 5), num_classes=10)
+
+
+def seeded_weights(spec: ModelSpec, seed: int = 0) -> dict[str, torch.Tensor]:
+    return initial_weights(spec, torch.Generator().manual_seed(seed))
+
+
+def slow_forward(spec, weights, images, gates, ablation, site):
+    """The network as the paper writes it: convolution, (gate), ReLU, pooling, (gate), one image after the other."""
+    logits = []
+    for image, gate in zip(images, gates, strict=True):
+        maps, offset = image[None], 0
+        for name, width in zip(spec.conv_names, spec.channels, strict=True):
+            on = gate[offset : offset + width].view(1, -1, 1, 1)
+            instead = ablation[offset : offset + width].view(1, -1, 1, 1)
+            maps = F.conv2d(maps, weights[f"{name}.weight"], weights[f"{name}.bias"], padding=1)
+            if site is GateSite.PRE:
+                maps = torch.where(on > 0, maps, instead.expand_as(maps))
+            maps = F.max_pool2d(F.relu(maps), 2)
+            if site is GateSite.POST:
+                maps = torch.where(on > 0, maps, instead.expand_as(maps))
+            offset += width
+        logits.append(F.linear(maps.flatten(1), weights["fc.weight"], weights["fc.bias"])[0])
+    return torch.stack(logits)
+
+
+@given(seed=st.integers(0, 2**20), site=st.sampled_from(list(GateSite)))
+def test_gated_forward_agrees_with_the_paper_order_of_operations(seed, site):
+    generator = torch.Generator().manual_seed(seed)
+    weights = seeded_weights(SPEC, seed)
+    images = torch.randn(6, 1, 8, 8, generator=generator)
+    rows = (torch.rand(2, SPEC.num_channels, generator=generator) > 0.5).float()
+    group = torch.tensor([0, 1, 1, 0, 1, 0])
+    ablation = torch.randn(SPEC.num_channels, generator=generator)
+    fast = build_model(SPEC, weights, CPU)(images, Gating(rows, group, ablation, site))
+    slow = slow_forward(SPEC, weights, images, rows[group], ablation, site)
+    # Float32 sums in another order: a few units in the last place of numbers of order 1.
+    torch.testing.assert_close(fast, slow, rtol=1e-4, atol=1e-5)
+
+
+def test_open_gates_change_nothing():
+    weights = seeded_weights(SPEC)
+    images = torch.randn(4, 1, 8, 8)
+    model = build_model(SPEC, weights, CPU)
+    for site in GateSite:
+        gating = Gating(
+            torch.ones(1, SPEC.num_channels), torch.zeros(4, dtype=torch.int64), torch.randn(SPEC.num_channels), site
+        )
+        torch.testing.assert_close(model(images, gating), model(images))
+
+
+def test_closed_gates_leave_a_constant():
+    model = build_model(SPEC, seeded_weights(SPEC), CPU)
+    gating = Gating(
+        torch.zeros(1, SPEC.num_channels),
+        torch.zeros(5, dtype=torch.int64),
+        torch.rand(SPEC.num_channels),
+        GateSite.POST,
+    )
+    logits = model(torch.randn(5, 1, 8, 8), gating)
+    torch.testing.assert_close(logits, logits[:1].expand(5, -1))
+
+
+def test_channel_means_are_those_of_the_gates_site():
+    weights = seeded_weights(SPEC)
+    model = build_model(SPEC, weights, CPU)
+    images = torch.randn(7, 1, 8, 8)
+    first = F.conv2d(images, weights["conv1.weight"], weights["conv1.bias"], padding=1)
+    torch.testing.assert_close(model.channel_means(images, GateSite.PRE)[:3], first.mean((0, 2, 3)))
+    pooled = F.max_pool2d(first.relu(), 2)
+    torch.testing.assert_close(model.channel_means(images, GateSite.POST)[:3], pooled.mean((0, 2, 3)))
+
+
+def test_linear_layer_follows_from_the_image(make_settings):
+    widths = {
+        dataset: model_spec(make_settings({"dataset": dataset})).weight_shapes["fc"]
+        for dataset in ("digits", "mnist", "cifar10")
+    }
+    assert widths == {"digits": (10, 128), "mnist": (10, 128 * 9), "cifar10": (10, 128 * 16)}
+
+
+def test_paper_model_on_mnist_has_the_published_size(make_settings):
+    shapes = model_spec(make_settings({"dataset": "mnist"})).weight_shapes
+    assert [torch.Size(shape).numel() for shape in shapes.values()] == [288, 18432, 73728, 11520]
+
+
+def test_state_shapes_are_the_models_own():
+    state = SparseCNN(SPEC).state_dict()
+    assert {name: tuple(value.shape) for name, value in state.items()} == SPEC.state_shapes
+
+
+def test_initial_weights_are_pytorchs_default_law():
+    torch.manual_seed(0)
+    ours = seeded_weights(ModelSpec(1, 28, (32, 64, 128), 10))
+    theirs = SparseCNN(ModelSpec(1, 28, (32, 64, 128), 10)).state_dict()
+    for name in ("conv2.weight", "conv3.weight", "fc.weight"):
+        assert torch.allclose(ours[name].abs().max(), theirs[name].abs().max(), rtol=0.01)
+        # The standard deviation of 11,520 or more uniform draws varies by under 1 %.
+        assert torch.allclose(ours[name].std(), theirs[name].std(), rtol=0.03)
+
+
+def test_weights_survive_the_model_unchanged_and_uncoupled():
+    weights = seeded_weights(SPEC)
+    model = build_model(SPEC, weights, CPU)
+    taken = detached_weights(model)
+    for name, value in weights.items():
+        assert torch.equal(taken[name], value)
+    taken["fc.bias"].zero_()
+    assert torch.equal(model.state_dict()["fc.bias"], weights["fc.bias"])
+
+
+def test_reachable_channels_need_a_path_from_image_to_logit():
+    spec = ModelSpec(1, 4, (3, 2), 2)
+    weights = {name: torch.zeros(shape) for name, shape in spec.state_shapes.items()}
+    weights["conv1.weight"][0, 0, 0, 0] = 1.0  # 0: lit, leads on
+    weights["conv1.weight"][1, 0, 0, 0] = 1.0  # 1: lit, leads nowhere; 2: leads on, but dark
+    weights["conv2.weight"][0, 0, 1, 1] = 1.0
+    weights["conv2.weight"][0, 2, 1, 1] = 1.0
+    weights["conv2.weight"][1, 0, 1, 1] = 1.0  # conv2 channel 1 is lit, but no logit reads it
+    weights["fc.weight"][1, 0] = 1.0
+    assert reachable_channels(spec, weights).tolist() == [True, False, False, True, False]
+
+
+def test_a_bias_alone_does_not_make_a_channel_reachable():
+    spec = ModelSpec(1, 4, (2,), 2)
+    weights = {name: torch.zeros(shape) for name, shape in spec.state_shapes.items()}
+    weights["conv1.bias"][:] = 1.0
+    weights["fc.weight"][:] = 1.0
+    assert not reachable_channels(spec, weights).any()

@@ -1,0 +1,379 @@
+"""Whole federations in one process: the real apps, the real strategies, no Ray."""
+
+import json
+import math
+from collections.abc import Callable
+
+import pandas as pd
+import pytest
+import torch
+from federation import InProcessGrid, lost
+from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MessageType
+
+from fedcircuits.errors import FederationError, SettingsError
+from fedcircuits.messages import decode_update
+from fedcircuits.models import model_spec
+from fedcircuits.records import TABLES, Comparison, Key
+from fedcircuits.run_log import read_checkpoint
+from fedcircuits.run_reader import find_run, read_info, read_table
+from server_app.federation import run_federation
+from strategies.registry import STRATEGIES
+
+TINY = {
+    "num-server-rounds": 2,
+    "train-limit": 150,
+    "heldout-limit": 100,
+    "channels": "4,6",
+    "local-epochs": 1,
+    "gate-steps": 4,
+    "gate-batch": 4,
+}
+TIMINGS = ["train_seconds", "discovery_seconds", "evaluate_seconds"]
+
+
+@pytest.fixture
+def federate(make_settings, tmp_path):
+    """Run a tiny federation and return its run directory."""
+
+    def run(grid: InProcessGrid, **changes):
+        overrides = {key.replace("_", "-"): value for key, value in changes.items()}
+        folder = tmp_path / f"runs{len(list(tmp_path.iterdir()))}"
+        settings = make_settings({**TINY, "run-dir": str(folder), **overrides})
+        try:
+            run_federation(grid, settings)
+        finally:
+            run.directory = find_run(folder) if folder.exists() else None
+        return run.directory
+
+    return run
+
+
+def table(run, name: str) -> pd.DataFrame:
+    return read_table(run, name, read_info(run)["last_round"])
+
+
+def all_tables(run) -> dict[str, pd.DataFrame]:
+    return {name: table(run, name).drop(columns=TIMINGS, errors="ignore") for name in TABLES}
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_runs_under_the_observer(federate, make_settings, strategy):
+    changes = {"proximal_mu": 0.1} if strategy == "fedprox" else {}
+    run = federate(InProcessGrid(3), strategy=strategy, **changes)
+    info = read_info(run)
+    assert (info["status"], info["last_round"], info["num_clients"]) == ("completed", 2, 3)
+    weights = read_checkpoint(run, 2)
+    assert all(value.dtype == torch.float32 and value.isfinite().all() for value in weights.values())
+    assert table(run, "clients")["accepted"].all()
+
+
+def test_one_run_logs_every_table_and_every_comparison(federate):
+    run = federate(InProcessGrid(3))
+    for name in TABLES:
+        assert sorted(table(run, name)["round"].unique()) == [1, 2], name
+    overlap = table(run, "overlap")
+    assert set(overlap["comparison"]) == {str(comparison) for comparison in Comparison}
+    assert set(overlap["layer"]) == {"conv1", "conv2", "fc", "all"}
+    models = table(run, "quality").groupby(["model", "data"])["partition_id"].nunique(dropna=False)
+    assert models.to_dict() == {
+        ("client", "client"): 3,
+        ("global", "client"): 3,
+        ("global", "server"): 1,
+        ("transplant", "client"): 3,
+    }
+
+
+def test_the_same_seed_gives_the_same_bits_whatever_order_replies_come_in(federate):
+    first, second = (federate(InProcessGrid(4, seed=seed)) for seed in (1, 2))
+    for name, frame in all_tables(first).items():
+        pd.testing.assert_frame_equal(frame, all_tables(second)[name])
+    one, other = read_checkpoint(first, 2), read_checkpoint(second, 2)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_another_seed_gives_another_run(federate):
+    one, other = (read_checkpoint(federate(InProcessGrid(2), seed=seed), 2) for seed in (0, 1))
+    assert not torch.equal(one["fc.weight"], other["fc.weight"])
+
+
+@pytest.mark.parametrize("weighting", ["examples", "plain"])
+def test_the_average_is_the_mean_of_the_clients(federate, make_settings, weighting):
+    spec, replies = model_spec(make_settings(TINY)), []
+
+    def keep(reply: Message, partition_id: int) -> Message:
+        if reply.metadata.message_type == MessageType.TRAIN:
+            replies.append(decode_update(reply.content, spec))
+        return reply
+
+    run = federate(InProcessGrid(3, keep), num_server_rounds=1, partition="dirichlet", weighting=weighting)
+    counts = [1.0 if weighting == "plain" else reply.num_examples for reply in replies]
+    assert weighting == "plain" or len(set(counts)) > 1
+    average = read_checkpoint(run, 1)
+    for name in average:
+        expected = sum(c * r.weights[name].double() for c, r in zip(counts, replies, strict=True)) / sum(counts)
+        # Float32 sums of three terms.
+        torch.testing.assert_close(average[name].double(), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_krum_takes_one_client_as_it_is(federate, make_settings):
+    spec, replies = model_spec(make_settings(TINY)), []
+
+    def keep(reply: Message, partition_id: int) -> Message:
+        if reply.metadata.message_type == MessageType.TRAIN:
+            replies.append(decode_update(reply.content, spec).weights)
+        return reply
+
+    average = read_checkpoint(federate(InProcessGrid(4, keep), num_server_rounds=1, strategy="krum"), 1)
+    assert any(all(torch.equal(average[name], weights[name]) for name in average) for weights in replies)
+
+
+def test_clients_without_a_shared_class_have_no_pair_of_the_same_class(federate):
+    run = federate(InProcessGrid(3), partition="classes", client_classes="0,1,2;3,4,5;6,7,8")
+    overlap = table(run, "overlap")
+    assert Comparison.SAME_CLASS_ACROSS_CLIENTS not in set(overlap["comparison"])
+    assert Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS in set(overlap["comparison"])
+    held = table(run, "clients").query("round == 1")["class_counts"]
+    assert [[c for c, n in enumerate(counts) if n] for counts in held] == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+
+
+def test_a_single_class_per_client_says_where_its_negatives_are_from(federate):
+    changes = {"partition": "classes", "client_classes": "0;1", "num_server_rounds": 1}
+    with_probe = federate(InProcessGrid(2), **changes)
+    without = federate(InProcessGrid(2), share_probe=False, **changes)
+    assert set(table(with_probe, "clients")["negatives"]) == {"probe"}
+    assert set(table(without, "clients")["negatives"]) == {"none"}
+    quality = table(without, "quality").query("model == 'client'")
+    assert quality["false_positive_rate"].isna().all()
+    assert quality["false_positive_rate_all"].notna().all()
+
+
+def test_only_a_sample_of_clients_takes_part(federate):
+    run = federate(InProcessGrid(6), fraction_train=0.5, num_server_rounds=4)
+    clients = table(run, "clients").groupby("round")["partition_id"].apply(tuple)
+    assert all(len(set(chosen)) == 3 for chosen in clients)
+    assert len(set(clients)) > 1
+
+
+def test_rounds_without_circuits_skip_them_but_the_last_has_them(federate):
+    run = federate(InProcessGrid(2), circuit_every=2, num_server_rounds=3)
+    assert sorted(table(run, "circuits")["round"].unique()) == [2, 3]
+    assert sorted(table(run, "accuracy")["round"].unique()) == [1, 2, 3]
+    assert sorted(table(run, "interference")["round"].unique()) == [1, 2, 3]
+
+
+def test_discovery_on_the_servers_data_is_logged_as_such(federate):
+    run = federate(InProcessGrid(2), discovery_data="server", num_server_rounds=1)
+    assert set(table(run, "circuits")["data"]) == {"server"}
+
+
+# -- Faults: one client misbehaves, the round goes on, the log says so
+
+
+def in_train(change: Callable[[Message], Message | None]):
+    """Misbehave as partition 1, when answering a train message."""
+
+    def tamper(reply: Message, partition_id: int) -> Message | None:
+        if partition_id == 1 and reply.metadata.message_type == MessageType.TRAIN:
+            return change(reply)
+        return reply
+
+    return tamper
+
+
+def nan_weights(reply):
+    arrays = dict(reply.content[Key.ARRAYS].items())
+    arrays["fc.bias"] = Array(torch.full((10,), math.nan).numpy())
+    reply.content[Key.ARRAYS] = ArrayRecord(arrays)
+    return reply
+
+
+def wrong_shape(reply):
+    arrays = dict(reply.content[Key.ARRAYS].items())
+    arrays["fc.bias"] = Array(torch.zeros(1).numpy())
+    reply.content[Key.ARRAYS] = ArrayRecord(arrays)
+    return reply
+
+
+def truncated_circuit(reply):
+    record = reply.content[Key.CIRCUITS]
+    reply.content[Key.CIRCUITS] = ConfigRecord({**record, Key.MEMBERS: record[Key.MEMBERS][:-1]})
+    return reply
+
+
+def another_partition(reply):
+    reply.content[Key.UPDATE][Key.PARTITION_ID] = 0
+    return reply
+
+
+def exception(reply):
+    return Message(Error(code=2, reason="ClientApp raised: boom"), reply_to=_question(reply))
+
+
+def lost_node(reply):
+    return lost(_question(reply))
+
+
+def _question(reply: Message) -> Message:
+    """Build a message whose reply has the sender of `reply`."""
+    question = Message(reply.content, dst_node_id=reply.metadata.src_node_id, message_type=MessageType.TRAIN)
+    question.metadata._message_id = reply.metadata.reply_to_message_id
+    return question
+
+
+FAULTS = {
+    "raises": (exception, "client failed: ClientApp raised: boom"),
+    "NaN": (nan_weights, "fc.bias has values that are not finite"),
+    "wrong shape": (wrong_shape, "float32[1], expected float32[10]"),
+    "truncated circuit": (truncated_circuit, "bytes of bits"),
+    "wrong partition": (another_partition, "claims to be partition 0"),
+    "silent": (lambda reply: None, "no reply"),
+    "lost": (lost_node, "no reply: Node Unavailable"),
+}
+
+
+@pytest.mark.parametrize(("change", "reason"), FAULTS.values(), ids=FAULTS)
+def test_a_faulty_client_is_set_aside_and_the_round_goes_on(federate, change, reason):
+    run = federate(InProcessGrid(3, in_train(change)))
+    assert read_info(run)["status"] == "completed"
+    clients = table(run, "clients")
+    faulty = clients[clients["partition_id"] == 1]
+    assert not faulty["accepted"].any()
+    assert faulty["reason"].str.contains(reason, regex=False).all()
+    assert clients[clients["partition_id"] != 1]["accepted"].all()
+    assert all(value.isfinite().all() for value in read_checkpoint(run, 2).values())
+    assert set(table(run, "accuracy").query("model == 'client'")["partition_id"]) == {0, 2}
+
+
+def test_the_average_leaves_a_faulty_client_out(federate):
+    with_fault = federate(InProcessGrid(3, in_train(nan_weights)), num_server_rounds=1)
+    silent = federate(InProcessGrid(3, in_train(lambda reply: None)), num_server_rounds=1)
+    one, other = read_checkpoint(with_fault, 1), read_checkpoint(silent, 1)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_fault_in_the_evaluate_phase_costs_that_view_only(federate):
+    def tamper(reply: Message, partition_id: int) -> Message | None:
+        is_hit = partition_id == 1 and reply.metadata.message_type == MessageType.EVALUATE
+        return exception(reply) if is_hit else reply
+
+    run = federate(InProcessGrid(3, tamper), num_server_rounds=1)
+    row = table(run, "clients").query("partition_id == 1").iloc[0]
+    assert row["accepted"]
+    assert row["reason"] == "evaluate: client failed: ClientApp raised: boom"
+    assert set(table(run, "quality").query("model == 'transplant'")["partition_id"]) == {0, 2}
+
+
+def test_too_few_usable_replies_end_the_run_as_failed(federate):
+    with pytest.raises(FederationError, match=r"only 1 of 2 replies.*min-accepted-fraction = 0.9") as caught:
+        federate(InProcessGrid(2, in_train(nan_weights)), min_accepted_fraction=0.9)
+    assert "partition 1: weights: fc.bias" in str(caught.value)
+    info = read_info(federate.directory)
+    assert info["status"] == "failed"
+    assert "only 1 of 2" in info["reason"]
+
+
+def test_all_replies_unusable_ends_the_run_even_if_no_fraction_is_asked_for(federate):
+    def nothing(reply: Message, partition_id: int) -> Message | None:
+        return None if reply.metadata.message_type == MessageType.TRAIN else reply
+
+    with pytest.raises(FederationError, match="only 0 of 2"):
+        federate(InProcessGrid(2, nothing), min_accepted_fraction=0.0)
+
+
+def test_a_failure_in_a_later_round_keeps_the_earlier_rounds(federate):
+    rounds = []
+
+    def tamper(reply: Message, partition_id: int) -> Message | None:
+        if reply.metadata.message_type == MessageType.TRAIN:
+            rounds.append(partition_id)
+        return None if len(rounds) > 2 else reply
+
+    with pytest.raises(FederationError, match="round 2"):
+        federate(InProcessGrid(2, tamper), num_server_rounds=3)
+    run = federate.directory
+    assert read_info(run)["last_round"] == 1
+    assert set(table(run, "overlap")["round"]) == {1}
+    assert read_checkpoint(run, 1)
+
+
+def test_missing_clients_are_named_after_a_bounded_wait(federate):
+    with pytest.raises(FederationError, match=r"only 2 of 4 clients.*partitions \[2, 3\] are missing"):
+        federate(InProcessGrid(2, num_missing=2), node_timeout_s=0.5)
+    assert "only 2 of 4" in read_info(federate.directory)["reason"]
+
+
+def test_no_client_at_all_is_said_after_a_bounded_wait(federate):
+    with pytest.raises(FederationError, match="no SuperNode answered"):
+        federate(InProcessGrid(0), node_timeout_s=0.5)
+
+
+def test_other_code_on_a_client_is_refused(federate):
+    def tamper(reply: Message, partition_id: int) -> Message:
+        if partition_id == 1 and reply.metadata.message_type == MessageType.QUERY:
+            reply.content[Key.NODE][Key.CODE_DIGEST] = "0" * 64
+        return reply
+
+    with pytest.raises(FederationError, match="partition 1 runs other code"):
+        federate(InProcessGrid(2, tamper))
+
+
+def test_two_nodes_for_one_partition_are_refused(federate):
+    grid = InProcessGrid(2)
+    for context in grid.contexts.values():
+        context.node_config["partition-id"] = 0
+    with pytest.raises(FederationError, match="two nodes serve partition 0"):
+        federate(grid)
+
+
+def test_a_node_without_a_partition_is_told_how_to_get_one(federate):
+    grid = InProcessGrid(1)
+    next(iter(grid.contexts.values())).node_config.clear()
+    with pytest.raises(FederationError, match="--node-config 'partition-id=<number>"):
+        federate(grid)
+
+
+def test_clients_that_cannot_start_say_why_once(federate):
+    with pytest.raises(FederationError, match="clients cannot start") as caught:
+        federate(InProcessGrid(3), partition="dirichlet", min_partition_size=140)
+    assert str(caught.value).count("partition = 'dirichlet'") == 1
+    assert "Traceback" not in str(caught.value)
+
+
+def test_a_node_that_is_replaced_takes_over_its_partition(federate):
+    class Restarting(InProcessGrid):
+        """Partition 0 comes back under a new node id, and without its state, before the second round."""
+
+        looks = 0
+
+        def get_node_ids(self):
+            self.looks += 1
+            if self.looks == 3:
+                node, context = next((n, c) for n, c in self.contexts.items() if c.node_config["partition-id"] == 0)
+                del self.contexts[node]
+                context.state.clear()
+                self.contexts[node + 1] = context
+            return super().get_node_ids()
+
+    run = federate(Restarting(2))
+    clients = table(run, "clients")
+    assert len(clients) == 4
+    assert clients["accepted"].all()
+
+
+def test_client_classes_must_fit_the_number_of_clients(federate):
+    with pytest.raises(SettingsError, match="lists 3 clients but the federation has 2"):
+        federate(InProcessGrid(2), partition="classes", client_classes="0;1;2")
+    assert read_info(federate.directory)["status"] == "failed"
+
+
+def test_more_clients_than_images_is_said(federate):
+    with pytest.raises(SettingsError, match="12 clients cannot share 10 training images"):
+        federate(InProcessGrid(12), train_limit=10)
+
+
+def test_run_json_says_how_to_repeat_the_run(federate):
+    info = json.loads((federate(InProcessGrid(2)) / "run.json").read_text())
+    assert info["settings"]["channels"] == "4,6"
+    assert info["versions"]["flwr"]
+    assert len(info["code_digest"]) == 64
+    assert info["model"]["layers"] == ["conv1", "conv2", "fc"]
