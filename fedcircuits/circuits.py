@@ -7,8 +7,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from fedcircuits.config_values import ClassIds
 from fedcircuits.errors import ReplyError
-from fedcircuits.settings import ClassIds
 
 SCORE_STEPS = 255
 """Scores travel as bytes: a score in 0..1 is rounded to a multiple of 1/255."""

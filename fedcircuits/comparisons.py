@@ -106,8 +106,8 @@ def compare_masks(server_round: int, client_masks: dict[int, Masks], global_supp
         average = _Item(len(items), ModelKind.GLOBAL, None, None, server_round, None)
         pairs += [(Comparison.PARAMETER_MASK_LOCAL_VS_GLOBAL, item, average) for item in items]
         masks.append(global_support)
-    members = [torch.cat([layer.flatten() for layer in mask.values()]).numpy() for mask in masks]
     names = list(masks[0]) if masks else []
+    members = [torch.cat([mask[name].flatten() for name in names]).numpy() for mask in masks]
     sizes = [masks[0][name].numel() for name in names]
     return _table(pairs, members, [np.ones_like(m) for m in members], names, sizes)
 

@@ -95,7 +95,8 @@ def load_dataset(settings: DataSettings, seed: int) -> Dataset:
         seed: decides which images the limits keep and which held-out images form the probe set.
 
     Raises:
-        DataError: if the files are neither in `data-dir` nor can be downloaded.
+        DataError: if the files are neither in `data-dir` nor can be downloaded, or if the limits leave too few
+            images to score on.
     """
     folder = Path(settings.data_dir).expanduser().resolve()
     return _load(settings.dataset, folder, settings.train_limit, settings.heldout_limit, settings.probe_fraction, seed)
@@ -107,6 +108,11 @@ def _load(name: str, folder: Path, train_limit: int, heldout_limit: int, probe_f
     generator = numpy_generator(seed, Purpose.DATA_LIMIT)
     train = _limit(train, train_limit, generator)
     heldout = _limit(heldout, heldout_limit, generator)
+    if int(heldout.labels.bincount().min()) < 2:
+        raise DataError(
+            f"heldout-limit = {heldout_limit}: each class of {name} needs two held-out images, one for the probe set "
+            "and one for the test set; use a higher limit, or 0 for all"
+        )
     probe, test = _stratified_split(heldout, probe_fraction, numpy_generator(seed, Purpose.PROBE_SPLIT))
     return Dataset(train, probe, test)
 

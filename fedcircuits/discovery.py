@@ -22,9 +22,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from fedcircuits.circuits import Circuits
+from fedcircuits.config_values import ClassIds
 from fedcircuits.data import LabelledImages
 from fedcircuits.models import GateSite, Gating, SparseCNN
-from fedcircuits.settings import ClassIds, DiscoverySettings
+from fedcircuits.settings import DiscoverySettings
 
 INITIAL_LOGIT = 2.0
 

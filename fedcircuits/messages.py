@@ -7,10 +7,9 @@ Decoding trusts nothing: whatever does not fit raises `ReplyError` with the reas
 
 import json
 import math
-import types
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +22,7 @@ from fedcircuits.errors import ReplyError
 from fedcircuits.local_round import GlobalView, LocalUpdate
 from fedcircuits.models import ModelSpec, Weights
 from fedcircuits.quality import CircuitQuality, ClassAccuracy
+from fedcircuits.record_values import Row, columns_to_rows, finite_value, rows_to_columns, typed_list, typed_value
 from fedcircuits.records import Key
 from fedcircuits.replies import EvaluateReply, NodeInfo, StudyReply, TrainReply
 from fedcircuits.settings import Settings
@@ -32,8 +32,6 @@ from fedcircuits.training import RoundPosition
 
 _MOST_EXAMPLES = 10**9
 """A client that claims more images than this is not believed."""
-
-Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def decode_settings(content: RecordDict) -> Settings:
         SettingsError: if they are wrong.
     """
     config = _record(content, Key.CONFIG, ConfigRecord)
-    return Settings.from_config(json.loads(_value(config, Key.CONFIG, str)))
+    return Settings.from_config(json.loads(typed_value(config, Key.CONFIG, str)))
 
 
 def decode_instruction(content: RecordDict, spec: ModelSpec, settings: Settings) -> Instruction:
@@ -102,8 +100,8 @@ def decode_instruction(content: RecordDict, spec: ModelSpec, settings: Settings)
     return Instruction(
         settings=settings,
         weights=decode_weights(_record(content, Key.ARRAYS, ArrayRecord), spec),
-        position=RoundPosition(_value(config, Key.SERVER_ROUND, int), settings.run.num_server_rounds),
-        trained_classes=_numbers(config, Key.TRAINED_CLASSES, int) if Key.TRAINED_CLASSES in config else [],
+        position=RoundPosition(typed_value(config, Key.SERVER_ROUND, int), settings.run.num_server_rounds),
+        trained_classes=typed_list(config, Key.TRAINED_CLASSES, int) if Key.TRAINED_CLASSES in config else [],
     )
 
 
@@ -134,11 +132,11 @@ def decode_node(content: RecordDict) -> NodeInfo:
     """
     record = _record(content, Key.NODE, ConfigRecord)
     return NodeInfo(
-        partition_id=_value(record, Key.PARTITION_ID, int),
-        num_partitions=_value(record, Key.NUM_PARTITIONS, int),
-        code_digest=_value(record, Key.CODE_DIGEST, str),
-        class_counts=_numbers(record, Key.CLASS_COUNTS, int) if Key.CLASS_COUNTS in record else [],
-        problem=_value(record, Key.PROBLEM, str) if Key.PROBLEM in record else "",
+        partition_id=typed_value(record, Key.PARTITION_ID, int),
+        num_partitions=typed_value(record, Key.NUM_PARTITIONS, int),
+        code_digest=typed_value(record, Key.CODE_DIGEST, str),
+        class_counts=typed_list(record, Key.CLASS_COUNTS, int) if Key.CLASS_COUNTS in record else [],
+        problem=typed_value(record, Key.PROBLEM, str) if Key.PROBLEM in record else "",
     )
 
 
@@ -162,7 +160,7 @@ def encode_update(update: LocalUpdate, spec: ModelSpec, partition_id: int, num_e
                 }
             ),
             Key.UPDATE: ConfigRecord({Key.PARTITION_ID: partition_id, Key.PARAMETER_MASK: pack_bits(bits)}),
-            Key.ACCURACY: _encode_rows(update.accuracy, ClassAccuracy),
+            Key.ACCURACY: ConfigRecord(rows_to_columns(update.accuracy, ClassAccuracy)),
         }
     )
     if update.study is not None:
@@ -182,22 +180,22 @@ def decode_update(content: RecordDict, spec: ModelSpec) -> TrainReply:
     expected = {Key.NUM_EXAMPLES, Key.PLAIN_WEIGHT, Key.TRAIN_LOSS, Key.TRAIN_SECONDS, Key.DISCOVERY_SECONDS}
     if set(metrics) != expected:
         raise ReplyError(f"metrics: keys {sorted(metrics)}, expected {sorted(expected)}")
-    num_examples = _value(metrics, Key.NUM_EXAMPLES, int)
+    num_examples = typed_value(metrics, Key.NUM_EXAMPLES, int)
     if not 1 <= num_examples <= _MOST_EXAMPLES:
         raise ReplyError(f"metrics: num-examples = {num_examples}, must be 1 to {_MOST_EXAMPLES}")
-    if _value(metrics, Key.PLAIN_WEIGHT, float) != 1.0:
+    if typed_value(metrics, Key.PLAIN_WEIGHT, float) != 1.0:
         raise ReplyError("metrics: plain-weight must be 1.0")
     update = _record(content, Key.UPDATE, ConfigRecord)
     weights = decode_weights(_record(content, Key.ARRAYS, ArrayRecord), spec)
     return TrainReply(
-        partition_id=_value(update, Key.PARTITION_ID, int),
+        partition_id=typed_value(update, Key.PARTITION_ID, int),
         num_examples=num_examples,
         weights=weights,
-        masks=_decode_masks(_value(update, Key.PARAMETER_MASK, bytes), spec, weights),
-        train_loss=_finite(metrics, Key.TRAIN_LOSS),
-        train_seconds=_finite(metrics, Key.TRAIN_SECONDS),
-        discovery_seconds=_finite(metrics, Key.DISCOVERY_SECONDS),
-        accuracy=_decode_rows(content, Key.ACCURACY, ClassAccuracy, range(spec.num_classes)),
+        masks=_decode_masks(typed_value(update, Key.PARAMETER_MASK, bytes), spec, weights),
+        train_loss=finite_value(metrics, Key.TRAIN_LOSS),
+        train_seconds=finite_value(metrics, Key.TRAIN_SECONDS),
+        discovery_seconds=finite_value(metrics, Key.DISCOVERY_SECONDS),
+        accuracy=_rows(content, Key.ACCURACY, ClassAccuracy, range(spec.num_classes)),
         study=_decode_study(content, spec) if Key.CIRCUITS in content else None,
     )
 
@@ -235,7 +233,7 @@ def encode_view(view: GlobalView, partition_id: int, num_examples: int) -> Recor
     )
     _add_study(content, view.study)
     if view.transplant:
-        content[Key.TRANSPLANT] = _encode_rows(view.transplant, CircuitQuality)
+        content[Key.TRANSPLANT] = ConfigRecord(rows_to_columns(view.transplant, CircuitQuality))
     return content
 
 
@@ -249,16 +247,16 @@ def decode_view(content: RecordDict, spec: ModelSpec) -> EvaluateReply:
     expected = {Key.NUM_EXAMPLES, Key.PLAIN_WEIGHT, Key.EVALUATE_SECONDS}
     if len(content.metric_records) != 1 or set(metrics) != expected:
         raise ReplyError(f"metrics: expected one record with the keys {sorted(expected)}")
-    if not 1 <= _value(metrics, Key.NUM_EXAMPLES, int) <= _MOST_EXAMPLES:
+    if not 1 <= typed_value(metrics, Key.NUM_EXAMPLES, int) <= _MOST_EXAMPLES:
         raise ReplyError(f"metrics: num-examples must be 1 to {_MOST_EXAMPLES}")
     study = _decode_study(content, spec)
     classes = study.circuits.class_ids
     has_transplant = Key.TRANSPLANT in content
     return EvaluateReply(
-        partition_id=_value(_record(content, Key.UPDATE, ConfigRecord), Key.PARTITION_ID, int),
+        partition_id=typed_value(_record(content, Key.UPDATE, ConfigRecord), Key.PARTITION_ID, int),
         study=study,
-        transplant=_decode_rows(content, Key.TRANSPLANT, CircuitQuality, classes) if has_transplant else [],
-        evaluate_seconds=_finite(metrics, Key.EVALUATE_SECONDS),
+        transplant=_rows(content, Key.TRANSPLANT, CircuitQuality, classes) if has_transplant else [],
+        evaluate_seconds=finite_value(metrics, Key.EVALUATE_SECONDS),
     )
 
 
@@ -280,8 +278,8 @@ def decode_circuits(record: ConfigRecord, spec: ModelSpec) -> Circuits:
     Raises:
         ReplyError: if bits, scores and classes do not fit the model or each other.
     """
-    class_ids = _numbers(record, Key.CLASS_IDS, int) if Key.CLASS_IDS in record else []
-    packed = PackedCircuits(class_ids, _value(record, Key.MEMBERS, bytes), _value(record, Key.SCORES, bytes))
+    class_ids = typed_list(record, Key.CLASS_IDS, int) if Key.CLASS_IDS in record else []
+    packed = PackedCircuits(class_ids, typed_value(record, Key.MEMBERS, bytes), typed_value(record, Key.SCORES, bytes))
     return packed.unpack(spec.num_channels, spec.num_classes)
 
 
@@ -291,7 +289,7 @@ def _add_study(content: RecordDict, study: Study) -> None:
     if study.retest is not None:
         content[Key.RETEST] = encode_circuits(study.retest)
     if study.quality:
-        content[Key.QUALITY] = _encode_rows(study.quality, CircuitQuality)
+        content[Key.QUALITY] = ConfigRecord(rows_to_columns(study.quality, CircuitQuality))
 
 
 def _decode_study(content: RecordDict, spec: ModelSpec) -> StudyReply:
@@ -299,50 +297,18 @@ def _decode_study(content: RecordDict, spec: ModelSpec) -> StudyReply:
     retest = None
     if Key.RETEST in content:
         retest = decode_circuits(_record(content, Key.RETEST, ConfigRecord), spec)
-    negatives = _value(_record(content, Key.NEGATIVES, ConfigRecord), Key.NEGATIVES, str)
+    negatives = typed_value(_record(content, Key.NEGATIVES, ConfigRecord), Key.NEGATIVES, str)
     if negatives not in list(Negatives):
         raise ReplyError(f"negatives: {negatives!r} is not one of {', '.join(Negatives)}")
     if retest is not None and retest.class_ids != circuits.class_ids:
         raise ReplyError("retest: classes differ from the circuits'")
     quality = []
     if circuits.class_ids:
-        quality = _decode_rows(content, Key.QUALITY, CircuitQuality, circuits.class_ids)
+        quality = _rows(content, Key.QUALITY, CircuitQuality, circuits.class_ids)
     return StudyReply(circuits, retest, quality, Negatives(negatives))
 
 
-# -- Rows of numbers, column by column
-
-
-def _encode_rows(rows: Sequence[Any], row_type: type) -> ConfigRecord:
-    """Return one list per field; a missing number travels as NaN."""
-    return ConfigRecord(
-        {
-            field.name: [math.nan if (value := getattr(row, field.name)) is None else value for row in rows]
-            for field in fields(row_type)
-        }
-    )
-
-
-def _decode_rows(content: RecordDict, key: str, row_type: type[Row], class_ids: Sequence[int]) -> list[Row]:
-    """Return rows of `row_type`, one per class in this order; fractions must lie in 0..1."""
-    record = _record(content, key, ConfigRecord)
-    columns: dict[str, list[Any]] = {}
-    for name, hint in get_type_hints(row_type).items():
-        kind = get_args(hint)[0] if get_origin(hint) in (Union, types.UnionType) else hint
-        values = _numbers(record, name, kind)
-        if len(values) != len(class_ids):
-            raise ReplyError(f"{key}: {len(values)} values of {name}, expected {len(class_ids)}")
-        if kind is float:
-            if any(not (math.isnan(v) or 0 <= v <= 1) for v in values):
-                raise ReplyError(f"{key}: {name} has values outside 0..1")
-            values = [None if math.isnan(v) else v for v in values]
-        columns[name] = values
-    if columns["class_id"] != list(class_ids):
-        raise ReplyError(f"{key}: classes {columns['class_id']}, expected {list(class_ids)}")
-    return [row_type(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
-
-
-# -- Records, values and their types
+# -- Records
 
 AnyRecord = TypeVar("AnyRecord", ArrayRecord, MetricRecord, ConfigRecord)
 
@@ -354,22 +320,5 @@ def _record(content: RecordDict, key: str, kind: type[AnyRecord]) -> AnyRecord:
     return record
 
 
-def _value(record: Mapping[str, Any], key: str, kind: type) -> Any:
-    value = record.get(key)
-    if type(value) is not kind:
-        raise ReplyError(f"{key}: {type(value).__name__}, expected {kind.__name__}")
-    return value
-
-
-def _numbers(record: Mapping[str, Any], key: str, kind: type) -> list[Any]:
-    values = record.get(key)
-    if not isinstance(values, list) or any(type(v) is not kind for v in values):
-        raise ReplyError(f"{key}: expected a list of {kind.__name__}")
-    return values
-
-
-def _finite(record: Mapping[str, Any], key: str) -> float:
-    value: float = _value(record, key, float)
-    if not math.isfinite(value):
-        raise ReplyError(f"{key} = {value}: not finite")
-    return value
+def _rows(content: RecordDict, key: str, row_type: type[Row], class_ids: Sequence[int]) -> list[Row]:
+    return columns_to_rows(_record(content, key, ConfigRecord), key, row_type, class_ids)

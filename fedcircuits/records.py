@@ -1,7 +1,6 @@
 """The names that everything else relies on: tables and columns of the run log, and keys of messages.
 
-Column names and key strings stand here and nowhere else as a definition; DESIGN-level contracts are marked in
-docs/run-log.md.
+Column names and key strings are defined here and nowhere else; docs/run-log.md explains every column.
 """
 
 from enum import StrEnum
@@ -43,6 +42,9 @@ class Comparison(StrEnum):
 
 ALL_LAYERS: Final = "all"
 """Stands for all layers pooled, in columns named `layer`."""
+
+COLLAPSED_RECALL: Final = 0.05
+"""A class that clients trained on, but of which a model recognises less than this share, has collapsed."""
 
 _I, _F, _S, _B = pa.int64(), pa.float64(), pa.string(), pa.bool_()
 

@@ -14,12 +14,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from fedcircuits.errors import RunLogError
 from fedcircuits.records import TABLES
-from fedcircuits.run_reader import RUN_FILE, SCHEMA_VERSION
+from fedcircuits.run_reader import RUN_FILE, SCHEMA_VERSION, round_of
 
 CHECKPOINTS = "checkpoints"
 
@@ -80,7 +81,7 @@ class RunLog:
             weights: the global model after the round.
         """
         for name, rows in tables.items():
-            table = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(list(rows), TABLES[name])
+            table = rows if isinstance(rows, pa.Table) else _table(name, rows)
             if table.num_rows:
                 part = self.path / name / f"round-{server_round:04d}.parquet"
                 _replace(part, lambda temporary, table=table: pq.write_table(table, temporary, compression="zstd"))  # type: ignore[misc]
@@ -88,7 +89,8 @@ class RunLog:
         _replace(checkpoint, lambda temporary: temporary.write_bytes(save(dict(weights))))
         self._info["last_round"] = server_round
         self._write_info()
-        for old in sorted((self.path / CHECKPOINTS).glob("round-*.safetensors"))[: -self._num_checkpoints]:
+        checkpoints = sorted((self.path / CHECKPOINTS).glob("round-*.safetensors"), key=round_of)
+        for old in checkpoints[: -self._num_checkpoints]:
             old.unlink()
 
     def note(self, **facts: Any) -> None:
@@ -118,13 +120,22 @@ def read_checkpoint(run: Path, server_round: int) -> dict[str, Tensor]:
     """Return the global weights after a round that is still kept.
 
     Raises:
-        RunLogError: if there is no such checkpoint.
+        RunLogError: if there is no such checkpoint, or it is damaged.
     """
     path = run / CHECKPOINTS / f"round-{server_round:04d}.safetensors"
-    if not path.is_file():
-        raise RunLogError(f"{path} does not exist")
-    weights: dict[str, Tensor] = load_file(path)
+    try:
+        weights: dict[str, Tensor] = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise RunLogError(f"{path} cannot be read: {error}") from error
     return weights
+
+
+def _table(name: str, rows: Rows) -> pa.Table:
+    """Lay rows out by their schema; a column that the schema lacks would vanish without a word."""
+    unknown = sorted({column for row in rows for column in row} - set(TABLES[name].names))
+    if unknown:
+        raise RunLogError(f"{name}: no such columns: {', '.join(unknown)}")
+    return pa.Table.from_pylist(list(rows), TABLES[name])
 
 
 def _new_folder(path: Path) -> Path:

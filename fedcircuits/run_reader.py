@@ -57,14 +57,26 @@ def read_table(run: Path, name: str, last_round: int) -> pd.DataFrame:
         RunLogError: if a part is damaged or lacks a column.
     """
     parts = []
-    for path in sorted((run / name).glob("round-*.parquet")):
-        if int(path.stem.removeprefix("round-")) > last_round:
-            continue
-        try:
-            parts.append(pq.read_table(path, schema=TABLES[name]))
-        except (OSError, pa.ArrowException) as error:
-            raise RunLogError(f"{path} cannot be read: {error}") from error
+    for path in sorted((run / name).glob("round-*.parquet"), key=round_of):
+        if round_of(path) <= last_round:
+            parts.append(_read_part(path, TABLES[name]))
     table = pa.concat_tables(parts) if parts else TABLES[name].empty_table()
     nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
     frame: pd.DataFrame = table.to_pandas(types_mapper=nullable.get)
     return frame
+
+
+def round_of(path: Path) -> int:
+    """Return the round that a part or a checkpoint belongs to, from its name."""
+    return int(path.stem.removeprefix("round-"))
+
+
+def _read_part(path: Path, schema: pa.Schema) -> pa.Table:
+    try:
+        part = pq.read_table(path)
+        missing = sorted(set(schema.names) - set(part.column_names))
+        if missing:
+            raise RunLogError(f"{path} lacks the columns {', '.join(missing)}")
+        return part.select(schema.names).cast(schema)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise RunLogError(f"{path} cannot be read: {error}") from error

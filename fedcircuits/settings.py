@@ -4,11 +4,11 @@ Keys are kebab-case in the config and snake_case here; `Settings.from_config` is
 Defaults live in pyproject.toml alone, where each key is explained.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
 
+from fedcircuits.config_values import Between, ClassIds, read_value
 from fedcircuits.errors import SettingsError
 
 Scalar = bool | int | float | str
@@ -29,28 +29,6 @@ SHAPES: dict[str, ImageShape] = {
     "fashion-mnist": ImageShape(10, 28, 1),
     "cifar10": ImageShape(10, 32, 3),
 }
-
-ClassIds = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Between:
-    """A number's allowed range; an end that is `open` is not itself allowed."""
-
-    low: float
-    high: float = math.inf
-    low_open: bool = False
-    high_open: bool = False
-
-    def __contains__(self, value: float) -> bool:
-        above = value > self.low if self.low_open else value >= self.low
-        below = value < self.high if self.high_open else value <= self.high
-        return math.isfinite(value) and above and below
-
-    def __str__(self) -> str:
-        if self.high == math.inf:
-            return f"above {self.low:g}" if self.low_open else f"{self.low:g} or more"
-        return f"{self.low:g} {'<' if self.low_open else '<='} x {'<' if self.high_open else '<='} {self.high:g}"
 
 
 AtLeastOne = Annotated[int, Between(1)]
@@ -208,7 +186,7 @@ class Settings:
         for group in groups.values():
             for name, hint in get_type_hints(group, include_extras=True).items():
                 try:
-                    values[name] = _read(config, kebab(name), hint)
+                    values[name] = read_value(config, kebab(name), hint)
                 except ValueError as error:
                     problems.append(str(error))
         for check in _CHECKS:
@@ -252,100 +230,43 @@ def check_num_clients(settings: Settings, num_clients: int, num_train_images: in
         raise SettingsError(problems)
 
 
-def _read(config: Mapping[str, Any], key: str, hint: Any) -> Any:
-    """Return the checked value of one key; `hint` is the field's type, which also says what is allowed."""
-    if key not in config:
-        raise ValueError(f"{key}: missing")
-    value = config[key]
-    if get_origin(hint) is Literal:
-        allowed = get_args(hint)
-        if value not in allowed:
-            raise ValueError(f"{key} = {value!r}: must be one of {', '.join(allowed)}")
-        return value
-    if get_origin(hint) is Annotated:
-        kind, limits = get_args(hint)
-        return _number(key, value, kind, limits)
-    if hint is bool and not isinstance(value, bool):
-        raise ValueError(f"{key} = {value!r}: must be true or false")
-    if hint is not bool and not isinstance(value, str):
-        raise ValueError(f"{key} = {value!r}: must be text in quotes")
-    return _PARSERS[key](key, value) if key in _PARSERS else value
+def _check_client_classes(values: dict[str, Any]) -> list[str]:
+    """Class ids of clients must exist, and stand once per client."""
+    return [
+        problem
+        for client, ids in enumerate(values["client_classes"])
+        for problem in _class_problems(f"client-classes, client {client}", ids, values["dataset"])
+    ]
 
 
-def _number(key: str, value: Any, kind: type, limits: Between) -> Any:
-    """Check a number; whole numbers are welcome where fractions are."""
-    accepted = (int,) if kind is int else (int, float)
-    if isinstance(value, bool) or not isinstance(value, accepted):
-        noun = "a whole number" if kind is int else "a number"
-        raise ValueError(f"{key} = {value!r}: must be {noun}, {limits}")
-    if value not in limits:
-        raise ValueError(f"{key} = {value!r}: must be {limits}")
-    return kind(value)
+def _check_circuit_classes(values: dict[str, Any]) -> list[str]:
+    """Classes to look for must exist, and stand once."""
+    return _class_problems("circuit-classes", values["circuit_classes"], values["dataset"])
 
 
-def _whole_numbers(key: str, text: str) -> ClassIds:
-    """Parse "0,1,2"; spaces are ignored."""
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError(f'{key} = {text!r}: must be whole numbers with commas, such as "0,1,2"') from None
-
-
-def _channels(key: str, text: str) -> tuple[int, ...]:
-    channels = _whole_numbers(key, text)
-    if min(channels) < 1:
-        raise ValueError(f"{key} = {text!r}: every layer needs at least 1 channel")
-    return channels
-
-
-def _circuit_classes(key: str, text: str) -> ClassIds:
-    """Parse "all", as the empty tuple, or a list of class ids."""
-    return () if text.strip() == "all" else _whole_numbers(key, text)
-
-
-def _client_classes(key: str, text: str) -> tuple[ClassIds, ...]:
-    """Parse "0,1,2;3,4,5": one list of class ids per client."""
-    if not text.strip():
-        return ()
-    parts = text.split(";")
-    empty = [str(i) for i, part in enumerate(parts) if not part.strip()]
-    if empty:
-        raise ValueError(f"{key} = {text!r}: client {', '.join(empty)} has no class; each client needs at least one")
-    return tuple(_whole_numbers(key, part) for part in parts)
-
-
-_PARSERS: dict[str, Callable[[str, str], Any]] = {
-    "channels": _channels,
-    "circuit-classes": _circuit_classes,
-    "client-classes": _client_classes,
-}
-
-
-def _check_classes(values: dict[str, Any]) -> list[str]:
-    """Class ids must exist in the dataset, and stand once per client."""
-    num_classes = SHAPES[values["dataset"]].num_classes
-    problems = []
-    lists = {f"client-classes, client {i}": ids for i, ids in enumerate(values["client_classes"])}
-    lists["circuit-classes"] = values["circuit_classes"]
-    for where, ids in lists.items():
-        outside = sorted({c for c in ids if not 0 <= c < num_classes})
-        if outside:
-            problems.append(f"{where}: no class {outside} in {values['dataset']}; allowed are 0 to {num_classes - 1}")
-        if len(set(ids)) != len(ids):
-            problems.append(f"{where}: {list(ids)} names a class twice")
+def _class_problems(where: str, ids: ClassIds, dataset: str) -> list[str]:
+    problems, num_classes = [], SHAPES[dataset].num_classes
+    outside = sorted({c for c in ids if not 0 <= c < num_classes})
+    if outside:
+        problems.append(f"{where}: no class {outside} in {dataset}; allowed are 0 to {num_classes - 1}")
+    if len(set(ids)) != len(ids):
+        problems.append(f"{where}: {list(ids)} names a class twice")
     return problems
 
 
-def _check_class_keys(values: dict[str, Any]) -> list[str]:
-    """Each way of splitting by class needs its own key."""
-    problems, num_classes = [], SHAPES[values["dataset"]].num_classes
-    if values["partition"] == "classes" and not values["client_classes"]:
-        problems.append('client-classes: partition = "classes" needs it, e.g. "0,1,2;3,4,5;6,7,8"')
-    if values["partition"] == "pathological" and values["classes_per_client"] > num_classes:
-        problems.append(
-            f"classes-per-client = {values['classes_per_client']}: {values['dataset']} has {num_classes} classes"
-        )
-    return problems
+def _check_class_lists(values: dict[str, Any]) -> list[str]:
+    """A split by lists of classes needs the lists."""
+    if values["partition"] != "classes" or values["client_classes"]:
+        return []
+    return ['client-classes: partition = "classes" needs it, e.g. "0,1,2;3,4,5;6,7,8"']
+
+
+def _check_classes_per_client(values: dict[str, Any]) -> list[str]:
+    """A client cannot hold more classes than there are."""
+    num_classes, asked = SHAPES[values["dataset"]].num_classes, values["classes_per_client"]
+    if values["partition"] != "pathological" or asked <= num_classes:
+        return []
+    return [f"classes-per-client = {asked}: {values['dataset']} has {num_classes} classes"]
 
 
 def _check_layers(values: dict[str, Any]) -> list[str]:
@@ -372,8 +293,10 @@ def _check_probe(values: dict[str, Any]) -> list[str]:
 
 
 _CHECKS: tuple[Callable[[dict[str, Any]], list[str]], ...] = (
-    _check_classes,
-    _check_class_keys,
+    _check_client_classes,
+    _check_circuit_classes,
+    _check_class_lists,
+    _check_classes_per_client,
     _check_layers,
     _check_proximal,
     _check_probe,

@@ -5,6 +5,7 @@ target, so nominal sparsity is not effective sparsity. `inside` protects weights
 Gao et al. 2025 (arXiv 2511.13653), and refuses a target that is too small for it. Biases stay dense in both.
 """
 
+import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -97,10 +98,11 @@ def check_feasible(spec: ModelSpec, settings: SparsitySettings) -> None:
         if settings.min_alive > num_inputs and (inside or name != "fc"):
             problems.append(f"{name}: min-alive = {settings.min_alive}, but a filter has only {num_inputs} weights")
             continue
-        num_keep = int((1 - settings.sparsity) * num_filters * num_inputs)
+        num_keep = int((1 - settings.sparsity) * (num_filters * num_inputs))
         needed = max(1, settings.min_alive * num_filters)
         if inside and num_keep < needed:
-            most = 1 - needed / (num_filters * num_inputs)
+            # Rounded down by a whole step, so that the figure can be typed in and holds whatever floats do to it.
+            most = max(0.0, math.ceil(1e4 * (1 - needed / (num_filters * num_inputs)) - 1) / 1e4)
             problems.append(
                 f"{name}: sparsity = {settings.sparsity} keeps {num_keep}, but min-alive = {settings.min_alive} "
                 f'needs {needed}; at most {most:.4f} is possible, or use sparsity-floor = "reference"'

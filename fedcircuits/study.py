@@ -7,6 +7,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from fedcircuits.circuits import Circuits
+from fedcircuits.config_values import ClassIds
 from fedcircuits.data import Dataset, LabelledImages
 from fedcircuits.discovery import (
     Negatives,
@@ -17,7 +18,7 @@ from fedcircuits.discovery import (
 from fedcircuits.models import GateSite, ModelSpec, SparseCNN, Weights, build_model, reachable_channels
 from fedcircuits.quality import CircuitQuality, circuit_qualities
 from fedcircuits.seeding import SERVER, Purpose, torch_generator
-from fedcircuits.settings import ClassIds, Settings
+from fedcircuits.settings import Settings
 from fedcircuits.training import RoundPosition
 
 _RETEST = {Purpose.LOCAL_DISCOVERY: Purpose.RETEST_LOCAL, Purpose.GLOBAL_DISCOVERY: Purpose.RETEST_GLOBAL}

@@ -1,0 +1,81 @@
+"""Reading and writing the values of a record, with nothing taken on trust.
+
+A record is a mapping from text to numbers, text, bytes or lists of one kind of number; whatever does not fit raises
+`ReplyError` with the reason to log.
+"""
+
+import math
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from fedcircuits.errors import ReplyError
+
+Row = TypeVar("Row")
+
+
+def typed_value(record: Mapping[str, Any], key: str, kind: type) -> Any:
+    """Return the value under `key`, which must be of exactly this type.
+
+    Raises:
+        ReplyError: if it is missing or of another type.
+    """
+    value = record.get(key)
+    if type(value) is not kind:
+        raise ReplyError(f"{key}: {type(value).__name__}, expected {kind.__name__}")
+    return value
+
+
+def typed_list(record: Mapping[str, Any], key: str, kind: type) -> list[Any]:
+    """Return the list under `key`, whose elements must be of exactly this type.
+
+    Raises:
+        ReplyError: if it is missing, no list, or has an element of another type.
+    """
+    values = record.get(key)
+    if not isinstance(values, list) or any(type(v) is not kind for v in values):
+        raise ReplyError(f"{key}: expected a list of {kind.__name__}")
+    return values
+
+
+def finite_value(record: Mapping[str, Any], key: str) -> float:
+    """Return the float under `key`.
+
+    Raises:
+        ReplyError: if it is missing, no float, or not finite.
+    """
+    value: float = typed_value(record, key, float)
+    if not math.isfinite(value):
+        raise ReplyError(f"{key} = {value}: not finite")
+    return value
+
+
+def rows_to_columns(rows: Sequence[Any], row_type: type) -> dict[str, Any]:
+    """Return one list per field of the dataclass `row_type`; a missing number travels as NaN."""
+    return {
+        field.name: [math.nan if (value := getattr(row, field.name)) is None else value for row in rows]
+        for field in fields(row_type)
+    }
+
+
+def columns_to_rows(record: Mapping[str, Any], what: str, row_type: type[Row], class_ids: Sequence[int]) -> list[Row]:
+    """Return rows of the dataclass `row_type`, one per class in this order; fractions must lie in 0..1.
+
+    Raises:
+        ReplyError: if a column is missing, too short or long, of another type, out of range, or of other classes.
+    """
+    columns: dict[str, list[Any]] = {}
+    for name, hint in get_type_hints(row_type).items():
+        kind = get_args(hint)[0] if get_origin(hint) in (Union, types.UnionType) else hint
+        values = typed_list(record, name, kind)
+        if len(values) != len(class_ids):
+            raise ReplyError(f"{what}: {len(values)} values of {name}, expected {len(class_ids)}")
+        if kind is float:
+            if any(not (math.isnan(v) or 0 <= v <= 1) for v in values):
+                raise ReplyError(f"{what}: {name} has values outside 0..1")
+            values = [None if math.isnan(v) else v for v in values]
+        columns[name] = values
+    if columns["class_id"] != list(class_ids):
+        raise ReplyError(f"{what}: classes {columns['class_id']}, expected {list(class_ids)}")
+    return [row_type(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]

@@ -1,0 +1,240 @@
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from fedcircuits.circuits import Circuits
+from fedcircuits.comparisons import FoundCircuits, compare_circuits, compare_masks
+from fedcircuits.records import TABLES, Comparison, ModelKind
+
+NAMES, SIZES = ("conv1", "conv2"), (3, 2)
+
+Row = dict[str, Any]
+
+
+def found(
+    partition_id: int | None,
+    circuits: dict[int, list[int]],
+    *,
+    model: ModelKind = ModelKind.CLIENT,
+    server_round: int = 1,
+    reachable: list[int] | None = None,
+    unusable: tuple[int, ...] = (),
+) -> FoundCircuits:
+    """Make the circuits of one model from its members: five channels, of which the first three are conv1's."""
+    members = torch.tensor(list(circuits.values()), dtype=torch.bool).reshape(-1, 5)
+    return FoundCircuits(
+        model=model,
+        partition_id=partition_id,
+        server_round=server_round,
+        circuits=Circuits(tuple(circuits), members, members.float()),
+        reachable=torch.tensor(reachable or [1] * 5, dtype=torch.bool),
+        usable=tuple(class_id not in unusable for class_id in circuits),
+    )
+
+
+def compare(
+    local: list[FoundCircuits] | None = None,
+    global_on_clients: list[FoundCircuits] | None = None,
+    retested: list[tuple[FoundCircuits, FoundCircuits]] | None = None,
+    successive: list[tuple[FoundCircuits, FoundCircuits]] | None = None,
+) -> list[Row]:
+    table = compare_circuits(NAMES, SIZES, local or [], global_on_clients or [], retested or [], successive or [])
+    assert table.schema == TABLES["overlap"]
+    rows: list[Row] = table.to_pylist()
+    return rows
+
+
+def identifiers(row: Row, end: str) -> tuple[Any, ...]:
+    return tuple(row[f"{end}_{name}"] for name in ("model", "partition_id", "class_id", "round"))
+
+
+def pairs_in(rows: list[Row]) -> set[tuple[Any, ...]]:
+    """Return (comparison, partition and class of a, partition and class of b) of every pair."""
+    return {
+        (row["comparison"], row["a_partition_id"], row["a_class_id"], row["b_partition_id"], row["b_class_id"])
+        for row in rows
+    }
+
+
+A, B, C = [1, 1, 0, 1, 0], [1, 0, 1, 0, 1], [0, 0, 1, 1, 1]
+
+
+def test_nothing_to_compare_gives_an_empty_table_with_the_right_columns() -> None:
+    table = compare_circuits(NAMES, SIZES, [], [], [], [])
+    assert table.num_rows == 0
+    assert table.schema == TABLES["overlap"]
+
+
+def test_one_circuit_alone_is_compared_with_nothing() -> None:
+    assert compare([found(0, {4: A})]) == []
+
+
+def test_clients_are_compared_class_by_class_within_and_across() -> None:
+    rows = compare([found(0, {0: A, 1: B}), found(3, {1: B, 2: C})])
+    assert pairs_in(rows) == {
+        (Comparison.DIFFERENT_CLASS_WITHIN_CLIENT, 0, 0, 0, 1),
+        (Comparison.DIFFERENT_CLASS_WITHIN_CLIENT, 3, 1, 3, 2),
+        (Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS, 0, 0, 3, 1),
+        (Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS, 0, 0, 3, 2),
+        (Comparison.SAME_CLASS_ACROSS_CLIENTS, 0, 1, 3, 1),
+        (Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS, 0, 1, 3, 2),
+    }
+
+
+def test_every_unordered_pair_of_clients_appears_once() -> None:
+    rows = compare([found(i, {7: A}) for i in range(4)])
+    assert len(rows) == 6 * 3
+    assert len(pairs_in(rows)) == 6
+    assert {row["comparison"] for row in rows} == {"same_class_across_clients"}
+
+
+def test_each_pair_has_a_row_per_layer_and_one_for_all_layers() -> None:
+    rows = compare([found(0, {0: A}), found(1, {0: B})])
+    assert [row["layer"] for row in rows] == ["conv1", "conv2", "all"]
+    counts = [(row["intersection"], row["size_a"], row["size_b"], row["universe"]) for row in rows]
+    assert counts == [(1, 2, 2, 3), (0, 1, 1, 2), (1, 3, 3, 5)]
+    assert [row["iou"] for row in rows] == pytest.approx([1 / 3, 0.0, 1 / 5])
+    # conv1: of two random pairs out of three, one third coincide (IoU 1) and two thirds share one (IoU 1/3).
+    # conv2: two random singles out of two coincide half of the time.
+    # All: shared 1 or 2 and 0 or 1, union 6 less shared: P(1) = 1/3, P(2) = 1/2, P(3) = 1/6.
+    expected = [1 / 3 + 2 / 3 / 3, 1 / 2, 1 / 3 * 1 / 5 + 1 / 2 * 2 / 4 + 1 / 6]
+    assert [row["expected_iou"] for row in rows] == pytest.approx(expected)
+    for row in rows:
+        assert row["adjusted_iou"] == pytest.approx((row["iou"] - row["expected_iou"]) / (1 - row["expected_iou"]))
+
+
+def test_channels_that_only_one_model_can_reach_are_in_the_universe() -> None:
+    rows = compare([found(0, {0: A}, reachable=[1, 0, 0, 1, 0]), found(1, {0: A}, reachable=[1, 1, 0, 0, 0])])
+    assert [row["universe"] for row in rows] == [2, 1, 3]
+    assert [row["size_a"] for row in rows] == [1, 1, 2]
+    assert [row["size_b"] for row in rows] == [2, 0, 2]
+
+
+def test_identifiers_name_model_partition_class_and_round() -> None:
+    rows = compare([found(2, {5: A}, server_round=3)], [found(2, {5: B}, model=ModelKind.GLOBAL, server_round=3)])
+    assert identifiers(rows[0], "a") == ("client", 2, 5, 3)
+    assert identifiers(rows[0], "b") == ("global", 2, 5, 3)
+    assert {row["round"] for row in rows} == {3}
+
+
+def test_the_global_model_is_compared_with_the_same_class_of_the_same_client_only() -> None:
+    local = [found(0, {0: A, 1: B}), found(1, {1: B})]
+    on_clients = [
+        found(1, {0: C, 1: C}, model=ModelKind.GLOBAL),
+        found(0, {1: A, 2: C}, model=ModelKind.GLOBAL),
+        found(9, {0: A}, model=ModelKind.GLOBAL),  # trained nothing in this round
+    ]
+    rows = [row for row in compare(local, on_clients) if row["comparison"] == Comparison.LOCAL_VS_GLOBAL]
+    assert pairs_in(rows) == {("local_vs_global", 0, 1, 0, 1), ("local_vs_global", 1, 1, 1, 1)}
+    assert {row["intersection"] for row in rows if row["a_partition_id"] == 0 and row["layer"] == "all"} == {1}
+
+
+def test_a_client_whose_evaluation_never_came_has_no_comparison_with_the_global_model() -> None:
+    rows = compare([found(0, {0: A}), found(1, {0: A})], [found(1, {0: A}, model=ModelKind.GLOBAL)])
+    local_vs_global = [row for row in rows if row["comparison"] == Comparison.LOCAL_VS_GLOBAL]
+    assert {row["a_partition_id"] for row in local_vs_global} == {1}
+
+
+def test_a_repeated_discovery_is_compared_with_the_first_class_by_class() -> None:
+    rows = compare(retested=[(found(0, {0: A, 1: B}), found(0, {0: A, 1: C}))])
+    assert pairs_in(rows) == {("retest", 0, 0, 0, 0), ("retest", 0, 1, 0, 1)}
+    by_class = {row["a_class_id"]: row["iou"] for row in rows if row["layer"] == "all"}
+    assert by_class == {0: 1.0, 1: pytest.approx(2 / 4)}
+
+
+def test_rounds_are_compared_from_earlier_to_later_and_belong_to_the_later_one() -> None:
+    earlier = found(None, {0: A}, model=ModelKind.GLOBAL, server_round=2)
+    later = found(None, {0: B}, model=ModelKind.GLOBAL, server_round=4)
+    rows = compare(successive=[(earlier, later)])
+    assert {row["comparison"] for row in rows} == {"round_to_round"}
+    assert (rows[0]["a_round"], rows[0]["b_round"], rows[0]["round"]) == (2, 4, 4)
+    assert rows[0]["a_partition_id"] is None
+    assert rows[0]["b_partition_id"] is None
+
+
+def test_retests_and_earlier_rounds_do_not_mix_with_the_comparisons_of_clients() -> None:
+    first, second = found(0, {0: A}), found(1, {0: B})
+    rows = compare([first, second], retested=[(first, found(0, {0: C}))], successive=[(second, found(1, {0: C}))])
+    comparisons = [row["comparison"] for row in rows if row["layer"] == "all"]
+    assert comparisons == ["same_class_across_clients", "retest", "round_to_round"]
+
+
+def test_a_pair_is_usable_if_both_of_its_circuits_are() -> None:
+    rows = compare([found(0, {0: A, 1: B, 2: C}, unusable=(2,))])
+    usable = {(row["a_class_id"], row["b_class_id"]): row["usable"] for row in rows}
+    assert usable == {(0, 1): True, (0, 2): False, (1, 2): False}
+    both = compare([found(0, {0: A}, unusable=(0,)), found(1, {0: A}, unusable=(0,))])
+    assert {row["usable"] for row in both} == {False}
+
+
+def test_figures_of_two_empty_circuits_are_missing() -> None:
+    nothing = [0, 0, 0, 0, 0]
+    rows = compare([found(0, {0: nothing}), found(1, {0: nothing})])
+    assert {row[name] for row in rows for name in ("iou", "expected_iou", "adjusted_iou", "phi")} == {None}
+    assert [row["size_a"] for row in rows] == [0, 0, 0]
+
+
+def masks(conv1: list[int], fc: list[int]) -> dict[str, Tensor]:
+    return {
+        "conv1": torch.tensor(conv1, dtype=torch.bool).reshape(2, 1, 1, 2),
+        "fc": torch.tensor(fc, dtype=torch.bool).reshape(2, 3),
+    }
+
+
+FIRST, SECOND = masks([1, 1, 0, 0], [1, 1, 1, 0, 0, 0]), masks([1, 0, 1, 0], [1, 1, 0, 0, 0, 1])
+
+
+def test_weight_masks_are_compared_across_clients_layer_by_layer() -> None:
+    table = compare_masks(4, {0: FIRST, 5: SECOND}, None)
+    assert table.schema == TABLES["overlap"]
+    rows = table.to_pylist()
+    assert {row["comparison"] for row in rows} == {"parameter_mask_across_clients"}
+    assert [row["layer"] for row in rows] == ["conv1", "fc", "all"]
+    assert [(row["intersection"], row["universe"]) for row in rows] == [(1, 4), (2, 6), (3, 10)]
+    assert [row["iou"] for row in rows] == pytest.approx([1 / 3, 2 / 4, 3 / 7])
+    assert identifiers(rows[0], "a") == ("client", 0, None, 4)
+    assert identifiers(rows[0], "b") == ("client", 5, None, 4)
+    assert {row["usable"] for row in rows} == {None}
+
+
+def test_each_client_mask_is_compared_with_the_support_of_the_average() -> None:
+    union = {name: FIRST[name] | SECOND[name] for name in FIRST}
+    rows = compare_masks(1, {0: FIRST, 5: SECOND}, union).to_pylist()
+    against = [row for row in rows if row["comparison"] == Comparison.PARAMETER_MASK_LOCAL_VS_GLOBAL]
+    assert {identifiers(row, "a") for row in against} == {("client", 0, None, 1), ("client", 5, None, 1)}
+    assert {identifiers(row, "b") for row in against} == {("global", None, None, 1)}
+    pooled = [row for row in against if row["layer"] == "all"]
+    assert [(row["intersection"], row["size_a"], row["size_b"]) for row in pooled] == [(5, 5, 7), (5, 5, 7)]
+    across = [row for row in rows if row["comparison"] == Comparison.PARAMETER_MASK_ACROSS_CLIENTS]
+    assert len(across) == 3
+
+
+def test_the_memory_format_of_masks_does_not_matter() -> None:
+    generator = torch.Generator().manual_seed(0)
+    one, other = (torch.rand((4, 3, 3, 3), generator=generator) < 0.5 for _ in range(2))
+    moved = other.contiguous(memory_format=torch.channels_last)
+    plain = compare_masks(1, {0: {"conv1": one}, 1: {"conv1": other}}, None)
+    assert compare_masks(1, {0: {"conv1": one}, 1: {"conv1": moved}}, None).equals(plain)
+
+
+def test_dense_masks_have_an_iou_but_nothing_to_adjust() -> None:
+    dense = masks([1] * 4, [1] * 6)
+    rows = compare_masks(1, {0: dense, 1: dense}, None).to_pylist()
+    assert {row["iou"] for row in rows} == {1.0}
+    assert {row["adjusted_iou"] for row in rows} == {None}
+    assert {row["phi"] for row in rows} == {None}
+
+
+@pytest.mark.parametrize("client_masks", [{}, {0: FIRST}])
+def test_fewer_than_two_masks_give_an_empty_table(client_masks: dict[int, dict[str, Tensor]]) -> None:
+    table = compare_masks(1, client_masks, None)
+    assert table.num_rows == 0
+    assert table.schema == TABLES["overlap"]
+
+
+def test_one_client_is_still_compared_with_the_average() -> None:
+    rows = compare_masks(1, {3: FIRST}, FIRST).to_pylist()
+    assert {row["comparison"] for row in rows} == {"parameter_mask_local_vs_global"}
+    assert {row["iou"] for row in rows} == {1.0}

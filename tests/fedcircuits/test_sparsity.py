@@ -1,0 +1,325 @@
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from torch import Tensor
+
+from fedcircuits.errors import SparsityError
+from fedcircuits.models import ModelSpec, initial_weights
+from fedcircuits.settings import Settings
+from fedcircuits.sparsity import (
+    check_feasible,
+    dense_masks,
+    densities,
+    exact_mask,
+    magnitude_mask,
+    sparsity_at,
+    weight_masks,
+)
+
+MakeSettings = Callable[[dict[str, Any]], Settings]
+
+PAPER_CNN = ModelSpec(in_channels=1, image_size=28, channels=(32, 64, 128), num_classes=10)
+TINY_CNN = ModelSpec(in_channels=1, image_size=8, channels=(4, 6), num_classes=3)
+
+shapes = st.one_of(
+    st.tuples(st.integers(1, 5), st.integers(4, 12)),
+    st.tuples(st.integers(1, 4), st.integers(1, 3), st.just(3), st.just(3)),
+)
+sparsities = st.one_of(st.sampled_from([0.0, 0.5, 0.8, 0.9, 0.95, 0.997]), st.floats(0.0, 0.999))
+seeds = st.integers(0, 2**31)
+
+
+def distinct_weights(shape: tuple[int, ...], seed: int) -> Tensor:
+    """Draw weights of random signs whose magnitudes are all different."""
+    generator = torch.Generator().manual_seed(seed)
+    size = math.prod(shape)
+    magnitude = (torch.randperm(size, generator=generator) + 1) / size
+    sign = torch.randint(0, 2, (size,), generator=generator) * 2 - 1
+    return (magnitude * sign).reshape(shape)
+
+
+def tied_weights(shape: tuple[int, ...], seed: int) -> Tensor:
+    """Draw weights of few different magnitudes, so that ties are everywhere."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(-2, 3, shape, generator=generator).float()
+
+
+def magnitudes_by_filter(weight: Tensor) -> list[list[float]]:
+    return [[abs(value) for value in row.flatten().tolist()] for row in weight]
+
+
+def slow_magnitude_mask(weight: Tensor, sparsity: float, min_alive: int) -> list[list[bool]]:
+    """Do what the fast function does with sorted lists, one filter at a time."""
+    filters = magnitudes_by_filter(weight)
+    everything = sorted((value for values in filters for value in values), reverse=True)
+    threshold = everything[max(1, int((1 - sparsity) * len(everything))) - 1]
+    rows = []
+    for values in filters:
+        kept = [value >= threshold for value in values]
+        if sum(kept) < min_alive:
+            order = sorted(range(len(values)), key=lambda i: values[i], reverse=True)
+            kept = [i in order[:min_alive] for i in range(len(values))]
+        rows.append(kept)
+    return rows
+
+
+def rows_of(mask: Tensor) -> list[list[bool]]:
+    return [row.flatten().tolist() for row in mask]
+
+
+def test_sparsity_rises_in_the_first_half_and_then_stays() -> None:
+    # 10 steps: 5 of them rise by 0.8 / 5 each, from 0.
+    values = [sparsity_at(step, 10, 0.8) for step in range(10)]
+    assert values == pytest.approx([0, 0.16, 0.32, 0.48, 0.64, 0.8, 0.8, 0.8, 0.8, 0.8])
+    assert values[5:] == [0.8] * 5  # the target itself, bit for bit
+
+
+def test_an_odd_number_of_steps_rounds_the_first_half_down() -> None:
+    assert [sparsity_at(step, 5, 0.6) for step in range(5)] == pytest.approx([0, 0.3, 0.6, 0.6, 0.6])
+
+
+@pytest.mark.parametrize("total_steps", [1, 2])
+def test_a_run_of_one_or_two_steps_reaches_the_target(total_steps: int) -> None:
+    assert sparsity_at(total_steps - 1, total_steps, 0.9) == 0.9
+
+
+def test_a_dense_target_is_dense_throughout() -> None:
+    assert [sparsity_at(step, 7, 0.0) for step in range(7)] == [0.0] * 7
+
+
+@given(shapes, sparsities, st.integers(0, 4), seeds)
+def test_magnitude_mask_agrees_with_sorted_lists(
+    shape: tuple[int, ...], sparsity: float, min_alive: int, seed: int
+) -> None:
+    weight = distinct_weights(shape, seed)
+    assert rows_of(magnitude_mask(weight, sparsity, min_alive)) == slow_magnitude_mask(weight, sparsity, min_alive)
+
+
+@given(shapes, sparsities, seeds)
+def test_magnitude_mask_without_a_floor_agrees_with_sorted_lists_also_where_weights_tie(
+    shape: tuple[int, ...], sparsity: float, seed: int
+) -> None:
+    weight = tied_weights(shape, seed)
+    assert rows_of(magnitude_mask(weight, sparsity, 0)) == slow_magnitude_mask(weight, sparsity, 0)
+
+
+@given(shapes, sparsities, st.integers(0, 4), seeds)
+def test_where_weights_tie_the_floor_keeps_the_same_magnitudes_as_sorted_lists(
+    shape: tuple[int, ...], sparsity: float, min_alive: int, seed: int
+) -> None:
+    weight = tied_weights(shape, seed)
+    fast = rows_of(magnitude_mask(weight, sparsity, min_alive))
+    slow = slow_magnitude_mask(weight, sparsity, min_alive)
+    for values, fast_row, slow_row in zip(magnitudes_by_filter(weight), fast, slow, strict=True):
+        # Which one of two equal weights below the threshold comes back is open; how large it is is not.
+        kept_fast = sorted(v for v, kept in zip(values, fast_row, strict=True) if kept)
+        kept_slow = sorted(v for v, kept in zip(values, slow_row, strict=True) if kept)
+        assert kept_fast == kept_slow
+
+
+def test_weights_that_tie_with_the_smallest_kept_one_stay() -> None:
+    weight = torch.tensor([[3.0, -2.0, 2.0, 1.0]])
+    # Half of four is two: 3 and one of the twos, but the other two ties with it.
+    assert magnitude_mask(weight, 0.5, 0).tolist() == [[True, True, True, False]]
+
+
+def test_at_least_one_weight_is_kept() -> None:
+    weight = torch.tensor([[0.1, -0.4], [0.3, 0.2]])
+    assert magnitude_mask(weight, 0.999, 0).tolist() == [[False, True], [False, False]]
+
+
+@pytest.mark.parametrize(("sparsity", "num_weights", "exact"), [(0.8, 10, 2), (0.9, 20, 2), (0.9, 1000, 100)])
+def test_the_budget_is_python_float_arithmetic_one_short_of_the_exact_value(
+    sparsity: float, num_weights: int, exact: int
+) -> None:
+    # 1 - 0.8 = 0.19999999999999996 and 1 - 0.9 = 0.09999999999999998, as in the reference code.
+    weight = distinct_weights((1, num_weights), seed=0)
+    assert int(magnitude_mask(weight, sparsity, 0).sum()) == exact - 1
+    assert int(exact_mask(weight, sparsity, 0).sum()) == exact - 1
+
+
+def test_the_floor_adds_weights_back_beyond_the_target() -> None:
+    weight = torch.tensor([[9.0, 8.0, 7.0, 6.0], [0.4, -0.3, 0.2, 0.1]])
+    assert magnitude_mask(weight, 0.5, 0).tolist() == [[True] * 4, [False] * 4]
+    assert magnitude_mask(weight, 0.5, 2).tolist() == [[True] * 4, [True, True, False, False]]
+
+
+def test_the_floor_leaves_a_filter_with_enough_survivors_alone() -> None:
+    weight = torch.tensor([[9.0, 8.0, 0.5, 0.4], [7.0, 6.0, 5.0, 0.1]])
+    assert magnitude_mask(weight, 0.5, 2).tolist() == [[True, True, False, False], [True, True, False, False]]
+
+
+def test_zero_sparsity_keeps_everything() -> None:
+    weight = distinct_weights((3, 2, 3, 3), seed=1)
+    assert bool(magnitude_mask(weight, 0.0, 4).all())
+    assert bool(exact_mask(weight, 0.0, 4).all())
+
+
+@pytest.mark.parametrize("rule", [magnitude_mask, exact_mask])
+def test_the_memory_format_of_weights_does_not_change_their_mask(rule: Callable[[Tensor, float, int], Tensor]) -> None:
+    weight = tied_weights((6, 5, 3, 3), seed=2)
+    moved = weight.contiguous(memory_format=torch.channels_last)
+    assert moved.stride() != weight.stride()
+    assert torch.equal(rule(moved, 0.8, 4), rule(weight, 0.8, 4))
+
+
+@given(shapes, sparsities, st.integers(0, 3), seeds, st.booleans())
+def test_exact_mask_keeps_exactly_its_budget_and_protects_every_filter_inside_it(
+    shape: tuple[int, ...], sparsity: float, min_alive: int, seed: int, has_ties: bool
+) -> None:
+    weight = tied_weights(shape, seed) if has_ties else distinct_weights(shape, seed)
+    budget = int((1 - sparsity) * weight.numel())
+    if budget < max(1, min_alive * shape[0]):
+        return  # refused before training by check_feasible
+    mask = exact_mask(weight, sparsity, min_alive)
+    assert int(mask.sum()) == budget
+    assert int(mask.flatten(1).sum(1).min()) >= min_alive
+
+
+@given(shapes, sparsities, seeds)
+def test_exact_mask_without_a_floor_keeps_the_largest_and_the_earlier_one_of_two_equal_weights(
+    shape: tuple[int, ...], sparsity: float, seed: int
+) -> None:
+    weight = tied_weights(shape, seed)
+    values = weight.abs().flatten().tolist()
+    budget = int((1 - sparsity) * len(values))
+    if budget < 1:
+        return
+    order = sorted(range(len(values)), key=lambda i: (-values[i], i))
+    assert exact_mask(weight, sparsity, 0).flatten().nonzero().flatten().tolist() == sorted(order[:budget])
+
+
+def test_exact_mask_pays_for_the_floor_with_the_smallest_of_the_others() -> None:
+    weight = torch.tensor([[9.0, 8.0, 7.0, 6.0], [0.4, -0.3, 0.2, 0.1]])
+    # A budget of four: one weight of the second filter is protected, so 6 has to go.
+    assert exact_mask(weight, 0.5, 1).tolist() == [[True, True, True, False], [True, False, False, False]]
+
+
+def test_exact_mask_is_all_floor_where_the_floor_is_the_whole_budget() -> None:
+    weight = torch.tensor([[9.0, 8.0, 7.0, 6.0], [0.4, -0.3, 0.2, 0.1]])
+    assert exact_mask(weight, 0.5, 2).tolist() == [[True, True, False, False], [True, True, False, False]]
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "conv1", "conv2", "conv3", "fc"),
+    [(0.95, 0.444, 0.050, 0.050, 0.050), (0.99, 0.444, 0.0146, 0.0105, 0.0100), (0.997, 0.444, 0.0139, 0.0071, 0.0030)],
+)
+def test_the_reference_floor_reaches_the_densities_measured_on_the_reference_code(
+    make_settings: MakeSettings, sparsity: float, conv1: float, conv2: float, conv3: float, fc: float
+) -> None:
+    settings = make_settings({"sparsity": sparsity, "min-alive": 4, "sparsity-floor": "reference"}).sparsity
+    weights = initial_weights(PAPER_CNN, torch.Generator().manual_seed(0))
+    density = densities(weight_masks(PAPER_CNN, weights, sparsity, settings))
+    # Half a unit of the last digit, and where the floor acts on some filters only, four standard deviations over random
+    # weights besides (0.00016 for conv2 at 0.99, 0.00007 for conv3; next to nothing elsewhere).
+    assert density["conv1"] == pytest.approx(conv1, abs=0.0005)
+    assert density["conv2"] == pytest.approx(conv2, abs=0.00005 + 4 * 0.00016)
+    assert density["conv3"] == pytest.approx(conv3, abs=0.00005 + 4 * 0.00007)
+    assert density["fc"] == pytest.approx(fc, abs=0.00005)
+
+
+@pytest.mark.parametrize("sparsity", [0.95, 0.99, 0.997])
+def test_the_reference_floor_has_the_density_that_random_weights_predict(
+    make_settings: MakeSettings, sparsity: float
+) -> None:
+    settings = make_settings({"sparsity": sparsity}).sparsity
+    draws = []
+    for seed in range(4):
+        weights = initial_weights(PAPER_CNN, torch.Generator().manual_seed(seed))
+        draws.append(densities(weight_masks(PAPER_CNN, weights, sparsity, settings)))
+    for name in PAPER_CNN.conv_names:
+        num_filters, *fan_in = PAPER_CNN.weight_shapes[name]
+        num_inputs = math.prod(fan_in)
+        budget = max(1, int((1 - sparsity) * num_filters * num_inputs))
+        # Survivors of one filter before the floor are hypergeometric; the floor lifts them to 4.
+        law = stats.hypergeom(num_filters * num_inputs, budget, num_inputs)
+        lifted = [(max(k, 4), float(law.pmf(k))) for k in range(num_inputs + 1)]
+        mean = sum(k * p for k, p in lifted)
+        variance = sum((k - mean) ** 2 * p for k, p in lifted)
+        measured = sum(draw[name] for draw in draws) / len(draws)
+        # Four standard errors of a mean over 4 draws of all filters (which are not quite independent: an upper bound).
+        tolerance = 4 * math.sqrt(variance / (4 * num_filters)) / num_inputs
+        assert measured == pytest.approx(mean / num_inputs, abs=tolerance + 1e-12)
+
+
+def test_the_linear_layer_has_no_floor_in_the_reference_and_one_inside(make_settings: MakeSettings) -> None:
+    weights = {f"{name}.weight": distinct_weights(shape, seed=4) for name, shape in TINY_CNN.weight_shapes.items()}
+    weights["fc.weight"][0] = 0.0  # the first class has the smallest weights of all
+    for floor, alive in (("reference", 0), ("inside", 4)):
+        settings = make_settings({"sparsity": 0.5, "min-alive": 4, "sparsity-floor": floor}).sparsity
+        masks = weight_masks(TINY_CNN, weights, 0.5, settings)
+        assert int(masks["fc"][0].sum()) == alive
+        assert all(int(masks[name].flatten(1).sum(1).min()) >= 4 for name in TINY_CNN.conv_names)
+
+
+def test_masks_have_the_shapes_of_their_weights(make_settings: MakeSettings) -> None:
+    weights = initial_weights(TINY_CNN, torch.Generator().manual_seed(0))
+    masks = weight_masks(TINY_CNN, weights, 0.5, make_settings({"sparsity": 0.5}).sparsity)
+    assert {name: tuple(mask.shape) for name, mask in masks.items()} == TINY_CNN.weight_shapes
+    assert {name: tuple(mask.shape) for name, mask in dense_masks(TINY_CNN).items()} == TINY_CNN.weight_shapes
+    assert list(masks) == list(TINY_CNN.layer_names)
+
+
+def test_densities_weigh_layers_by_their_size() -> None:
+    masks = {"conv1": torch.tensor([[True, False]]), "fc": torch.tensor([[True, True, True], [True, False, True]])}
+    assert densities(masks) == {"conv1": 0.5, "fc": pytest.approx(5 / 6), "all": pytest.approx(6 / 8)}
+
+
+def test_a_dense_model_is_always_feasible(make_settings: MakeSettings) -> None:
+    check_feasible(TINY_CNN, make_settings({"sparsity": 0.0, "min-alive": 1000, "sparsity-floor": "inside"}).sparsity)
+
+
+def test_a_floor_above_a_filters_weights_lists_the_layers_concerned(make_settings: MakeSettings) -> None:
+    # Filters of conv1 have 9 weights, of conv2 36; rows of fc have 24 but no floor in the reference.
+    settings = make_settings({"sparsity": 0.5, "min-alive": 10, "sparsity-floor": "reference"}).sparsity
+    with pytest.raises(SparsityError) as caught:
+        check_feasible(TINY_CNN, settings)
+    assert "conv1: min-alive = 10, but a filter has only 9 weights" in str(caught.value)
+    assert "conv2" not in str(caught.value)
+    assert "fc" not in str(caught.value)
+
+
+def test_every_layer_that_cannot_be_met_is_listed(make_settings: MakeSettings) -> None:
+    settings = make_settings({"sparsity": 0.997, "min-alive": 30, "sparsity-floor": "inside"}).sparsity
+    with pytest.raises(SparsityError) as caught:
+        check_feasible(TINY_CNN, settings)
+    lines = str(caught.value).splitlines()[1:]
+    assert [line.strip(" -").split(":")[0] for line in lines] == ["conv1", "conv2", "fc"]
+
+
+def test_the_reference_floor_takes_any_target_that_its_filters_can_hold(make_settings: MakeSettings) -> None:
+    check_feasible(PAPER_CNN, make_settings({"sparsity": 0.999, "min-alive": 4}).sparsity)
+
+
+def test_an_inside_floor_refuses_a_target_that_is_too_small_for_it(make_settings: MakeSettings) -> None:
+    settings = make_settings({"sparsity": 0.9, "min-alive": 4, "sparsity-floor": "inside"}).sparsity
+    with pytest.raises(SparsityError, match=r"conv1: sparsity = 0\.9 keeps 28, but min-alive = 4 needs 128"):
+        check_feasible(PAPER_CNN, settings)
+    check_feasible(PAPER_CNN, make_settings({"sparsity": 0.5, "sparsity-floor": "inside"}).sparsity)
+
+
+@pytest.mark.parametrize("channels", [(32, 64, 128), (8, 16), (7, 13, 29)])
+@pytest.mark.parametrize("min_alive", [1, 3, 4])
+def test_the_highest_sparsity_that_the_message_calls_possible_is_possible(
+    make_settings: MakeSettings, channels: tuple[int, ...], min_alive: int
+) -> None:
+    spec = ModelSpec(in_channels=1, image_size=28, channels=channels, num_classes=10)
+    overrides = {"sparsity": 0.9999, "min-alive": min_alive, "sparsity-floor": "inside"}
+    with pytest.raises(SparsityError) as caught:
+        check_feasible(spec, make_settings(overrides).sparsity)
+    most = min(float(number) for number in re.findall(r"at most ([0-9.]+) is possible", str(caught.value)))
+    check_feasible(spec, make_settings({**overrides, "sparsity": most}).sparsity)
+
+
+def test_without_a_floor_one_weight_per_layer_is_the_least(make_settings: MakeSettings) -> None:
+    settings = make_settings({"sparsity": 0.99, "min-alive": 0, "sparsity-floor": "inside"}).sparsity
+    with pytest.raises(SparsityError, match="conv1") as caught:
+        check_feasible(TINY_CNN, settings)  # 1 % of 36 and of 72 weights is none; 1 % of 216 is 2
+    assert "conv2" not in str(caught.value)
