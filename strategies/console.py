@@ -6,11 +6,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fedcircuits.records import ALL_LAYERS, Comparison, ModelKind
+from fedcircuits.records import ALL_LAYERS, COLLAPSED_RECALL, Comparison, ModelKind
 from fedcircuits.training import RoundPosition
-
-COLLAPSED_RECALL = 0.05
-"""A class that clients trained on, but of which the model recognises less than this share, has collapsed."""
 
 
 def round_line(

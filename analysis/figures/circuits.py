@@ -1,0 +1,131 @@
+"""Figures of single circuits: how large and how good they are, and what averaging does to their function."""
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis import measures
+from analysis.figures.panels import (
+    SPREAD,
+    band_handle,
+    draw_by_round,
+    fraction_axis,
+    is_leftmost,
+    layer_figure,
+    line_handle,
+    panel_grid,
+    put_legend,
+    round_axis,
+)
+from analysis.run import Run
+from analysis.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, NothingToDrawError, label_figure, new_figure, themed
+from fedcircuits.records import ModelKind
+
+_CLIENTS: Final = "client models"
+_MODELS: Final = {_CLIENTS: BLUE, "global model, clients' data": ORANGE, "global model, server's data": PURPLE}
+"""The three origins of circuits and their colours."""
+
+
+@themed
+def transplants(run: Run) -> Figure:
+    """Draw how well local circuits work on the averaged weights, and the drift gap."""
+    gaps = measures.drift_gaps(run)
+    if gaps.empty:
+        raise NothingToDrawError("no transplant was logged")
+    figure = new_figure(height=4.0)
+    titles = ["sufficiency: recall with only the circuit on", "drift gap: global circuit minus transplant"]
+    legend, (recall, gap) = panel_grid(figure, titles)
+    lines = {"local circuit, local weights": (str(ModelKind.CLIENT), BLUE)}
+    lines["local circuit, global weights"] = (str(ModelKind.TRANSPLANT), GREEN)
+    lines["global model's own circuit"] = (str(ModelKind.GLOBAL), ORANGE)
+    for column, colour in lines.values():
+        draw_by_round(recall, gaps, column, colour, has_spread=column == ModelKind.TRANSPLANT)
+    gap.axhline(0, color=GREY, linewidth=1)
+    draw_by_round(gap, gaps, "drift_gap", RED)
+    fraction_axis(recall, "recall (0–1)")
+    gap.set(ylabel="difference of recalls (−1–1)", ylim=_gap_limits(gaps))
+    for panel in (recall, gap):
+        round_axis(panel, list(gaps["round"]))
+    handles = [line_handle(label, colour) for label, (_, colour) in lines.items()]
+    put_legend(legend, [*handles, line_handle("drift gap", RED), band_handle("circuits")])
+    caption = (
+        "A gap above 0: the averaged weights can still do the class, but through other channels than the client's. "
+        "A gap of 0 is good news only where the green line is high; where both circuits fail it is 0 too."
+    )
+    return label_figure(figure, run, "Local circuits on the global weights", caption)
+
+
+@themed
+def circuit_sizes(run: Run) -> Figure:
+    """Draw how many channels circuits have, layer by layer."""
+    sizes = _with_origin(measures.circuit_sizes(run))
+    if sizes.empty:
+        raise NothingToDrawError("no circuits were logged")
+    layers = [str(layer) for layer in sizes["layer"].unique()]
+    figure, legend, panels = layer_figure(layers)
+    for layer, panel in zip(layers, panels, strict=True):
+        own = sizes[sizes["layer"] == layer]
+        for origin, colour in _MODELS.items():
+            has_spread = origin == _CLIENTS
+            draw_by_round(panel, own[own["origin"] == origin], "num_channels", colour, has_spread=has_spread)
+        width = int(own["layer_width"].max())
+        panel.axhline(width, color=GREY, linestyle="--", linewidth=1.2)
+        panel.set(ylim=(-0.03 * width, 1.06 * width), ylabel="channels in the circuit" if is_leftmost(panel) else "")
+        round_axis(panel, list(sizes["round"]))
+    handles = [line_handle(origin, colour) for origin, colour in _MODELS.items()]
+    put_legend(
+        legend, [*handles, line_handle("channels of the layer", GREY, "--", ""), band_handle("client models' circuits")]
+    )
+    caption = (
+        "All circuits, usable or not. A circuit near the layer's width (dashed) selects nothing there; sizes that "
+        "change between rounds move the IoU by themselves, so compare overlaps with chance."
+    )
+    return label_figure(figure, run, "Sizes of circuits", caption)
+
+
+@themed
+def circuit_quality(run: Run) -> Figure:
+    """Draw sufficiency, false-positive rate, necessity and usable share of circuits."""
+    rows = _with_origin(run.quality[run.quality["model"] != ModelKind.TRANSPLANT])
+    if rows.empty:
+        raise NothingToDrawError("no quality of circuits was logged")
+    labels = {
+        "sufficiency": "recall, circuit alone (0–1)",
+        "false_positive_rate": "rate, circuit alone (0–1)",
+        "necessity": "recall, circuit off (0–1)",
+        "usable": "share of circuits (0–1)",
+    }
+    titles = ["sufficiency (high)", "false positives (low)", "necessity (low)", "usable (high)"]
+    figure = new_figure(height=4.0)
+    legend, panels = panel_grid(figure, titles)
+    for panel, column in zip(panels, labels, strict=True):
+        for origin, colour in _MODELS.items():
+            own = rows[rows["origin"] == origin]
+            # Necessity and usability of one circuit are nearly always 0 or 1: a band would fill the panel.
+            has_spread = origin == _CLIENTS and column in {"sufficiency", "false_positive_rate"}
+            draw_by_round(panel, own, column, colour, has_spread=has_spread)
+        round_axis(panel, list(rows["round"]))
+        fraction_axis(panel, labels[column])
+    handles = [line_handle(origin, colour) for origin, colour in _MODELS.items()]
+    put_legend(legend, [*handles, band_handle("client models' circuits")])
+    caption = (
+        "A good circuit has high sufficiency, few false positives (among the classes its model was trained on) and low "
+        "necessity. Usable: better than the empty circuit and smaller than the whole network."
+    )
+    return label_figure(figure, run, "Quality of circuits", caption)
+
+
+def _with_origin(rows: pd.DataFrame) -> pd.DataFrame:
+    """Name the origin of each row: which model, and for the global one on whose data."""
+    clients, on_clients, on_server = _MODELS
+    origin = pd.Series(on_clients, index=rows.index).mask(rows["model"] == ModelKind.CLIENT, clients)
+    return rows.assign(origin=origin.mask(rows["partition_id"].isna(), on_server))
+
+
+def _gap_limits(gaps: pd.DataFrame) -> tuple[float, float]:
+    """Return limits around zero that hold every band, and never so close that noise looks like a gap."""
+    bands = gaps.groupby("round")["drift_gap"].quantile(np.array(SPREAD)).abs()
+    limit = max(0.25, 1.05 * float(bands.max())) if bands.notna().any() else 0.25
+    return -limit, limit

@@ -1,0 +1,80 @@
+"""Figures of data and models: who holds what, and how well the global model does."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis import measures
+from analysis.figures.panels import band_handle, draw_by_round, fraction_axis, heat_map, line_handle, round_axis
+from analysis.run import Run
+from analysis.style import BLUE, GREEN, ORANGE, NothingToDrawError, label_figure, new_figure, themed
+from fedcircuits.records import COLLAPSED_RECALL
+
+
+@themed
+def who_holds_what(run: Run) -> Figure:
+    """Draw how many images each client holds of each class."""
+    held = measures.holdings(run)
+    if held.empty:
+        raise NothingToDrawError("no client has said what it holds")
+    figure = new_figure(height=float(np.clip(1.8 + 0.4 * len(held), 2.6, 8)))
+    panel = figure.subplots()
+    heat_map(panel, held.where(held > 0), "images", digits=0, cmap="crest", vmin=0)
+    panel.set(xlabel="class", ylabel="client (partition)")
+    caption = (
+        "Images of each class by client; grey: none. Circuits of a class can be compared across clients that share it."
+    )
+    return label_figure(figure, run, "Who holds what", caption)
+
+
+@themed
+def global_accuracy(run: Run) -> Figure:
+    """Draw the global model's accuracy by round, overall and by class."""
+    recall = measures.global_recall(run)
+    if recall.empty:
+        raise NothingToDrawError("no accuracy of the global model was logged")
+    figure = new_figure(height=4.2)
+    lines, by_class = figure.subplots(1, 2, width_ratios=[1, 1.25])
+    _draw_accuracy(lines, run)
+    _draw_recall(by_class, run, recall)
+    caption = (
+        "Left: a global model below its clients has lost something to averaging. Right: recall of the global model; "
+        f"× = collapsed, a class that clients train on but of which less than {COLLAPSED_RECALL:.0%} is "
+        "recognised; * = held by nobody."
+    )
+    return label_figure(figure, run, "Accuracy of the global model", caption)
+
+
+def _draw_accuracy(panel: Axes, run: Run) -> None:
+    overall = measures.global_accuracy(run).reset_index()
+    handles: list[Artist] = [line_handle("global model, all classes", ORANGE)]
+    if (overall["accuracy"] != overall["accuracy_trained"]).any():
+        draw_by_round(panel, overall, "accuracy_trained", BLUE, has_spread=False)
+        handles.append(line_handle("global model, trained classes", BLUE))
+    draw_by_round(panel, overall, "accuracy", ORANGE, has_spread=False)
+    clients = measures.client_accuracy(run)
+    if len(clients):
+        draw_by_round(panel, clients, "accuracy", GREEN, style=":")
+        handles += [line_handle("client models, own classes", GREEN, ":"), band_handle("clients")]
+    round_axis(panel, list(overall["round"]))
+    fraction_axis(panel, "accuracy on the test set (0–1)")
+    panel.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=8)
+
+
+def _draw_recall(panel: Axes, run: Run, recall: pd.DataFrame) -> None:
+    trained = measures.trained_classes(run)
+    held = measures.holdings(run).sum()
+    is_trained = pd.DataFrame(
+        [[class_id in trained.get(int(str(number)), ()) for class_id in recall.columns] for number in recall.index],
+        index=recall.index,
+        columns=recall.columns,
+    )
+    marks = (is_trained & (recall < COLLAPSED_RECALL)).replace({True: "×", False: ""})
+    shown = recall.rename(columns=lambda class_id: f"{class_id}{'' if held.get(class_id, 0) else '*'}")
+    options: dict[str, Any] = {"annot": marks.T.to_numpy(), "fmt": "", "annot_kws": {"size": 10}}
+    heat_map(panel, shown.T, "recall (0–1)", cmap="viridis", vmin=0, vmax=1, **options)
+    panel.set(xlabel="round", ylabel="class")

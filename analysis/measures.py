@@ -1,0 +1,195 @@
+"""The figures that summary and charts share, computed from a run's tables. Nothing is drawn or printed here."""
+
+from collections.abc import Iterable
+from typing import Final
+
+import pandas as pd
+
+from analysis.run import Run
+from fedcircuits.records import ALL_LAYERS, COLLAPSED_RECALL, Comparison, ModelKind
+
+"""A class that clients trained on, but of which the global model recognises less than this share, has collapsed."""
+
+OVERLAPS: Final = {
+    "same_class": Comparison.SAME_CLASS_ACROSS_CLIENTS,
+    "different_class": Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS,
+    "local_vs_global": Comparison.LOCAL_VS_GLOBAL,
+    "retest": Comparison.RETEST,
+}
+"""The comparisons of the summary, by the prefix of their columns."""
+
+_CIRCUIT = ["round", "model", "partition_id", "class_id"]
+
+
+def holdings(run: Run) -> pd.DataFrame:
+    """Return the images that each client holds of each class, as it last said.
+
+    Returns:
+        one row per partition, one column per class; empty if no client said.
+    """
+    known = run.clients.dropna(subset=["class_counts"]).drop_duplicates("partition_id", keep="last")
+    known = known.sort_values("partition_id")
+    counts = pd.DataFrame(
+        [list(row) for row in known["class_counts"]], index=known["partition_id"].astype("int64"), dtype="int64"
+    )
+    return counts.rename_axis(columns="class_id")
+
+
+def has_shared_class(run: Run) -> bool:
+    """Tell whether any class is held by two clients."""
+    return bool((holdings(run) > 0).sum().gt(1).any())
+
+
+def trained_classes(run: Run) -> dict[int, frozenset[int]]:
+    """Return, for each round, the classes of clients that were accepted in that round or an earlier one."""
+    seen: set[int] = set()
+    by_round = {}
+    for server_round, rows in run.clients.groupby("round"):
+        accepted = rows[rows["accepted"].fillna(False)].dropna(subset=["class_counts"])
+        for counts in accepted["class_counts"]:
+            seen |= {class_id for class_id, count in enumerate(counts) if count}
+        by_round[int(str(server_round))] = frozenset(seen)
+    return by_round
+
+
+def global_recall(run: Run) -> pd.DataFrame:
+    """Return the global model's recall: one row per round, one column per class of which there are test images."""
+    rows = run.accuracy[run.accuracy["model"] == ModelKind.GLOBAL]
+    return rows.pivot_table(index="round", columns="class_id", values="recall")
+
+
+def global_accuracy(run: Run) -> pd.DataFrame:
+    """Return how well the global model does after each round.
+
+    Returns:
+        one row per round; `accuracy` over all classes, `accuracy_trained` over the trained ones, and `collapsed`,
+        the sorted list of trained classes with a recall below `COLLAPSED_RECALL`.
+    """
+    trained = trained_classes(run)
+    measured = {}
+    for server_round, rows in run.accuracy[run.accuracy["model"] == ModelKind.GLOBAL].groupby("round"):
+        known = rows[rows["class_id"].isin(trained.get(int(str(server_round)), frozenset()))]
+        lost = known.loc[known["recall"] < COLLAPSED_RECALL, "class_id"]
+        measured[server_round] = {
+            "accuracy": _accuracy(rows),
+            "accuracy_trained": _accuracy(known),
+            "collapsed": sorted(int(class_id) for class_id in lost),
+        }
+    columns = ["accuracy", "accuracy_trained", "collapsed"]
+    return pd.DataFrame.from_dict(measured, orient="index", columns=columns).rename_axis("round")
+
+
+def client_accuracy(run: Run) -> pd.DataFrame:
+    """Return each client model's accuracy over the classes that its client holds, before averaging.
+
+    Returns:
+        columns round, partition_id, accuracy.
+    """
+    held = holdings(run).reset_index().melt(id_vars="partition_id", var_name="class_id", value_name="held")
+    rows = run.accuracy[run.accuracy["model"] == ModelKind.CLIENT]
+    own = rows.merge(held[held["held"] > 0], on=["partition_id", "class_id"])
+    measured = [(*key, _accuracy(classes)) for key, classes in own.groupby(["round", "partition_id"])]
+    return pd.DataFrame(measured, columns=["round", "partition_id", "accuracy"])
+
+
+def pairs(run: Run, comparison: Comparison) -> pd.DataFrame:
+    """Return the overlap rows of a comparison that may be shown: a circuit that says nothing about its class is not.
+
+    Weight masks have no such verdict and are all kept.
+    """
+    rows = run.overlap[run.overlap["comparison"] == comparison]
+    return rows[rows["usable"].fillna(True).astype(bool)]
+
+
+def pooled_pairs(run: Run, comparison: Comparison) -> pd.DataFrame:
+    """Return the rows of `pairs` that pool all layers: one per pair and round."""
+    rows = pairs(run, comparison)
+    return rows[rows["layer"] == ALL_LAYERS]
+
+
+def left_out(run: Run, comparisons: Iterable[Comparison]) -> tuple[int, int]:
+    """Return how many pairs `pairs` leaves out, and out of how many."""
+    rows = run.overlap[(run.overlap["layer"] == ALL_LAYERS) & run.overlap["comparison"].isin(list(comparisons))]
+    return int((~rows["usable"].fillna(True).astype(bool)).sum()), len(rows)
+
+
+def why_no_pairs(run: Run, comparison: Comparison) -> str:
+    """Say why `pairs` is empty for a comparison; meaningless if it is not."""
+    if len(run.overlap[run.overlap["comparison"] == comparison]):
+        return "no pairs: none of two usable circuits"
+    if comparison == Comparison.SAME_CLASS_ACROSS_CLIENTS and not has_shared_class(run):
+        return "no pairs: no class is held by two clients"
+    return "no pairs were logged"
+
+
+def drift_gaps(run: Run) -> pd.DataFrame:
+    """Return what local circuits lose on the averaged weights, against circuits that are found there.
+
+    The drift gap is that of arXiv 2512.23043: sufficiency of the global model's own circuit, found on the data of a
+    client, minus the sufficiency of that client's local circuit on the global weights (the transplant). Zero means that
+    averaging kept the local circuit as good as the global one, or that both fail; a positive gap means that the class
+    moved to other channels.
+
+    Returns:
+        one row per round, partition and class: the sufficiencies `client` (local circuit on local weights),
+        `transplant` and `global`, and `drift_gap`. Rows without a transplant are left out; a missing figure is NaN.
+    """
+    rows = run.quality[run.quality["partition_id"].notna()]
+    kinds = [str(ModelKind.CLIENT), str(ModelKind.TRANSPLANT), str(ModelKind.GLOBAL)]
+    key = ["round", "partition_id", "class_id"]
+    wide = rows.pivot_table(index=key, columns="model", values="sufficiency").reindex(columns=kinds)
+    wide = wide.dropna(subset=[str(ModelKind.TRANSPLANT)])
+    return wide.assign(drift_gap=wide[ModelKind.GLOBAL] - wide[ModelKind.TRANSPLANT]).reset_index()
+
+
+def circuit_sizes(run: Run) -> pd.DataFrame:
+    """Return each circuit's channels, layer by layer and in all.
+
+    Returns:
+        columns round, model, partition_id, class_id, layer (`all` = summed over layers), num_channels, layer_width.
+    """
+    sizes = run.circuits[[*_CIRCUIT, "layer", "num_channels", "layer_width"]]
+    # The server's circuits have no partition; without dropna=False they would vanish here.
+    total = sizes.groupby(_CIRCUIT, dropna=False)[["num_channels", "layer_width"]].sum().reset_index()
+    return pd.concat([sizes, total.assign(layer=ALL_LAYERS)], ignore_index=True)
+
+
+def client_quality(run: Run) -> pd.DataFrame:
+    """Return the quality rows of circuits found in client models."""
+    return run.quality[run.quality["model"] == ModelKind.CLIENT]
+
+
+def round_measures(run: Run) -> pd.DataFrame:
+    """Return the figures of the summary, one row per round, NaN where a figure is undefined.
+
+    Overlaps pool all layers and are means over pairs; `retest` is the mean over client models and global model.
+    """
+    rounds = sorted({*run.clients["round"], *run.accuracy["round"]})
+    sizes = circuit_sizes(run)
+    sizes = sizes[(sizes["model"] == ModelKind.CLIENT) & (sizes["layer"] == ALL_LAYERS)]
+    gaps = drift_gaps(run)
+    columns: dict[str, pd.Series] = {
+        "accepted": run.clients["accepted"].fillna(False).astype(int).groupby(run.clients["round"]).sum(),
+        "asked": run.clients.groupby("round").size(),
+        "circuit_size": _by_round(sizes, "num_channels"),
+        "usable_share": _by_round(client_quality(run), "usable"),
+        "sufficiency_transplant": _by_round(gaps, str(ModelKind.TRANSPLANT)),
+        "drift_gap": _by_round(gaps, "drift_gap"),
+    }
+    for prefix, comparison in OVERLAPS.items():
+        rows = pooled_pairs(run, comparison)
+        for figure in ("iou", "expected_iou", "adjusted_iou"):
+            columns[f"{prefix}_{figure}"] = _by_round(rows, figure)
+    table = pd.DataFrame(columns).reindex(rounds).rename_axis("round")
+    return global_accuracy(run).reindex(rounds).join(table)
+
+
+def _by_round(rows: pd.DataFrame, column: str) -> "pd.Series[float]":
+    return rows[column].astype("Float64").astype("float64").groupby(rows["round"]).mean()
+
+
+def _accuracy(rows: pd.DataFrame) -> float:
+    """Return the accuracy over the classes of these rows: recall weighted by test images, NaN if there are none."""
+    counted = rows.dropna(subset=["recall"])
+    num_examples = float(counted["num_examples"].sum())
+    return float((counted["recall"] * counted["num_examples"]).sum()) / num_examples if num_examples else float("nan")

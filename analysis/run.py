@@ -1,0 +1,60 @@
+"""One run as analysis sees it: run.json and one table per kind of row."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from fedcircuits.errors import RunLogError
+from fedcircuits.records import TABLES
+from fedcircuits.run_reader import RUN_FILE, find_run, read_info, read_table
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """The whole rounds of one run. The tables' columns are those of `fedcircuits.records.TABLES`.
+
+    Args:
+        path: the run directory.
+        info: what run.json says: status, reason, versions, settings and more.
+        clients: one row per round and client.
+        accuracy: one row per round, model and class.
+        circuits: one row per round, model, class and layer.
+        quality: one row per round, model and class.
+        overlap: one row per round, comparison, pair and layer.
+        interference: one row per round and layer.
+    """
+
+    path: Path
+    info: dict[str, Any]
+    clients: pd.DataFrame
+    accuracy: pd.DataFrame
+    circuits: pd.DataFrame
+    quality: pd.DataFrame
+    overlap: pd.DataFrame
+    interference: pd.DataFrame
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The resolved settings, by their keys in the run config."""
+        settings: dict[str, Any] = self.info["settings"]
+        return settings
+
+
+def load_run(path: str | Path) -> Run:
+    """Read a run: also one that still runs or has failed, up to its last whole round.
+
+    Args:
+        path: a run directory, or a folder of run directories, of which the newest is read.
+
+    Raises:
+        RunLogError: if there is no run, or it is damaged.
+    """
+    folder = find_run(Path(path).expanduser())
+    info = read_info(folder)
+    last_round = info.get("last_round")
+    if not isinstance(last_round, int) or not isinstance(info.get("settings"), dict):
+        raise RunLogError(f"{folder / RUN_FILE} lacks a valid last_round or settings")
+    tables = {name: read_table(folder, name, last_round).astype({"round": "int64"}) for name in TABLES}
+    return Run(path=folder, info=info, **tables)

@@ -1,0 +1,93 @@
+"""Exit codes and messages of `python -m analysis`."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from analysis import figures
+from analysis.__main__ import main
+from fedcircuits.run_log import RunLog
+
+WriteRun = Callable[..., RunLog]
+
+Output = pytest.CaptureFixture[str]
+
+
+def test_status_of_a_completed_run_exits_with_zero(write_run: WriteRun, capsys: Output) -> None:
+    log = write_run()
+    log.complete()
+    assert main(["status", str(log.path)]) == 0
+    assert capsys.readouterr().out == f"{log.path.name}: completed, 2 of 2 rounds\n"
+
+
+def test_status_of_a_running_run_exits_with_one(write_run: WriteRun, capsys: Output) -> None:
+    assert main(["status", str(write_run(num_rounds=1).path)]) == 1
+    assert "running, 1 of 2 rounds" in capsys.readouterr().out
+
+
+def test_status_of_a_failed_run_exits_with_one_and_says_why(write_run: WriteRun, capsys: Output) -> None:
+    log = write_run()
+    log.fail("node lost")
+    assert main(["status", str(log.path)]) == 1
+    assert "node lost" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["summary", "figures", "status"])
+def test_a_missing_run_is_one_line_on_stderr_and_exits_with_two(command: str, tmp_path: Path, capsys: Output) -> None:
+    assert main([command, str(tmp_path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: no run found")
+    assert captured.err.count("\n") == 1
+
+
+def test_the_run_defaults_to_the_newest_in_runs(
+    write_run: WriteRun, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    log = write_run()
+    monkeypatch.chdir(log.path.parent.parent)
+    assert main(["summary"]) == 0
+    assert log.path.name in capsys.readouterr().out
+
+
+def test_summary_as_json_can_be_parsed(write_run: WriteRun, capsys: Output) -> None:
+    assert main(["summary", str(write_run().path), "--format", "json"]) == 0
+    assert [row["round"] for row in json.loads(capsys.readouterr().out)["rounds"]] == [1, 2]
+
+
+def test_wrong_usage_exits_with_two(capsys: Output) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["summarise"])
+    assert stopped.value.code == 2
+    assert "invalid choice" in capsys.readouterr().err
+
+
+def test_figures_are_written_into_the_run_and_what_became_of_each_is_printed(
+    write_run: WriteRun, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    names = ("01-who-holds-what", "05-stability")
+    monkeypatch.setattr(figures, "FIGURES", {name: figures.FIGURES[name] for name in names})
+    path = write_run(num_rounds=1).path
+    assert main(["figures", str(path)]) == 0
+    written = path / "figures" / "01-who-holds-what.png"
+    assert capsys.readouterr().out.splitlines() == [str(written), "skipped 05-stability: no pairs were logged"]
+    assert written.is_file()
+
+
+def test_a_folder_that_cannot_be_written_is_one_line_and_exits_with_two(
+    write_run: WriteRun, tmp_path: Path, capsys: Output
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    assert main(["figures", str(write_run().path), "--out", str(blocked)]) == 2
+    assert capsys.readouterr().err.startswith("error: cannot write figures to")
+
+
+def test_analysis_starts_without_torch_and_flower() -> None:
+    program = "import sys, analysis.__main__, analysis.figures; print({'torch', 'flwr', 'ray'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -1,0 +1,113 @@
+"""Every figure draws what there is, says what there is not, and never fails."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from analysis import Run, load_run
+from analysis.figures import FIGURES, save_figures
+from analysis.style import NothingToDrawError
+from fedcircuits.run_log import RunLog
+
+Tables = dict[str, list[dict[str, Any]]]
+WriteRun = Callable[..., RunLog]
+
+UNDEFINED = {"iou", "adjusted_iou", "expected_iou", "sufficiency", "cancellation", "recall", "sign_conflict"}
+
+
+def _texts(figure: Figure) -> str:
+    """Return all that a reader can read outside of axes ticks."""
+    texts = [figure.get_suptitle(), figure.get_supxlabel()]
+    for panel in figure.axes:
+        texts += [panel.get_title(loc="left"), panel.get_xlabel(), panel.get_ylabel()]
+        legend = panel.get_legend()
+        texts += [text.get_text() for text in legend.get_texts()] if legend else []
+    return "\n".join(texts).replace("\n", " ")
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_has_a_title_and_a_caption_that_names_the_run(name: str, tiny_run: Run) -> None:
+    figure = FIGURES[name](tiny_run)
+    assert figure.get_suptitle()
+    assert tiny_run.path.name in figure.get_supxlabel().replace("\n", "")
+
+
+def test_a_whole_run_gives_every_figure(tiny_run: Run, tmp_path: Path) -> None:
+    saved = list(save_figures(tiny_run, tmp_path))
+    assert [figure.name for figure in saved if figure.path] == list(FIGURES)
+    assert all((tmp_path / f"{name}.png").stat().st_size > 0 for name in FIGURES)
+
+
+@pytest.mark.parametrize("image_format", ["svg", "pdf"])
+def test_figures_can_be_vector_graphics(image_format: str, tiny_run: Run, tmp_path: Path) -> None:
+    saved = next(save_figures(tiny_run, tmp_path / "out", image_format))
+    assert saved.path == tmp_path / "out" / f"01-who-holds-what.{image_format}"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [saved.path.name]
+
+
+def test_a_single_round_gives_all_but_stability(write_run: WriteRun, tmp_path: Path) -> None:
+    run = load_run(write_run(num_rounds=1).path)
+    skipped = [figure for figure in save_figures(run, tmp_path) if figure.path is None]
+    assert [(figure.name, figure.reason) for figure in skipped] == [("05-stability", "no pairs were logged")]
+
+
+def test_without_shared_classes_the_figures_say_so(write_run: WriteRun) -> None:
+    run = load_run(write_run(is_shared=False).path)
+    for name in ("03-overlap-across-clients", "06-class-overlap", "09-client-pairs"):
+        assert "no pairs: no class is held by two clients" in _texts(FIGURES[name](run))
+
+
+def test_a_run_without_any_round_skips_every_figure_with_a_reason(write_run: WriteRun, tmp_path: Path) -> None:
+    saved = list(save_figures(load_run(write_run(num_rounds=0).path), tmp_path))
+    assert len(saved) == len(FIGURES)
+    assert all(figure.path is None and figure.reason for figure in saved)
+
+
+def test_a_run_without_usable_circuits_draws_no_overlap(write_run: WriteRun) -> None:
+    def spoil(_: int, tables: Tables) -> None:
+        tables["overlap"] = [{**row, "usable": False} for row in tables["overlap"]]
+
+    run = load_run(write_run(change=spoil).path)
+    with pytest.raises(NothingToDrawError, match="none of two usable circuits"):
+        FIGURES["03-overlap-across-clients"](run)
+
+
+def test_missing_figures_leave_gaps_but_no_failure(write_run: WriteRun, tmp_path: Path) -> None:
+    def blank(_: int, tables: Tables) -> None:
+        for name in ("overlap", "quality", "interference", "accuracy"):
+            undefined = {
+                "iou",
+                "adjusted_iou",
+                "expected_iou",
+                "sufficiency",
+                "cancellation",
+                "recall",
+                "sign_conflict",
+            }
+            tables[name] = [{key: None if key in undefined else row[key] for key in row} for row in tables[name]]
+
+    saved = list(save_figures(load_run(write_run(change=blank).path), tmp_path))
+    assert {figure.name for figure in saved if figure.path is None} <= {"02-global-accuracy", "07-transplants"}
+
+
+def test_the_caption_counts_pairs_that_were_left_out(write_run: WriteRun) -> None:
+    def spoil(_: int, tables: Tables) -> None:
+        for row in tables["overlap"]:
+            if row["comparison"] == "different_class_across_clients":
+                row["usable"] = row["usable"] and row["a_class_id"] != 0
+
+    run = load_run(write_run(change=spoil).path)
+    assert "Left out as not usable: 4 of 8 pairs." in _texts(FIGURES["03-overlap-across-clients"](run)).replace(
+        "\n", " "
+    )
+
+
+def test_drawing_leaves_matplotlib_as_it_was(tiny_run: Run) -> None:
+    before = dict(plt.rcParams)
+    FIGURES["03-overlap-across-clients"](tiny_run)
+    assert dict(plt.rcParams) == before
+    assert plt.get_fignums() == []

@@ -1,0 +1,137 @@
+"""The figures of a run, against numbers worked out by hand from the tiny run of conftest."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from analysis import Run, load_run, measures
+from fedcircuits.records import Comparison
+from fedcircuits.run_log import RunLog
+
+Tables = dict[str, list[dict[str, Any]]]
+WriteRun = Callable[..., RunLog]
+
+SAME = Comparison.SAME_CLASS_ACROSS_CLIENTS
+
+
+def test_accuracy_weighs_classes_by_their_test_images(tiny_run: Run) -> None:
+    accuracy = measures.global_accuracy(tiny_run)
+    assert accuracy["accuracy"].tolist() == pytest.approx([20 / 50, 35 / 50])
+
+
+def test_accuracy_over_trained_classes_leaves_out_what_nobody_holds(tiny_run: Run) -> None:
+    accuracy = measures.global_accuracy(tiny_run)
+    assert accuracy["accuracy_trained"].tolist() == pytest.approx([20 / 40, 35 / 40])
+
+
+def test_a_trained_class_without_recall_has_collapsed_but_an_untrained_one_has_not(tiny_run: Run) -> None:
+    assert measures.global_accuracy(tiny_run)["collapsed"].tolist() == [[2], []]
+
+
+def test_classes_of_a_rejected_client_are_not_trained(write_run: WriteRun) -> None:
+    def reject(server_round: int, tables: Tables) -> None:
+        if server_round == 1:
+            tables["clients"][1] |= {"accepted": False, "reason": "too late"}
+
+    trained = measures.trained_classes(load_run(write_run(change=reject).path))
+    assert trained == {1: {0, 1}, 2: {0, 1, 2}}
+
+
+def test_a_class_that_was_trained_once_stays_trained(write_run: WriteRun) -> None:
+    def drop(server_round: int, tables: Tables) -> None:
+        if server_round == 2:
+            del tables["clients"][1]
+
+    assert measures.trained_classes(load_run(write_run(change=drop).path))[2] == {0, 1, 2}
+
+
+def test_client_accuracy_counts_only_the_classes_that_the_client_holds(tiny_run: Run) -> None:
+    accuracy = measures.client_accuracy(tiny_run).query("round == 1").set_index("partition_id")["accuracy"]
+    assert accuracy[0] == pytest.approx((10 + 10) / 30)
+    assert accuracy[1] == pytest.approx((10 + 5) / 30)
+
+
+def test_drift_gap_is_the_global_circuit_minus_the_transplant(tiny_run: Run) -> None:
+    gaps = measures.drift_gaps(tiny_run)
+    assert len(gaps) == 2 * 4
+    assert gaps["drift_gap"].tolist() == pytest.approx([0.9 - 0.6] * 8)
+
+
+def test_drift_gap_is_undefined_where_the_global_circuit_is_missing(write_run: WriteRun) -> None:
+    def drop(_: int, tables: Tables) -> None:
+        tables["quality"] = [
+            row for row in tables["quality"] if (row["model"], row["partition_id"], row["class_id"]) != ("global", 0, 0)
+        ]
+
+    gaps = measures.drift_gaps(load_run(write_run(num_rounds=1, change=drop).path))
+    assert math.isnan(gaps.query("partition_id == 0 and class_id == 0")["drift_gap"].item())
+    assert gaps["drift_gap"].notna().sum() == 3
+
+
+def test_transplants_without_images_do_not_count(write_run: WriteRun) -> None:
+    def blank(_: int, tables: Tables) -> None:
+        for row in tables["quality"]:
+            if row["model"] == "transplant":
+                row["sufficiency"] = None
+
+    assert measures.drift_gaps(load_run(write_run(num_rounds=1, change=blank).path)).empty
+
+
+def test_unusable_pairs_do_not_enter_the_means_and_are_counted(write_run: WriteRun) -> None:
+    def spoil(server_round: int, tables: Tables) -> None:
+        same = [row for row in tables["overlap"] if row["comparison"] == SAME]
+        tables["overlap"] += [{**row, "iou": 0.0, "usable": False} for row in same]
+
+    run = load_run(write_run(change=spoil).path)
+    assert measures.round_measures(run)["same_class_iou"].tolist() == pytest.approx([0.6, 0.6])
+    assert measures.left_out(run, [SAME]) == (2, 4)
+
+
+def test_weight_masks_have_no_verdict_and_are_all_kept(tiny_run: Run) -> None:
+    comparison = Comparison.PARAMETER_MASK_ACROSS_CLIENTS
+    assert len(measures.pooled_pairs(tiny_run, comparison)) == 2
+    assert measures.left_out(tiny_run, [comparison]) == (0, 2)
+
+
+def test_undefined_overlaps_do_not_pull_the_mean(write_run: WriteRun) -> None:
+    def add(server_round: int, tables: Tables) -> None:
+        same = [row for row in tables["overlap"] if row["comparison"] == SAME]
+        tables["overlap"] += [{**row, "iou": None, "expected_iou": None} for row in same]
+
+    assert measures.round_measures(load_run(write_run(change=add).path))["same_class_iou"].tolist() == [0.6, 0.6]
+
+
+def test_the_rows_of_the_summary_hold_the_means(tiny_run: Run) -> None:
+    first = measures.round_measures(tiny_run).loc[1]
+    # Half of 4 + 8 channels, and two more in each of the two circuits of class 1.
+    assert first["circuit_size"] == pytest.approx((6 + 8 + 8 + 6) / 4)
+    assert first["usable_share"] == 1.0
+    assert (first["accepted"], first["asked"]) == (2, 2)
+    assert first["same_class_adjusted_iou"] == pytest.approx(0.5)
+    assert first["different_class_adjusted_iou"] == pytest.approx(0.0)
+    assert first["local_vs_global_adjusted_iou"] == pytest.approx(0.4)
+    assert first["retest_adjusted_iou"] == pytest.approx(0.9)
+    assert first["sufficiency_transplant"] == pytest.approx(0.6)
+
+
+def test_circuits_found_on_the_servers_data_keep_their_total(tiny_run: Run) -> None:
+    totals = measures.circuit_sizes(tiny_run).query("layer == 'all' and partition_id.isna()")
+    assert totals["num_channels"].tolist() == [6, 6]
+
+
+def test_missing_pairs_are_explained(write_run: WriteRun) -> None:
+    def spoil(_: int, tables: Tables) -> None:
+        tables["overlap"] = [{**row, "usable": False} for row in tables["overlap"]]
+
+    disjoint = load_run(write_run("disjoint", is_shared=False).path)
+    spoiled = load_run(write_run("spoiled", change=spoil).path)
+    assert measures.why_no_pairs(disjoint, SAME) == "no pairs: no class is held by two clients"
+    assert measures.why_no_pairs(spoiled, SAME) == "no pairs: none of two usable circuits"
+
+
+def test_a_run_without_any_round_has_no_measures(write_run: WriteRun) -> None:
+    run = load_run(write_run(num_rounds=0).path)
+    assert measures.round_measures(run).empty
+    assert measures.holdings(run).empty

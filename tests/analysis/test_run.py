@@ -1,0 +1,68 @@
+"""Reading a run directory."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from analysis import Run, load_run
+from fedcircuits.errors import RunLogError
+from fedcircuits.records import TABLES
+from fedcircuits.run_log import RunLog
+
+WriteRun = Callable[..., RunLog]
+
+
+def test_every_table_is_there_with_the_columns_of_the_schema(tiny_run: Run) -> None:
+    for name, schema in TABLES.items():
+        table = getattr(tiny_run, name)
+        assert list(table.columns) == schema.names
+        assert list(table["round"].unique()) == [1, 2]
+
+
+def test_settings_are_those_of_run_json(tiny_run: Run) -> None:
+    assert tiny_run.settings["seed"] == 7
+    assert tiny_run.info["status"] == "completed"
+
+
+def test_a_folder_of_runs_gives_the_newest_one(write_run: WriteRun) -> None:
+    old = write_run().path
+    older = old.rename(old.with_name("20200101T000000Z-old"))
+    newer = shutil.copytree(older, old.with_name("20990101T000000Z-new"))
+    assert load_run(old.parent).path == newer
+
+
+def test_a_run_that_still_runs_is_read_up_to_its_last_round(write_run: WriteRun) -> None:
+    run = load_run(write_run(num_rounds=1).path)
+    assert run.info["status"] == "running"
+    assert set(run.clients["round"]) == {1}
+
+
+def test_a_run_without_any_round_has_empty_tables(write_run: WriteRun) -> None:
+    run = load_run(write_run(num_rounds=0).path)
+    assert run.clients.empty
+    assert list(run.overlap.columns) == TABLES["overlap"].names
+
+
+def test_parts_beyond_the_last_whole_round_are_ignored(write_run: WriteRun) -> None:
+    path = write_run().path
+    info = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps({**info, "last_round": 1}))
+    run = load_run(path)
+    assert all(set(getattr(run, name)["round"]) == {1} for name in TABLES)
+
+
+def test_a_folder_without_runs_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(RunLogError, match=str(tmp_path)):
+        load_run(tmp_path)
+
+
+def test_run_json_without_settings_is_an_error(write_run: WriteRun) -> None:
+    path = write_run().path
+    info = json.loads((path / "run.json").read_text())
+    del info["settings"]
+    (path / "run.json").write_text(json.dumps(info))
+    with pytest.raises(RunLogError, match="settings"):
+        load_run(path)

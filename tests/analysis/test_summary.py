@@ -1,0 +1,91 @@
+"""The summary as text and as JSON values."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from analysis import Run, load_run
+from analysis.summary import summary_data, summary_text
+from fedcircuits.run_log import RunLog
+
+Tables = dict[str, list[dict[str, Any]]]
+WriteRun = Callable[..., RunLog]
+
+
+def _row(text: str, server_round: int) -> list[str]:
+    return next(line.split() for line in text.splitlines() if line.split()[:1] == [str(server_round)])
+
+
+def test_each_round_is_a_row_of_rounded_figures(tiny_run: Run) -> None:
+    expected = "1 0.400 0.500 2 2/2 7 1.00 0.60 0.20 0.50 0.20 0.20 0.40 0.90 0.60 0.30"
+    assert _row(summary_text(tiny_run), 1) == expected.split()
+
+
+def test_accuracy_over_trained_classes_shows_only_where_it_differs(tiny_run: Run, write_run: WriteRun) -> None:
+    everything_held = load_run(write_run("all", is_shared=False).path)
+    assert "seen" in summary_text(tiny_run)
+    assert "seen" not in summary_text(everything_held)
+
+
+def test_every_line_fits_a_hundred_columns(tiny_run: Run) -> None:
+    assert max(len(line) for line in summary_text(tiny_run).splitlines()) <= 100
+
+
+def test_the_header_names_the_run_its_state_and_what_matters(tiny_run: Run) -> None:
+    header = summary_text(tiny_run).split("\n\n")[0]
+    assert tiny_run.path.name in header
+    assert "completed; 2 of 2 rounds" in header
+    assert "seed 7" in header
+    assert "density of client models 0.2000" in header
+
+
+def test_a_failed_run_says_why(write_run: WriteRun) -> None:
+    log = write_run(num_rounds=1)
+    log.fail("node lost")
+    assert "failed: node lost; 1 of 2 rounds" in summary_text(load_run(log.path))
+
+
+def test_undefined_figures_are_dashes_in_text_and_null_in_json(write_run: WriteRun) -> None:
+    run = load_run(write_run(is_shared=False).path)
+    assert _row(summary_text(run), 1)[6:9] == ["–", "–", "–"]
+    assert summary_data(run)["rounds"][0]["same_class_iou"] is None
+    json.dumps(summary_data(run), allow_nan=False)
+
+
+def test_rejected_replies_are_listed_with_their_reasons(write_run: WriteRun) -> None:
+    def reject(server_round: int, tables: Tables) -> None:
+        if server_round == 2:
+            tables["clients"][1] |= {"accepted": False, "reason": "NaN in conv1"}
+
+    text = summary_text(load_run(write_run(change=reject).path))
+    assert "round 2, partition 1: NaN in conv1" in text
+    assert _row(text, 2)[4] == "1/2"
+
+
+def test_who_holds_what_names_classes_that_nobody_holds(tiny_run: Run) -> None:
+    text = summary_text(tiny_run)
+    assert ["0", "30", "30", ".", ".", "60"] in [line.split() for line in text.splitlines()]
+    assert "Held by nobody: class 3" in text
+
+
+def test_pairs_that_were_left_out_are_counted(write_run: WriteRun) -> None:
+    def spoil(_: int, tables: Tables) -> None:
+        for row in tables["overlap"]:
+            if row["comparison"] == "retest":
+                row["usable"] = False
+
+    assert "retest 8 of 8" in summary_text(load_run(write_run(change=spoil).path))
+
+
+def test_many_collapsed_classes_are_counted_instead_of_listed(write_run: WriteRun) -> None:
+    def collapse(server_round: int, tables: Tables) -> None:
+        many = {"round": server_round, "partition_id": 0, "accepted": True, "class_counts": [5] * 12}
+        tables["clients"] = [many]
+        zeros = {"round": server_round, "model": "global", "recall": 0.0, "num_examples": 10}
+        tables["accuracy"] = [{**zeros, "class_id": class_id} for class_id in range(12)]
+
+    assert "12 lost" in summary_text(load_run(write_run(change=collapse).path))
+
+
+def test_a_run_without_any_round_says_so(write_run: WriteRun) -> None:
+    assert "No whole round yet." in summary_text(load_run(write_run(num_rounds=0).path))
