@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+from analysis.__main__ import main
 from fedcircuits.records import TABLES, Comparison
 from fedcircuits.run_log import read_checkpoint
 from fedcircuits.run_reader import read_info, read_table
@@ -46,6 +47,14 @@ def test_the_console_shows_the_run_directory_one_line_per_round_and_what_to_type
     assert digits_run.directory.is_absolute()
 
 
+def test_the_command_line_reads_a_true_run(digits_run, tmp_path, capsys):
+    assert main(["status", str(digits_run.directory)]) == 0
+    assert main(["summary", str(digits_run.directory)]) == 0
+    assert "2 of 2 rounds" in capsys.readouterr().out
+    assert main(["figures", str(digits_run.directory), "--out", str(tmp_path)]) == 0
+    assert len(list(tmp_path.glob("*.png"))) >= 11
+
+
 def test_one_worker_gives_the_bits_that_two_give(flower, digits_run, tmp_path):
     again = flower.run({**SMALL, "run-dir": str(tmp_path)}, num_clients=3, cpus_per_client=os.cpu_count() or 1)
     assert again.status == "finished:completed", again.output
@@ -76,6 +85,20 @@ def test_a_federation_of_a_wrong_size_fails_and_says_what_to_type(flower, tmp_pa
     assert run.status == "finished:failed", run.output
     assert '--federation-config "num-supernodes=3"' in run.output
     assert read_info(run.directory)["status"] == "failed"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("num_clients", [2, 5])
+def test_the_default_run_learns_and_finds_usable_circuits_that_follow_the_class(flower, tmp_path, num_clients):
+    run = flower.run({"run-dir": str(tmp_path)}, num_clients=num_clients)
+    assert run.status == "finished:completed", run.output
+    last = {name: frame[frame["round"] == 6] for name, frame in tables(run.directory).items()}
+    accuracy = last["accuracy"].query("model == 'global'")
+    assert (accuracy["recall"] * accuracy["num_examples"]).sum() / accuracy["num_examples"].sum() > 0.85
+    assert last["quality"].query("model == 'client'")["usable"].mean() > 0.9
+    overlap = last["overlap"].query("layer == 'all' and usable").groupby("comparison")["adjusted_iou"].mean()
+    same, other = overlap["same_class_across_clients"], overlap["different_class_across_clients"]
+    assert other < 0.5 * same < same <= overlap["retest"]
 
 
 def test_mnist_by_class(flower, tmp_path):
