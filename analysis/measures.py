@@ -8,8 +8,6 @@ import pandas as pd
 from analysis.run import Run
 from fedcircuits.records import ALL_LAYERS, COLLAPSED_RECALL, Comparison, ModelKind
 
-"""A class that clients trained on, but of which the global model recognises less than this share, has collapsed."""
-
 OVERLAPS: Final = {
     "same_class": Comparison.SAME_CLASS_ACROSS_CLIENTS,
     "different_class": Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS,

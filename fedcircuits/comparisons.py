@@ -154,8 +154,9 @@ def _table(
     if not pairs:
         return TABLES["overlap"].empty_table()
     first, second = np.array([a.row for _, a, _ in pairs]), np.array([b.row for _, _, b in pairs])
-    counted = pair_sets(np.stack(members), np.stack(universe), layer_sizes, first, second)
-    figures = overlap_figures(counted)
+    sets = (np.stack(members), np.stack(universe), layer_sizes, first, second)
+    counted, in_common = pair_sets(*sets), pair_sets(*sets, common=True)
+    figures, common_figures = overlap_figures(counted), overlap_figures(in_common)
     columns = [*layer_names, ALL_LAYERS]
     width = len(columns)
     table: dict[str, Any] = {
@@ -172,10 +173,17 @@ def _table(
     for name in ("intersection", "size_a", "size_b", "universe"):
         table[name] = _with_total(getattr(counted, name)).reshape(-1)
     for name in ("iou", "expected_iou", "adjusted_iou", "phi"):
-        # NaN becomes null: an undefined figure is missing from every mean that is taken later.
-        table[name] = pa.array(getattr(figures, name).reshape(-1), from_pandas=True)
+        table[name] = _nullable(getattr(figures, name))
+    table["common_universe"] = _with_total(in_common.universe).reshape(-1)
+    table["common_adjusted_iou"] = _nullable(common_figures.adjusted_iou)
+    table["common_phi"] = _nullable(common_figures.phi)
     schema = TABLES["overlap"]
     return pa.table({name: table[name] for name in schema.names}, schema=schema)
+
+
+def _nullable(figures: NDArray[Any]) -> pa.Array:
+    """Turn NaN into null: an undefined figure is missing from every mean that is taken later."""
+    return pa.array(figures.reshape(-1), from_pandas=True)
 
 
 def _both(a: bool | None, b: bool | None) -> bool | None:

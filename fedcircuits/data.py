@@ -22,6 +22,9 @@ from fedcircuits.settings import DataSettings
 DIGITS_HELDOUT_FRACTION = 0.3
 """Of scikit-learn's 1,797 digits, which come without an official test split."""
 
+HELDOUT_SEED = 0
+"""Probe and test set are the same in every run, so that runs of different seeds are scored on the same images."""
+
 _NORMALISATION: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "digits": ((0.3053,), (0.3760,)),
     "mnist": ((0.1307,), (0.3081,)),
@@ -92,7 +95,7 @@ def load_dataset(settings: DataSettings, seed: int) -> Dataset:
 
     Args:
         settings: names the dataset, its folder, the limits and the probe set's share.
-        seed: decides which images the limits keep and which held-out images form the probe set.
+        seed: decides which training images `train-limit` keeps; probe and test set are the same for every seed.
 
     Raises:
         DataError: if the files are neither in `data-dir` nor can be downloaded, or if the limits leave too few
@@ -105,15 +108,14 @@ def load_dataset(settings: DataSettings, seed: int) -> Dataset:
 @lru_cache(maxsize=2)
 def _load(name: str, folder: Path, train_limit: int, heldout_limit: int, probe_fraction: float, seed: int) -> Dataset:
     train, heldout = _read_digits() if name == "digits" else _read_torchvision(name, folder)
-    generator = numpy_generator(seed, Purpose.DATA_LIMIT)
-    train = _limit(train, train_limit, generator)
-    heldout = _limit(heldout, heldout_limit, generator)
+    train = _limit(train, train_limit, numpy_generator(seed, Purpose.TRAIN_LIMIT))
+    heldout = _limit(heldout, heldout_limit, numpy_generator(HELDOUT_SEED, Purpose.HELDOUT_LIMIT))
     if int(heldout.labels.bincount().min()) < 2:
         raise DataError(
             f"heldout-limit = {heldout_limit}: each class of {name} needs two held-out images, one for the probe set "
             "and one for the test set; use a higher limit, or 0 for all"
         )
-    probe, test = _stratified_split(heldout, probe_fraction, numpy_generator(seed, Purpose.PROBE_SPLIT))
+    probe, test = _stratified_split(heldout, probe_fraction, numpy_generator(HELDOUT_SEED, Purpose.PROBE_SPLIT))
     return Dataset(train, probe, test)
 
 

@@ -154,7 +154,7 @@ def discover_circuits(
 def straight_through(logits: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """Return 1 where a logit is above 0 and 0 elsewhere, with the gradient of the sigmoid."""
     soft = logits.sigmoid()
-    return (logits > 0).to(soft.dtype) + soft - soft.detach()
+    return (logits > 0).to(soft.dtype) + (soft - soft.detach())
 
 
 def draw_batch(
@@ -182,7 +182,7 @@ def _reference_batch(images: DiscoveryImages, batch_size: int, generator: torch.
 
 
 def _balanced_batch(images: DiscoveryImages, gate_batch: int, generator: torch.Generator) -> GateBatch:
-    """Draw `gate_batch` images per class with replacement, half of them of other classes if there are any."""
+    """Draw `gate_batch` (even) images per class with replacement, half of them of other classes if there are any."""
     labels = images.pool.labels.cpu()
     classes = torch.tensor(images.class_ids)
     first = torch.searchsorted(labels, classes)[:, None]

@@ -124,20 +124,26 @@ def encode_node(info: NodeInfo) -> RecordDict:
     return RecordDict({Key.NODE: record})
 
 
-def decode_node(content: RecordDict) -> NodeInfo:
+def decode_node(content: RecordDict, num_classes: int) -> NodeInfo:
     """Return what a node says about itself.
 
     Raises:
-        ReplyError: if the answer does not follow the schema.
+        ReplyError: if the answer does not follow the schema, or the node's numbers cannot be.
     """
     record = _record(content, Key.NODE, ConfigRecord)
-    return NodeInfo(
+    info = NodeInfo(
         partition_id=typed_value(record, Key.PARTITION_ID, int),
         num_partitions=typed_value(record, Key.NUM_PARTITIONS, int),
         code_digest=typed_value(record, Key.CODE_DIGEST, str),
         class_counts=typed_list(record, Key.CLASS_COUNTS, int) if Key.CLASS_COUNTS in record else [],
         problem=typed_value(record, Key.PROBLEM, str) if Key.PROBLEM in record else "",
     )
+    if not 0 <= info.partition_id < info.num_partitions:
+        raise ReplyError(f"partition-id = {info.partition_id}: must be 0 to {info.num_partitions - 1}")
+    counts = info.class_counts
+    if not info.problem and (len(counts) != num_classes or min(counts) < 0 or not 1 <= sum(counts) <= _MOST_EXAMPLES):
+        raise ReplyError(f"class-counts = {counts}: must be {num_classes} numbers of images, at least one image")
+    return info
 
 
 # -- Train replies
@@ -197,6 +203,8 @@ def decode_update(content: RecordDict, spec: ModelSpec) -> TrainReply:
         discovery_seconds=finite_value(metrics, Key.DISCOVERY_SECONDS),
         accuracy=_rows(content, Key.ACCURACY, ClassAccuracy, range(spec.num_classes)),
         study=_decode_study(content, spec) if Key.CIRCUITS in content else None,
+        weight_bytes=content[Key.ARRAYS].count_bytes(),
+        reply_bytes=sum(record.count_bytes() for record in content.values()),
     )
 
 
@@ -264,12 +272,14 @@ def decode_view(content: RecordDict, spec: ModelSpec) -> EvaluateReply:
 
 
 def encode_circuits(circuits: Circuits) -> ConfigRecord:
-    """Return circuits as packed bits and bytes. No list is empty: Flower cannot count the bytes of one."""
+    """Return circuits as packed bits and bytes; an empty record if there are none.
+
+    Flower cannot count the bytes of an empty list, text or byte string, so nothing empty is sent anywhere.
+    """
     packed = circuits.pack()
-    record = ConfigRecord({Key.MEMBERS: packed.members, Key.SCORES: packed.scores})
-    if packed.class_ids:
-        record[Key.CLASS_IDS] = packed.class_ids
-    return record
+    if not packed.class_ids:
+        return ConfigRecord()
+    return ConfigRecord({Key.CLASS_IDS: packed.class_ids, Key.MEMBERS: packed.members, Key.SCORES: packed.scores})
 
 
 def decode_circuits(record: ConfigRecord, spec: ModelSpec) -> Circuits:
@@ -278,8 +288,13 @@ def decode_circuits(record: ConfigRecord, spec: ModelSpec) -> Circuits:
     Raises:
         ReplyError: if bits, scores and classes do not fit the model or each other.
     """
-    class_ids = typed_list(record, Key.CLASS_IDS, int) if Key.CLASS_IDS in record else []
-    packed = PackedCircuits(class_ids, typed_value(record, Key.MEMBERS, bytes), typed_value(record, Key.SCORES, bytes))
+    packed = PackedCircuits([], b"", b"")
+    if Key.CLASS_IDS in record:
+        packed = PackedCircuits(
+            typed_list(record, Key.CLASS_IDS, int),
+            typed_value(record, Key.MEMBERS, bytes),
+            typed_value(record, Key.SCORES, bytes),
+        )
     return packed.unpack(spec.num_channels, spec.num_classes)
 
 

@@ -20,6 +20,10 @@ Weights = Mapping[str, Tensor]
 """A model's state: parameter name to tensor, on any device."""
 
 
+_BATCH = 512
+"""Images in one pass where no gradient is taken: enough to keep a core busy, without a gigabyte of activations."""
+
+
 class GateSite(StrEnum):
     """Where a gate acts on its channel."""
 
@@ -141,13 +145,16 @@ class SparseCNN(nn.Module):
         self, images: Float[Tensor, "batch channel height width"], site: GateSite
     ) -> Float[Tensor, " num_channels"]:
         """Return the mean of every channel over images and positions at the gates' site, for mean ablation."""
-        means, maps = [], images
-        for name in self.spec.conv_names:
-            maps = self.get_submodule(name)(maps)
-            before = maps.mean((0, 2, 3))
-            maps = F.relu(F.max_pool2d(maps, 2))
-            means.append(before if site is GateSite.PRE else maps.mean((0, 2, 3)))
-        return torch.cat(means)
+        sums = torch.zeros(self.spec.num_channels, device=images.device)
+        for part in images.split(_BATCH):
+            means, maps = [], part
+            for name in self.spec.conv_names:
+                maps = self.get_submodule(name)(maps)
+                before = maps
+                maps = F.relu(F.max_pool2d(maps, 2))
+                means.append((before if site is GateSite.PRE else maps).mean((0, 2, 3)))
+            sums += torch.cat(means) * len(part)
+        return sums / len(images)
 
     def _per_layer(self, gating: Gating | None) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Split ablation values and each sample's gates by layer."""

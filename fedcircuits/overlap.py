@@ -63,15 +63,19 @@ def pair_sets(
     layer_sizes: Sequence[int],
     first: Int[Array, " pair"],
     second: Int[Array, " pair"],
+    common: bool = False,
 ) -> SetPairs:
     """Count what pairs of sets share, all pairs at once as matrix products.
 
     Args:
         members: which elements each item has; elements outside the item's own universe do not count.
-        universe: which elements each item could have had; a pair's universe is the union of its items'.
+        universe: which elements each item could have had.
         layer_sizes: elements per layer, in order.
         first: index of each pair's first item.
         second: index of each pair's second item.
+        common: a pair's universe is the union of its items' universes, or, if true, their intersection; the sets are
+            then cut to it. The null of equal chances for every element is exact in the intersection only: in the
+            union, sets confined to different universes fall below chance for that reason alone.
     """
     columns: list[list[Array]] = [[], [], [], []]
     for part in _layer_slices(layer_sizes):
@@ -79,13 +83,11 @@ def pair_sets(
         kept = members[:, part].astype(np.float32) * allowed
         size, allowed_size = kept.sum(1), allowed.sum(1)
         shared, shared_allowed = (kept @ kept.T)[first, second], (allowed @ allowed.T)[first, second]
-        values = (
-            shared,
-            size[first],
-            size[second],
-            allowed_size[first] + allowed_size[second] - shared_allowed,
-        )
-        for column, value in zip(columns, values, strict=True):
+        sizes = (size[first], size[second], allowed_size[first] + allowed_size[second] - shared_allowed)
+        if common:
+            within = kept @ allowed.T
+            sizes = (within[first, second], within[second, first], shared_allowed)
+        for column, value in zip(columns, (shared, *sizes), strict=True):
             column.append(np.rint(value).astype(np.int64))
     return SetPairs(*(np.stack(column, axis=1) for column in columns))
 

@@ -120,6 +120,12 @@ def circuit_qualities(
     return rows
 
 
+def is_proper(member: Bool[Tensor, " channel"], reachable: Bool[Tensor, " channel"]) -> bool:
+    """Tell whether a circuit keeps some but not all of the channels that carry signal."""
+    kept = member & reachable
+    return bool(kept.any()) and not torch.equal(kept, reachable)
+
+
 def is_usable(
     member: Bool[Tensor, " channel"],
     reachable: Bool[Tensor, " channel"],
@@ -130,10 +136,10 @@ def is_usable(
 
     It does not if it has no reachable channel, if it keeps all of them, or if it is no better than the empty circuit.
     The empty circuit's output is constant, so its recall equals its false-positive rate; a circuit is better when
-    its recall exceeds its false-positive rate by more than two standard errors.
+    its recall exceeds its false-positive rate by more than two standard errors. False alarms are counted among the
+    classes that the model was trained on or, where those are the circuit's own class alone, among all others.
     """
-    kept = member & reachable
-    if not kept.any() or torch.equal(kept, reachable) or not len(hits) or not len(false_alarms):
+    if not is_proper(member, reachable) or not len(hits) or not len(false_alarms):
         return False
     recall, false_positive_rate = float(hits.float().mean()), float(false_alarms.float().mean())
     variance = recall * (1 - recall) / len(hits) + false_positive_rate * (1 - false_positive_rate) / len(false_alarms)

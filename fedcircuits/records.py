@@ -127,6 +127,9 @@ TABLES: Final[dict[str, pa.Schema]] = {
         expected_iou=_F,
         adjusted_iou=_F,
         phi=_F,
+        common_universe=_I,
+        common_adjusted_iou=_F,
+        common_phi=_F,
         usable=_B,
     ),
     "interference": _schema(

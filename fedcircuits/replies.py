@@ -41,7 +41,7 @@ class StudyReply:
 
 @dataclass(frozen=True)
 class TrainReply:
-    """A client's answer to a train message."""
+    """A client's answer to a train message; `weight_bytes` and `reply_bytes` count it on the wire."""
 
     partition_id: int
     num_examples: int
@@ -52,6 +52,8 @@ class TrainReply:
     discovery_seconds: float
     accuracy: list[ClassAccuracy]
     study: StudyReply | None
+    weight_bytes: int
+    reply_bytes: int
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ class Purpose(IntEnum):
     """What a generator is for. The numbers are part of the reproducibility promise: never reuse one."""
 
     INITIAL_WEIGHTS = 1
-    DATA_LIMIT = 2
+    TRAIN_LIMIT = 2
     PROBE_SPLIT = 3
     PARTITION = 4
     SAMPLING = 5
@@ -22,6 +22,7 @@ class Purpose(IntEnum):
     GLOBAL_DISCOVERY = 8
     RETEST_LOCAL = 9
     RETEST_GLOBAL = 10
+    HELDOUT_LIMIT = 11
 
 
 SERVER = 2**31 - 1

@@ -212,7 +212,8 @@ def check_num_clients(settings: Settings, num_clients: int, num_train_images: in
     """Check what can only be known once the clients have been counted.
 
     Raises:
-        SettingsError: if there are more clients than images, or not as many as `client-classes` lists.
+        SettingsError: if there are more clients than images, not as many as `client-classes` lists, or too few for
+            krum to withstand `num-malicious` of them.
     """
     problems = []
     if num_clients > num_train_images:
@@ -225,6 +226,12 @@ def check_num_clients(settings: Settings, num_clients: int, num_train_images: in
         problems.append(
             f"client-classes: lists {num_listed} clients but the federation has {num_clients}; start it with "
             f'--federation-config "num-supernodes={num_listed}" or list {num_clients}'
+        )
+    num_malicious = settings.federation.num_malicious
+    if settings.federation.strategy == "krum" and num_clients < 2 * num_malicious + 3:
+        problems.append(
+            f"num-malicious = {num_malicious}: krum needs 2 * num-malicious + 3 clients, {2 * num_malicious + 3} here, "
+            f"but the federation has {num_clients}"
         )
     if problems:
         raise SettingsError(problems)
@@ -278,9 +285,19 @@ def _check_layers(values: dict[str, Any]) -> list[str]:
     return [f"channels: {num_layers} layers halve an image of {size} pixels to nothing; at most {most} layers"]
 
 
+def _check_gate_batch(values: dict[str, Any]) -> list[str]:
+    """Half of the images are of the class, half of others."""
+    if values["gate_batch"] % 2 == 0:
+        return []
+    return [f"gate-batch = {values['gate_batch']}: must be even, half for the class and half for others"]
+
+
 def _check_proximal(values: dict[str, Any]) -> list[str]:
-    """Only FedProx has a proximal term."""
-    if values["proximal_mu"] == 0 or values["strategy"] == "fedprox":
+    """FedProx has a proximal term, and nothing else has."""
+    is_fedprox = values["strategy"] == "fedprox"
+    if is_fedprox and values["proximal_mu"] == 0:
+        return ['proximal-mu = 0.0: strategy = "fedprox" is plain fedavg without it; try 0.01']
+    if is_fedprox or values["proximal_mu"] == 0:
         return []
     return [f'proximal-mu = {values["proximal_mu"]}: only strategy = "fedprox" uses it; otherwise it must be 0.0']
 
@@ -298,6 +315,7 @@ _CHECKS: tuple[Callable[[dict[str, Any]], list[str]], ...] = (
     _check_class_lists,
     _check_classes_per_client,
     _check_layers,
+    _check_gate_batch,
     _check_proximal,
     _check_probe,
 )

@@ -1,6 +1,6 @@
 """Turn what was measured into rows of the run log's tables."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -76,8 +76,8 @@ def circuit_rows(
     return rows
 
 
-def client_row(server_round: int, reply: TrainReply, class_counts: list[int], sizes: Mapping[str, int]) -> Row:
-    """Return the row of a client whose reply was accepted; `sizes` holds its bytes on the wire."""
+def client_row(server_round: int, reply: TrainReply, class_counts: list[int]) -> Row:
+    """Return the row of a client whose reply was accepted."""
     density = densities(reply.masks)
     return {
         "round": server_round,
@@ -93,7 +93,8 @@ def client_row(server_round: int, reply: TrainReply, class_counts: list[int], si
         "density": density.pop("all"),
         "layer_density": list(density.values()),
         "negatives": None if reply.study is None else str(reply.study.negatives),
-        **sizes,
+        "reply_bytes": reply.reply_bytes,
+        "weight_bytes": reply.weight_bytes,
     }
 
 

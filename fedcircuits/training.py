@@ -28,7 +28,7 @@ class RoundPosition:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What local training leaves: weights, their masks, and the mean loss of the last epoch (nats)."""
+    """What local training leaves: weights, masks of the non-zero ones, and the mean loss of the last epoch (nats)."""
 
     weights: dict[str, Tensor]
     masks: Masks
@@ -77,9 +77,11 @@ def train_sparse(
             _sparsify(model, sparsity_at(step, total_steps, sparsity.sparsity), sparsity)
             step += 1
     masks = _sparsify(model, sparsity_at(step, total_steps, sparsity.sparsity), sparsity)
+    trained = detached_weights(model)
     return TrainedModel(
-        weights=detached_weights(model),
-        masks={name: mask.cpu() for name, mask in masks.items()},
+        weights=trained,
+        # A kept weight can be exactly zero, in a dead filter for one: only what can act counts as kept.
+        masks={name: mask.cpu() & (trained[f"{name}.weight"] != 0) for name, mask in masks.items()},
         train_loss=float(epoch_loss) / len(data),
     )
 

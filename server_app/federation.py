@@ -43,10 +43,10 @@ def run_federation(grid: Grid, settings: Settings) -> None:
     _log.info("FedCircuits %s | %s", __version__, _describe(settings))
     _log.info("run directory: %s", run_log.path)
     try:
-        roster = Roster(encode_config(settings), settings.run.seed)
+        roster = Roster(encode_config(settings), spec.num_classes, settings.run.seed)
         roster.wait(grid, settings.federation.node_timeout_s)
         check_num_clients(settings, roster.num_partitions, len(dataset.train))
-        roster.check_ready()
+        roster.check_complete(settings.federation.node_timeout_s)
         run_log.note(num_clients=roster.num_partitions)
         _log.info("%d clients, %d training images", roster.num_partitions, len(dataset.train))
         bench = server_bench(settings, dataset.to(device))

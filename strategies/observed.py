@@ -8,16 +8,16 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 from torch import Tensor
 
-from fedcircuits.errors import FederationError
+from fedcircuits.errors import FederationError, ReplyError
 from fedcircuits.messages import decode_update, decode_view, decode_weights, encode_weights
 from fedcircuits.models import ModelSpec
 from fedcircuits.records import Key
-from fedcircuits.replies import EvaluateReply, TrainReply
+from fedcircuits.replies import TrainReply
 from fedcircuits.settings import Settings
 from strategies.observer import RoundObserver
 from strategies.roster import Roster, SelectedNodes
@@ -56,8 +56,9 @@ class CircuitObserver(FedAvg):
         self._roster = roster
         self._observer = observer
         self._asked: dict[int, int] = {}
+        self._gone: list[int] = []
+        self._accepted: list[int] = []
         self._weights: dict[str, Tensor] = {}
-        self._trained: Screened[TrainReply] = Screened([], [], {})
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -65,11 +66,12 @@ class CircuitObserver(FedAvg):
         """Ask this round's sample of clients to train."""
         self._roster.refresh(grid, self._settings.federation.node_timeout_s)
         self._weights = decode_weights(arrays, self._spec)
-        chosen = self._roster.sample(server_round, self._settings.federation.fraction_train)
-        self._ask(chosen)
+        present, self._gone = self._roster.sample(server_round, self._settings.federation.fraction_train)
+        self._ask(present)
         self._observer.begin(server_round)
-        view = SelectedNodes(list(self._asked)).as_grid()
-        return self._in_order(super().configure_train(server_round, arrays, config, view))
+        if not self._asked:
+            return []
+        return self._in_order(super().configure_train(server_round, arrays, config, self._view()))
 
     def aggregate_train(
         self, server_round: int, replies: Iterable[Message]
@@ -79,40 +81,39 @@ class CircuitObserver(FedAvg):
         Raises:
             FederationError: if too few replies are usable, or the average is not finite.
         """
-        self._trained = screen_replies(replies, self._asked, lambda content: decode_update(content, self._spec))
-        self._check_enough(server_round, self._trained)
-        sizes = {
-            reply.partition_id: _sizes(message)
-            for message, reply in zip(self._trained.messages, self._trained.replies, strict=True)
-        }
-        for message in self._trained.messages:
+        screened = screen_replies(replies, self._asked, self._decode_update)
+        screened.rejected.update(dict.fromkeys(self._gone, "no node serves this partition"))
+        self._check_enough(f"round {server_round}", screened)
+        self._accepted = [reply.partition_id for reply in screened.replies]
+        for message in screened.messages:
             _drop_config_records(message)
-        arrays, metrics = super().aggregate_train(server_round, self._trained.messages)
+        arrays, metrics = super().aggregate_train(server_round, screened.messages)
         start, self._weights = self._weights, self._averaged(server_round, arrays)
-        self._observer.after_train(self._trained.replies, self._trained.rejected, sizes, start, self._weights)
+        self._observer.after_train(screened.replies, screened.rejected, start, self._weights)
         return encode_weights(self._weights), metrics
 
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Ask the clients whose training was accepted to look at the new model, in rounds with circuits."""
+        del grid  # the roster knows the nodes
         settings = self._settings
-        if not settings.discovery.is_circuit_round(server_round, settings.run.num_server_rounds):
-            self._ask([])
-            return []
-        self._ask([reply.partition_id for reply in self._trained.replies])
+        is_due = settings.discovery.is_circuit_round(server_round, settings.run.num_server_rounds)
+        self._ask(self._accepted if is_due else [])
         if not self._asked:
             return []
-        del grid  # the roster knows the nodes
         config[Key.TRAINED_CLASSES] = self._observer.trained_classes
-        view = SelectedNodes(list(self._asked)).as_grid()
-        return self._in_order(super().configure_evaluate(server_round, arrays, config, view))
+        return self._in_order(super().configure_evaluate(server_round, arrays, config, self._view()))
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
-        """Collect what clients saw in the new model, study it on the server, and write the round."""
-        screened: Screened[EvaluateReply] = screen_replies(
-            replies, self._asked, lambda content: decode_view(content, self._spec)
-        )
+        """Collect what clients saw in the new model, study it on the server, and write the round.
+
+        Raises:
+            FederationError: if too few replies are usable.
+        """
+        screened = screen_replies(replies, self._asked, lambda content: decode_view(content, self._spec))
+        if self._asked:
+            self._check_enough(f"evaluate phase of round {server_round}", screened)
         for message in screened.messages:
             _drop_config_records(message)
         metrics = super().aggregate_evaluate(server_round, screened.messages)
@@ -122,16 +123,30 @@ class CircuitObserver(FedAvg):
     def _ask(self, partitions: list[int]) -> None:
         self._asked = {self._roster.node_id(partition_id): partition_id for partition_id in partitions}
 
+    def _view(self) -> Grid:
+        return SelectedNodes(list(self._asked)).as_grid()
+
     def _in_order(self, messages: Iterable[Message]) -> list[Message]:
         return sorted(messages, key=lambda message: self._asked[message.metadata.dst_node_id])
 
-    def _check_enough(self, server_round: int, screened: Screened[TrainReply]) -> None:
+    def _decode_update(self, content: RecordDict) -> TrainReply:
+        """Decode a reply, and hold it to what the client said that it holds: its weight in the average."""
+        reply = decode_update(content, self._spec)
+        held = sum(self._roster.class_counts(reply.partition_id))
+        if reply.num_examples != held:
+            raise ReplyError(f"metrics: num-examples = {reply.num_examples}, but the client holds {held} images")
+        return reply
+
+    def _check_enough(self, where: str, screened: Screened[Any]) -> None:
+        """Check that enough of the clients that were drawn gave something usable, and at least one did."""
         least = self._settings.federation.min_accepted_fraction
-        if len(screened.replies) >= least * len(self._asked) and screened.replies:
+        num_usable = len(screened.replies)
+        num_drawn = num_usable + len(screened.rejected)
+        if screened.replies and num_usable >= least * num_drawn:
             return
         reasons = "\n".join(f"  - partition {p}: {reason}" for p, reason in sorted(screened.rejected.items()))
         raise FederationError(
-            f"round {server_round}: only {len(screened.replies)} of {len(self._asked)} replies can be used, "
+            f"{where}: only {num_usable} of {num_drawn} replies can be used, "
             f"min-accepted-fraction = {least:g}:\n{reasons}"
         )
 
@@ -153,17 +168,6 @@ def _drop_config_records(message: Message) -> None:
     """Leave the one ArrayRecord and the one MetricRecord that Flower's strategies expect."""
     for key in list(message.content.config_records):
         del message.content[key]
-
-
-def _sizes(message: Message) -> dict[str, int]:
-    """Return a reply's bytes on the wire: weights, and everything else."""
-    weights = sum(record.count_bytes() for record in message.content.array_records.values())
-    others = sum(
-        record.count_bytes()
-        for records in (message.content.metric_records, message.content.config_records)
-        for record in records.values()
-    )
-    return {"weight_bytes": weights, "reply_bytes": weights + others}
 
 
 def observed(base: type[FedAvg]) -> type[CircuitObserver]:

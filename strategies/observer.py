@@ -11,7 +11,7 @@ from fedcircuits.circuits import Circuits
 from fedcircuits.comparisons import FoundCircuits, compare_circuits, compare_masks
 from fedcircuits.interference import measure_interference
 from fedcircuits.models import ModelSpec, Weights, build_model, reachable_channels
-from fedcircuits.quality import CircuitQuality, class_accuracies
+from fedcircuits.quality import CircuitQuality, class_accuracies, is_proper
 from fedcircuits.records import DataKind, ModelKind
 from fedcircuits.replies import EvaluateReply, StudyReply, TrainReply
 from fedcircuits.run_log import RunLog
@@ -44,11 +44,12 @@ class RoundObserver:
         self._roster = roster
         self._run_log = run_log
         self._earlier: dict[tuple[ModelKind, int | None], FoundCircuits] = {}
+        self._trained_classes: set[int] = set()
         self.begin(0)
 
     @property
     def trained_classes(self) -> list[int]:
-        """Classes that any accepted client of the round trained on, ascending."""
+        """Classes that any accepted client has trained on in this round or an earlier one, ascending."""
         return sorted(self._trained_classes)
 
     def begin(self, server_round: int) -> None:
@@ -60,13 +61,11 @@ class RoundObserver:
         self._overlap: list[pa.Table] = []
         self._local: list[FoundCircuits] = []
         self._retested: list[tuple[FoundCircuits, FoundCircuits]] = []
-        self._trained_classes: set[int] = set()
 
     def after_train(
         self,
         replies: Sequence[TrainReply],
         rejected: Mapping[int, str],
-        sizes: Mapping[int, Mapping[str, int]],
         start: Weights,
         average: Weights,
     ) -> None:
@@ -75,14 +74,13 @@ class RoundObserver:
         Args:
             replies: accepted replies in the order of their partitions.
             rejected: partition id to the reason why its reply was set aside.
-            sizes: partition id to the bytes of its reply.
             start: global weights that the round started from.
             average: the new global weights.
         """
         for partition_id, reason in rejected.items():
             self._reject(partition_id, reason)
         for reply in replies:
-            self._take_update(reply, sizes[reply.partition_id])
+            self._take_update(reply)
         if not replies:
             return
         support = {name: average[f"{name}.weight"].ne(0) for name in self._spec.layer_names}
@@ -129,11 +127,11 @@ class RoundObserver:
         self._clients[partition_id] = rejected_row(self._position.server_round, partition_id, reason, counts)
         _log.warning("round %d: partition %d rejected: %s", self._position.server_round, partition_id, reason)
 
-    def _take_update(self, reply: TrainReply, sizes: Mapping[str, int]) -> None:
+    def _take_update(self, reply: TrainReply) -> None:
         """Log one accepted client: its model, its accuracy and its circuits."""
         counts = self._roster.class_counts(reply.partition_id)
         self._trained_classes |= {class_id for class_id, count in enumerate(counts) if count}
-        self._clients[reply.partition_id] = client_row(self._position.server_round, reply, counts, sizes)
+        self._clients[reply.partition_id] = client_row(self._position.server_round, reply, counts)
         self._rows["accuracy"] += accuracy_rows(
             self._position.server_round, ModelKind.CLIENT, reply.partition_id, reply.accuracy
         )
@@ -171,12 +169,15 @@ class RoundObserver:
         self._log_quality(model, partition_id, study.quality)
         usable = tuple(entry.usable for entry in study.quality)
 
-        def found(circuits: Circuits) -> FoundCircuits:
+        def found(circuits: Circuits, usable: tuple[bool, ...]) -> FoundCircuits:
             return FoundCircuits(model, partition_id, self._position.server_round, circuits, reachable, usable)
 
+        first = found(study.circuits, usable)
         if study.retest is not None:
-            self._retested.append((found(study.circuits), found(study.retest)))
-        return found(study.circuits)
+            # The repetition is not scored on images; that it is neither empty nor everything can be seen here.
+            proper = tuple(is_proper(member, reachable) for member in study.retest.members)
+            self._retested.append((first, found(study.retest, proper)))
+        return first
 
     def _log_quality(self, model: ModelKind, partition_id: int | None, quality: list[CircuitQuality]) -> None:
         data = self._data_kind(partition_id)

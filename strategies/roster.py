@@ -4,11 +4,13 @@ Every node is asked once which partition it is, what it holds and which code it 
 addressed, sampled and ordered by partition id, which is what makes rounds reproducible.
 """
 
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from typing import cast
 
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
+from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
 from fedcircuits.digest import code_digest
@@ -19,87 +21,88 @@ from fedcircuits.replies import NodeInfo
 from fedcircuits.seeding import Purpose, numpy_generator
 from strategies.screening import one_line
 
+_log = logging.getLogger("fedcircuits")
+
 _POLL_S = 0.5
 
 
-class Roster:
-    """The nodes of a federation and the partitions they serve."""
+_FINAL_ERRORS = frozenset(
+    {ErrorCode.LOAD_CLIENT_APP_EXCEPTION, ErrorCode.CLIENT_APP_RAISED_EXCEPTION, ErrorCode.INVALID_FAB}
+)
+"""Errors that asking again does not mend; others pass, such as a node that is not reachable for a moment."""
 
-    def __init__(self, config: ConfigRecord, seed: int) -> None:
+
+class Roster:
+    """The nodes of a federation and the partitions they serve.
+
+    Args:
+        config: the settings as clients get them, for the query.
+        num_classes: classes of the dataset.
+        seed: seed of the run, for sampling.
+    """
+
+    def __init__(self, config: ConfigRecord, num_classes: int, seed: int) -> None:
         self._config = config
+        self._num_classes = num_classes
         self._seed = seed
         self._nodes: dict[int, NodeInfo] = {}
-
-    @property
-    def partitions(self) -> list[int]:
-        """Partition ids of the nodes known at present, ascending."""
-        return sorted(info.partition_id for info in self._nodes.values())
+        self._refused: dict[int, str] = {}
+        self._class_counts: dict[int, list[int]] = {}
+        self._num_partitions = 0
+        self._is_complete = False
 
     @property
     def num_partitions(self) -> int:
-        """Number of clients that the federation is made of; 0 until a node has answered."""
-        return max((info.num_partitions for info in self._nodes.values()), default=0)
+        """Number of clients that the federation is made of, as the nodes say; 0 until one has answered."""
+        return self._num_partitions
 
     def class_counts(self, partition_id: int) -> list[int]:
-        """Return the images of each class that a client holds."""
-        return self._nodes[self.node_id(partition_id)].class_counts
+        """Return the images of each class that a client holds, also of one that is gone for the moment."""
+        return self._class_counts[partition_id]
 
     def node_id(self, partition_id: int) -> int:
-        """Return the node that serves a partition."""
+        """Return the node that serves a partition at present."""
         return next(node for node, info in self._nodes.items() if info.partition_id == partition_id)
 
     def wait(self, grid: Grid, timeout_s: float) -> None:
-        """Wait until every client of the federation has been heard.
+        """Wait until every client of the federation has been heard, one cannot take part, or the time is up."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            left = deadline - time.monotonic()
+            self.refresh(grid, max(left, 1.0))
+            if left <= 0 or self._refused or 0 < self._num_partitions == len(self._nodes):
+                return
+            time.sleep(min(_POLL_S, max(left, 0)))
 
-        How many there are, the nodes themselves say (`num-partitions`).
+    def check_complete(self, timeout_s: float) -> None:
+        """Check that the federation is complete and can start.
 
         Raises:
-            FederationError: if some are missing when the time is up, if a node fails or runs other code, or if two
-                nodes serve the same partition.
+            FederationError: naming the clients that are missing after `timeout_s`, or every reason for which a client
+                cannot take part.
         """
-        deadline = time.monotonic() + timeout_s
-        while not self._nodes or len(self._nodes) < self.num_partitions:
-            self.refresh(grid, max(deadline - time.monotonic(), 1.0))
-            if time.monotonic() > deadline:
-                break
-            if not self._nodes or len(self._nodes) < self.num_partitions:
-                time.sleep(_POLL_S)
+        if self._refused:
+            reasons = sorted(set(self._refused.values()))
+            raise FederationError("clients cannot start:\n" + "\n".join(f"  - {reason}" for reason in reasons))
         if not self._nodes:
             raise FederationError(
                 f"no SuperNode answered within {timeout_s:g} s (node-timeout-s). In simulation check the federation's "
                 "num-supernodes; in deployment start SuperNodes that point at this SuperLink."
             )
-        missing = sorted(set(range(self.num_partitions)) - set(self.partitions))
+        missing = sorted(set(range(self._num_partitions)) - {info.partition_id for info in self._nodes.values()})
         if missing:
             raise FederationError(
-                f"only {len(self._nodes)} of {self.num_partitions} clients answered within {timeout_s:g} s "
+                f"only {len(self._nodes)} of {self._num_partitions} clients answered within {timeout_s:g} s "
                 f"(node-timeout-s); partitions {missing} are missing. Start a SuperNode for each of them with "
-                f"--node-config 'partition-id={missing[0]} num-partitions={self.num_partitions}'."
+                f"--node-config 'partition-id={missing[0]} num-partitions={self._num_partitions}'."
             )
-
-    def check_ready(self) -> None:
-        """Check that every client known can take part.
-
-        Raises:
-            FederationError: with the problems of all that cannot.
-        """
-        partitions_by_problem: dict[str, list[int]] = {}
-        for info in self._nodes.values():
-            if info.problem:
-                partitions_by_problem.setdefault(info.problem, []).append(info.partition_id)
-        if partitions_by_problem:
-            lines = [f"  - partitions {sorted(ids)}: {problem}" for problem, ids in partitions_by_problem.items()]
-            raise FederationError("clients cannot start:\n" + "\n".join(lines))
+        self._is_complete = True
 
     def refresh(self, grid: Grid, timeout_s: float) -> None:
-        """Forget nodes that are gone and ask new ones who they are.
-
-        Raises:
-            FederationError: as `wait`, apart from missing nodes.
-        """
+        """Forget nodes that are gone, and ask new ones who they are; one that does not fit is left out and logged."""
         present = set(grid.get_node_ids())
         self._nodes = {node: info for node, info in self._nodes.items() if node in present}
-        new = sorted(present - set(self._nodes))
+        new = sorted(present - set(self._nodes) - set(self._refused))
         if not new:
             return
         content = RecordDict({Key.CONFIG: self._config})
@@ -107,37 +110,66 @@ class Roster:
         for reply in grid.send_and_receive(queries, timeout=timeout_s):
             self._admit(reply)
 
-    def sample(self, server_round: int, fraction: float) -> list[int]:
-        """Return the partitions that take part in a round, ascending: at least one, the same for the same seed.
+    def sample(self, server_round: int, fraction: float) -> tuple[list[int], list[int]]:
+        """Draw the partitions of a round, at least one, from (seed, round) alone.
 
-        Raises:
-            FederationError: if no client is left.
+        Returns:
+            Those that can be asked, and those whose node is gone; both ascending.
         """
-        partitions = self.partitions
-        if not partitions:
-            raise FederationError(f"round {server_round}: no client is left")
-        size = max(1, round(fraction * len(partitions)))
+        size = max(1, round(fraction * self._num_partitions))
         generator = numpy_generator(self._seed, Purpose.SAMPLING, server_round=server_round)
-        return sorted(int(p) for p in generator.choice(partitions, size=size, replace=False))
+        drawn = sorted(generator.choice(self._num_partitions, size=size, replace=False).tolist())
+        present = {info.partition_id for info in self._nodes.values()}
+        return [p for p in drawn if p in present], [p for p in drawn if p not in present]
 
     def _admit(self, reply: Message) -> None:
-        """Enter a node that answered, unless it does not belong here."""
+        """Enter a node that answered, or note why it cannot take part."""
         node = reply.metadata.src_node_id
         if reply.has_error():
-            raise FederationError(f"a client cannot start: {one_line(reply.error.reason)}")
+            if reply.error.code in _FINAL_ERRORS:
+                self._refuse(node, one_line(reply.error.reason))
+            return
         try:
-            info = decode_node(reply.content)
+            info = decode_node(reply.content, self._num_classes)
         except ReplyError as error:
-            raise FederationError(f"node {node} does not speak this project's messages: {error}") from error
+            self._refuse(node, f"node {node} does not speak this project's messages: {error}")
+            return
+        self._num_partitions = self._num_partitions or info.num_partitions
+        twins = [other for other, known in self._nodes.items() if known.partition_id == info.partition_id]
+        problem = self._misfit(info, has_twin=bool(twins) and not self._is_complete)
+        if problem:
+            self._refuse(node, problem)
+            return
+        for twin in twins:
+            # A client that was restarted comes back under a new id while Flower still lists the old one.
+            self._refused[twin] = f"replaced by node {node}"
+            del self._nodes[twin]
+        self._nodes[node] = info
+        self._class_counts[info.partition_id] = info.class_counts
+
+    def _misfit(self, info: NodeInfo, has_twin: bool) -> str:
+        """Return why a node cannot take part; empty if it can."""
+        if info.problem:
+            return info.problem
         if info.code_digest != code_digest():
-            raise FederationError(
+            return (
                 f"partition {info.partition_id} runs other code than the server (digest {info.code_digest[:12]}, "
                 f"server {code_digest()[:12]}). Install the same version everywhere; in simulation, a background "
                 "SuperLink that was started in another folder serves that folder's code: stop it and run again."
             )
-        if info.partition_id in self.partitions:
-            raise FederationError(f"two nodes serve partition {info.partition_id}; give each its own partition-id")
-        self._nodes[node] = info
+        if info.num_partitions != self._num_partitions:
+            return (
+                f"partition {info.partition_id} believes in {info.num_partitions} clients, others in "
+                f"{self._num_partitions}; give every node the same num-partitions"
+            )
+        if has_twin:
+            return f"two nodes serve partition {info.partition_id}; give each its own partition-id"
+        return ""
+
+    def _refuse(self, node: int, reason: str) -> None:
+        self._refused[node] = reason
+        if self._is_complete:
+            _log.warning("a node that joined cannot take part: %s", reason)
 
 
 class SelectedNodes:

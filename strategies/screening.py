@@ -62,6 +62,9 @@ def screen_replies(
                     raise ReplyError(f"claims to be partition {reply.partition_id}")
             except ReplyError as error:
                 rejected[partition_id] = str(error)
+            except Exception as error:
+                # Bytes from another machine can make any decoder raise anything; none of it may end the run.
+                rejected[partition_id] = one_line(f"cannot be decoded: {type(error).__name__}: {error}")
             else:
                 accepted[partition_id] = (message, reply)
     for partition_id in asked.values():

@@ -102,7 +102,8 @@ def test_the_run_schedule_goes_on_where_the_last_round_stopped(make_settings, da
 
 def test_the_proximal_term_pulls_towards_the_start(make_settings, data, start):
     def distance(mu: float) -> float:
-        changes = {"sparsity": 0.0, "strategy": "fedprox", "proximal-mu": mu, "batch-size": 5, "local-epochs": 20}
+        strategy = "fedprox" if mu else "fedavg"
+        changes = {"sparsity": 0.0, "strategy": strategy, "proximal-mu": mu, "batch-size": 5, "local-epochs": 20}
         weights = run(make_settings(changes), start, data).weights
         return sum(float((weights[name] - start[name]).square().sum()) for name in start)
 
@@ -110,9 +111,9 @@ def test_the_proximal_term_pulls_towards_the_start(make_settings, data, start):
 
 
 def test_the_first_proximal_step_is_a_plain_step(make_settings, data, start):
-    changes = {"sparsity": 0.0, "local-epochs": 1, "batch-size": 22, "optimizer": "sgd", "strategy": "fedprox"}
-    plain = run(make_settings({**changes, "proximal-mu": 0.0}), start, data).weights
-    proximal = run(make_settings({**changes, "proximal-mu": 5.0}), start, data).weights
+    changes = {"sparsity": 0.0, "local-epochs": 1, "batch-size": 22, "optimizer": "sgd"}
+    plain = run(make_settings(changes), start, data).weights
+    proximal = run(make_settings({**changes, "strategy": "fedprox", "proximal-mu": 5.0}), start, data).weights
     assert all(torch.equal(plain[name], proximal[name]) for name in plain)
 
 
@@ -122,3 +123,12 @@ def test_the_loss_is_the_mean_over_the_last_epoch(make_settings, data, start):
     model.load_state_dict(start)
     expected = float(F.cross_entropy(model(data.images), data.labels).detach())
     assert run(make_settings(changes), start, data).train_loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_kept_weight_that_is_zero_does_not_count_as_kept(make_settings, data, start):
+    dead = {name: torch.zeros_like(value) if name == "conv2.weight" else value for name, value in start.items()}
+    settings = make_settings({"sparsity": 0.0, "local-epochs": 1, "batch-size": 22})
+    dead["fc.weight"] = torch.zeros_like(start["fc.weight"])  # no gradient reaches conv2 in the first step
+    trained = run(settings, dead, data)
+    assert not trained.masks["conv2"].any()
+    assert trained.masks["fc"].any() or not trained.weights["fc.weight"].any()

@@ -3,12 +3,13 @@
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 import torch
 from federation import InProcessGrid, lost
-from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MessageType
+from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MessageType, RecordDict
 
 from fedcircuits.errors import FederationError, SettingsError
 from fedcircuits.messages import decode_update
@@ -251,6 +252,51 @@ def test_the_average_leaves_a_faulty_client_out(federate):
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_an_exotic_decoding_error_is_a_rejection(federate):
+    def zip_bytes(reply):
+        arrays = dict(reply.content[Key.ARRAYS].items())
+        arrays["fc.bias"] = Array("float32", (10,), "numpy.ndarray", b"PK\x03\x04" + bytes(60))
+        reply.content[Key.ARRAYS] = ArrayRecord(arrays)
+        return reply
+
+    run = federate(InProcessGrid(3, in_train(zip_bytes)), num_server_rounds=1)
+    assert "cannot be decoded" in table(run, "clients").query("partition_id == 1")["reason"].iloc[0]
+
+
+def test_an_empty_value_that_flower_cannot_count_is_a_rejection(federate):
+    def with_empty(reply):
+        reply.content[Key.UPDATE]["extra"] = b""
+        return reply
+
+    run = federate(InProcessGrid(3, in_train(with_empty)), num_server_rounds=1)
+    assert table(run, "clients")["accepted"].tolist() == [True, False, True]
+
+
+def test_a_client_cannot_claim_more_images_than_it_said_it_holds(federate):
+    def boast(reply):
+        reply.content[Key.METRICS][Key.NUM_EXAMPLES] = 10**9
+        return reply
+
+    run = federate(InProcessGrid(3, in_train(boast)), num_server_rounds=1)
+    row = table(run, "clients").query("partition_id == 1").iloc[0]
+    assert row["reason"] == "metrics: num-examples = 1000000000, but the client holds 50 images"
+
+
+def test_clients_that_hold_none_of_the_wanted_classes_take_part_without_circuits(federate):
+    changes = {"partition": "classes", "client_classes": "0,1;2,3", "circuit_classes": "0"}
+    run = federate(InProcessGrid(2), **changes)
+    assert table(run, "clients")["accepted"].all()
+    assert set(table(run, "circuits").query("model == 'client'")["partition_id"]) == {0}
+
+
+def test_losing_every_answer_of_the_evaluate_phase_ends_the_run(federate):
+    def tamper(reply: Message, partition_id: int) -> Message | None:
+        return None if reply.metadata.message_type == MessageType.EVALUATE else reply
+
+    with pytest.raises(FederationError, match="evaluate phase of round 1: only 0 of 2"):
+        federate(InProcessGrid(2, tamper))
+
+
 def test_a_fault_in_the_evaluate_phase_costs_that_view_only(federate):
     def tamper(reply: Message, partition_id: int) -> Message | None:
         is_hit = partition_id == 1 and reply.metadata.message_type == MessageType.EVALUATE
@@ -340,24 +386,87 @@ def test_clients_that_cannot_start_say_why_once(federate):
 
 
 def test_a_node_that_is_replaced_takes_over_its_partition(federate):
-    class Restarting(InProcessGrid):
-        """Partition 0 comes back under a new node id, and without its state, before the second round."""
+    def restart(grid):
+        """Partition 0 comes back under a new node id, and without its state."""
+        node, context = next((n, c) for n, c in grid.contexts.items() if c.node_config["partition-id"] == 0)
+        del grid.contexts[node]
+        context.state.clear()
+        grid.contexts[node + 1] = context
 
-        looks = 0
-
-        def get_node_ids(self):
-            self.looks += 1
-            if self.looks == 3:
-                node, context = next((n, c) for n, c in self.contexts.items() if c.node_config["partition-id"] == 0)
-                del self.contexts[node]
-                context.state.clear()
-                self.contexts[node + 1] = context
-            return super().get_node_ids()
-
-    run = federate(Restarting(2))
+    run = federate(Changing(2, restart))
     clients = table(run, "clients")
     assert len(clients) == 4
     assert clients["accepted"].all()
+
+
+class Changing(InProcessGrid):
+    """Lets `change` alter the nodes once, before the second round."""
+
+    def __init__(self, num_clients, change):
+        super().__init__(num_clients)
+        self.looks, self.change = 0, change
+
+    def get_node_ids(self):
+        self.looks += 1
+        if self.looks == 3:
+            self.change(self)
+        return super().get_node_ids()
+
+
+def test_clients_that_vanish_are_logged_and_count_against_the_minimum(federate):
+    def lose(grid, number):
+        for node in list(grid.contexts)[:number]:
+            del grid.contexts[node]
+
+    run = federate(Changing(4, lambda grid: lose(grid, 2)))
+    second = table(run, "clients").query("round == 2")
+    assert len(second) == 4
+    assert (second["reason"] == "no node serves this partition").sum() == 2
+    with pytest.raises(FederationError, match="round 2: only 1 of 4"):
+        federate(Changing(4, lambda grid: lose(grid, 3)))
+
+
+def test_a_client_that_comes_back_while_its_old_node_is_still_listed_takes_over(federate):
+    def double(grid):
+        node, context = next((n, c) for n, c in grid.contexts.items() if c.node_config["partition-id"] == 0)
+        grid.contexts[node + 1] = context
+
+    run = federate(Changing(2, double))
+    assert table(run, "clients")["accepted"].tolist() == [True] * 4
+
+
+def test_a_stray_node_that_joins_later_is_left_out(federate):
+    def stray(grid):
+        context = next(iter(grid.contexts.values()))
+        grid.contexts[7] = replace(context, node_config={}, state=RecordDict())
+
+    run = federate(Changing(2, stray))
+    assert table(run, "clients")["accepted"].tolist() == [True] * 4
+
+
+def test_a_passing_error_at_the_start_is_asked_again(federate):
+    answers = []
+
+    def tamper(reply: Message, partition_id: int) -> Message:
+        answers.append(partition_id)
+        return lost_node(reply) if len(answers) == 1 else reply
+
+    assert read_info(federate(InProcessGrid(2, tamper)))["status"] == "completed"
+
+
+def test_the_classes_that_the_global_model_knows_are_not_forgotten(federate):
+    changes = {"partition": "classes", "client_classes": "0,1;2,3;4,5", "fraction_train": 0.34}
+    run = federate(InProcessGrid(3), num_server_rounds=6, **changes)
+    quality = table(run, "quality").query("model == 'global' and data == 'server' and round == 6 and class_id == 9")
+    sampled = set(table(run, "clients")["partition_id"])
+    assert len(sampled) == 3
+    # Class 9 was trained by nobody: its negatives are the six classes that were, in whatever round.
+    assert quality["false_positive_rate"].notna().all()
+
+
+def test_krum_needs_enough_clients(federate):
+    with pytest.raises(SettingsError, match=r"num-malicious = 1: krum needs .* 5 here, but the federation has 3"):
+        federate(InProcessGrid(3), strategy="krum", num_malicious=1)
 
 
 def test_client_classes_must_fit_the_number_of_clients(federate):
