@@ -11,7 +11,8 @@ from fedcircuits.digest import code_digest
 from fedcircuits.errors import FedCircuitsError, SettingsError
 from fedcircuits.machine import use_machine
 from fedcircuits.messages import decode_settings
-from fedcircuits.models import ModelSpec, model_spec
+from fedcircuits.model_spec import ModelSpec
+from fedcircuits.models import model_spec
 from fedcircuits.partitions import client_images
 from fedcircuits.replies import NodeInfo
 from fedcircuits.settings import Settings

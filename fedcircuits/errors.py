@@ -19,10 +19,6 @@ class DataError(FedCircuitsError):
     """A dataset is missing or cannot be split as asked."""
 
 
-class SparsityError(FedCircuitsError):
-    """A sparsity target cannot be met by this model."""
-
-
 class ReplyError(FedCircuitsError):
     """A message does not follow the schema; the text is the reason logged for its sender."""
 

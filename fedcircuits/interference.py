@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fedcircuits.models import ModelSpec, Weights
+from fedcircuits.model_spec import ModelSpec
+from fedcircuits.models import Weights
 from fedcircuits.sparsity import Masks
 
 TRIM_FRACTION = 0.2

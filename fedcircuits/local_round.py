@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from fedcircuits.circuits import Circuits
 from fedcircuits.data import LabelledImages
-from fedcircuits.models import ModelSpec, Weights, build_model
+from fedcircuits.model_spec import ModelSpec
+from fedcircuits.models import Weights, build_model
 from fedcircuits.quality import CircuitQuality, ClassAccuracy, class_accuracies
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings

@@ -20,7 +20,8 @@ from fedcircuits.circuits import Circuits, PackedCircuits, pack_bits, unpack_bit
 from fedcircuits.discovery import Negatives
 from fedcircuits.errors import ReplyError
 from fedcircuits.local_round import GlobalView, LocalUpdate
-from fedcircuits.models import ModelSpec, Weights
+from fedcircuits.model_spec import ModelSpec
+from fedcircuits.models import Weights
 from fedcircuits.quality import CircuitQuality, ClassAccuracy
 from fedcircuits.record_values import Row, columns_to_rows, finite_value, rows_to_columns, typed_list, typed_value
 from fedcircuits.records import Key

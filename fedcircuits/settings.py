@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
 
 from fedcircuits.config_values import Between, ClassIds, read_value
 from fedcircuits.errors import SettingsError
+from fedcircuits.feasibility import sparsity_problems
+from fedcircuits.model_spec import ModelSpec
 
 Scalar = bool | int | float | str
 """What a Flower run config can hold."""
@@ -285,6 +287,14 @@ def _check_layers(values: dict[str, Any]) -> list[str]:
     return [f"channels: {num_layers} layers halve an image of {size} pixels to nothing; at most {most} layers"]
 
 
+def _check_sparsity(values: dict[str, Any]) -> list[str]:
+    """Every layer must be able to keep what the floor promises."""
+    shape = SHAPES[values["dataset"]]
+    spec = ModelSpec(shape.in_channels, shape.image_size, values["channels"], shape.num_classes)
+    is_inside = values["sparsity_floor"] == "inside"
+    return sparsity_problems(spec, values["sparsity"], values["min_alive"], is_inside)
+
+
 def _check_gate_batch(values: dict[str, Any]) -> list[str]:
     """Half of the images are of the class, half of others."""
     if values["gate_batch"] % 2 == 0:
@@ -315,6 +325,7 @@ _CHECKS: tuple[Callable[[dict[str, Any]], list[str]], ...] = (
     _check_class_lists,
     _check_classes_per_client,
     _check_layers,
+    _check_sparsity,
     _check_gate_batch,
     _check_proximal,
     _check_probe,

@@ -5,15 +5,13 @@ target, so nominal sparsity is not effective sparsity. `inside` protects weights
 Gao et al. 2025 (arXiv 2511.13653), and refuses a target that is too small for it. Biases stay dense in both.
 """
 
-import math
 from collections.abc import Callable, Mapping
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from fedcircuits.errors import SparsityError
-from fedcircuits.models import ModelSpec
+from fedcircuits.model_spec import ModelSpec
 from fedcircuits.settings import SparsitySettings
 
 Masks = dict[str, Tensor]
@@ -80,35 +78,6 @@ def weight_masks(spec: ModelSpec, weights: Mapping[str, Tensor], sparsity: float
 def dense_masks(spec: ModelSpec) -> Masks:
     """Return masks that keep every weight."""
     return {name: torch.ones(shape, dtype=torch.bool) for name, shape in spec.weight_shapes.items()}
-
-
-def check_feasible(spec: ModelSpec, settings: SparsitySettings) -> None:
-    """Check that every layer can give each of its filters `min-alive` weights.
-
-    Raises:
-        SparsityError: if `min-alive` exceeds a filter's weights or, with the `inside` floor, if a layer's share of
-            kept weights is smaller than `min-alive` times its filters. Lists every layer concerned.
-    """
-    if settings.sparsity == 0:
-        return
-    problems = []
-    for name, (num_filters, *fan_in) in spec.weight_shapes.items():
-        num_inputs = torch.Size(fan_in).numel()
-        inside = settings.sparsity_floor == "inside"
-        if settings.min_alive > num_inputs and (inside or name != "fc"):
-            problems.append(f"{name}: min-alive = {settings.min_alive}, but a filter has only {num_inputs} weights")
-            continue
-        num_keep = int((1 - settings.sparsity) * (num_filters * num_inputs))
-        needed = max(1, settings.min_alive * num_filters)
-        if inside and num_keep < needed:
-            # Rounded down by a whole step, so that the figure can be typed in and holds whatever floats do to it.
-            most = max(0.0, math.ceil(1e4 * (1 - needed / (num_filters * num_inputs)) - 1) / 1e4)
-            problems.append(
-                f"{name}: sparsity = {settings.sparsity} keeps {num_keep}, but min-alive = {settings.min_alive} "
-                f'needs {needed}; at most {most:.4f} is possible, or use sparsity-floor = "reference"'
-            )
-    if problems:
-        raise SparsityError("the sparsity target cannot be met:\n" + "\n".join(f"  - {p}" for p in problems))
 
 
 def densities(masks: Masks) -> dict[str, float]:

@@ -15,7 +15,8 @@ from fedcircuits.discovery import (
     discover_circuits,
     discovery_images,
 )
-from fedcircuits.models import GateSite, ModelSpec, SparseCNN, Weights, build_model, reachable_channels
+from fedcircuits.model_spec import ModelSpec
+from fedcircuits.models import GateSite, SparseCNN, Weights, build_model, reachable_channels
 from fedcircuits.quality import CircuitQuality, circuit_qualities
 from fedcircuits.seeding import SERVER, Purpose, torch_generator
 from fedcircuits.settings import Settings

@@ -9,7 +9,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from fedcircuits.circuits import Circuits
-from fedcircuits.models import ModelSpec
+from fedcircuits.model_spec import ModelSpec
 from fedcircuits.quality import CircuitQuality, ClassAccuracy
 from fedcircuits.records import DataKind, ModelKind
 from fedcircuits.replies import TrainReply

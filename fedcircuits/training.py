@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fedcircuits.data import LabelledImages
-from fedcircuits.models import ModelSpec, SparseCNN, Weights, build_model, detached_weights
+from fedcircuits.model_spec import ModelSpec
+from fedcircuits.models import SparseCNN, Weights, build_model, detached_weights
 from fedcircuits.settings import SparsitySettings, TrainingSettings
 from fedcircuits.sparsity import Masks, dense_masks, sparsity_at, weight_masks
 

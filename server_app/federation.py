@@ -2,6 +2,7 @@
 
 import logging
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from math import prod
 from pathlib import Path
@@ -12,13 +13,13 @@ from flwr.serverapp import Grid
 from fedcircuits import __version__
 from fedcircuits.data import load_dataset
 from fedcircuits.digest import code_digest
+from fedcircuits.errors import SettingsError
 from fedcircuits.machine import use_machine
 from fedcircuits.messages import encode_config, encode_weights
-from fedcircuits.models import ModelSpec, initial_weights, model_spec
+from fedcircuits.models import initial_weights, model_spec
 from fedcircuits.run_log import RunLog
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings, check_num_clients
-from fedcircuits.sparsity import check_feasible
 from fedcircuits.study import server_bench
 from strategies.observer import RoundObserver
 from strategies.registry import build_strategy
@@ -27,39 +28,28 @@ from strategies.roster import Roster
 _log = logging.getLogger("fedcircuits")
 
 
-def run_federation(grid: Grid, settings: Settings) -> None:
-    """Run every round and leave a run directory that says how it ended.
+def run_federation(grid: Grid, config: Mapping[str, Any]) -> None:
+    """Run every round and leave a run directory that says how it ended, also if it could not begin.
+
+    Args:
+        grid: reaches the clients.
+        config: the flat run config.
 
     Raises:
-        FedCircuitsError: if the run cannot start or go on; the reason also stands in run.json, once there is one.
+        FedCircuitsError: if the run cannot start or go on; the reason also stands in run.json.
     """
-    spec = model_spec(settings)
-    check_feasible(spec, settings.sparsity)
-    device = use_machine(settings.machine)
-    dataset = load_dataset(settings.data, settings.run.seed)
+    try:
+        settings = Settings.from_config(config)
+    except SettingsError as error:
+        _log_refusal(config, error)
+        raise
     name = settings.run.run_name or f"{settings.data.dataset}-{settings.data.partition}"
-    facts = _facts(settings, spec)
+    facts = _facts(settings)
     run_log = RunLog.create(Path(settings.run.run_dir), name, facts, settings.run.num_checkpoints)
     _log.info("FedCircuits %s | %s", __version__, _describe(settings))
     _log.info("run directory: %s", run_log.path)
     try:
-        roster = Roster(encode_config(settings), spec.num_classes, settings.run.seed)
-        roster.wait(grid, settings.federation.node_timeout_s)
-        check_num_clients(settings, roster.num_partitions, len(dataset.train))
-        roster.check_complete(settings.federation.node_timeout_s)
-        run_log.note(num_clients=roster.num_partitions)
-        _log.info("%d clients, %d training images", roster.num_partitions, len(dataset.train))
-        bench = server_bench(settings, dataset.to(device))
-        observer = RoundObserver(settings, spec, bench, roster, run_log)
-        weights = initial_weights(spec, torch_generator(settings.run.seed, Purpose.INITIAL_WEIGHTS))
-        build_strategy(settings, spec, roster, observer).start(
-            grid,
-            encode_weights(weights),
-            num_rounds=settings.run.num_server_rounds,
-            timeout=settings.federation.round_timeout_s,
-            train_config=encode_config(settings),
-            evaluate_config=encode_config(settings),
-        )
+        _run_rounds(grid, settings, run_log)
     except BaseException as error:
         run_log.fail(f"{type(error).__name__}: {error}")
         raise
@@ -67,6 +57,37 @@ def run_federation(grid: Grid, settings: Settings) -> None:
     _log.info("completed; run directory: %s", run_log.path)
     _log.info("next: python -m analysis summary %s", run_log.path)
     _log.info("      python -m analysis figures %s", run_log.path)
+
+
+def _log_refusal(config: Mapping[str, Any], error: SettingsError) -> None:
+    """Leave a failed run directory for settings that could not be read, so that `status` does not show an older run."""
+    run_dir = config.get("run-dir")
+    if isinstance(run_dir, str):
+        RunLog.create(Path(run_dir), "refused", {"settings": dict(config)}).fail(str(error))
+
+
+def _run_rounds(grid: Grid, settings: Settings, run_log: RunLog) -> None:
+    """Load the data, find the clients, and let the strategy run."""
+    spec = model_spec(settings)
+    device = use_machine(settings.machine)
+    dataset = load_dataset(settings.data, settings.run.seed)
+    roster = Roster(encode_config(settings), spec.num_classes, settings.run.seed)
+    roster.wait(grid, settings.federation.node_timeout_s)
+    if roster.num_partitions:
+        check_num_clients(settings, roster.num_partitions, len(dataset.train))
+    roster.check_complete(settings.federation.node_timeout_s)
+    run_log.note(num_clients=roster.num_partitions)
+    _log.info("%d clients, %d training images", roster.num_partitions, roster.num_images)
+    observer = RoundObserver(settings, spec, server_bench(settings, dataset.to(device)), roster, run_log)
+    weights = initial_weights(spec, torch_generator(settings.run.seed, Purpose.INITIAL_WEIGHTS))
+    build_strategy(settings, spec, roster, observer).start(
+        grid,
+        encode_weights(weights),
+        num_rounds=settings.run.num_server_rounds,
+        timeout=settings.federation.round_timeout_s,
+        train_config=encode_config(settings),
+        evaluate_config=encode_config(settings),
+    )
 
 
 def _describe(settings: Settings) -> str:
@@ -84,8 +105,9 @@ def _describe(settings: Settings) -> str:
     )
 
 
-def _facts(settings: Settings, spec: ModelSpec) -> dict[str, Any]:
+def _facts(settings: Settings) -> dict[str, Any]:
     """Return what run.json says besides status and times."""
+    spec = model_spec(settings)
     return {
         "settings": dict(settings.config),
         "num_clients": None,

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fedcircuits.errors import FederationError, ReplyError
 from fedcircuits.messages import decode_update, decode_view, decode_weights, encode_weights
-from fedcircuits.models import ModelSpec
+from fedcircuits.model_spec import ModelSpec
 from fedcircuits.records import Key
 from fedcircuits.replies import TrainReply
 from fedcircuits.settings import Settings

@@ -10,7 +10,8 @@ import pyarrow as pa
 from fedcircuits.circuits import Circuits
 from fedcircuits.comparisons import FoundCircuits, compare_circuits, compare_masks
 from fedcircuits.interference import measure_interference
-from fedcircuits.models import ModelSpec, Weights, build_model, reachable_channels
+from fedcircuits.model_spec import ModelSpec
+from fedcircuits.models import Weights, build_model, reachable_channels
 from fedcircuits.quality import CircuitQuality, class_accuracies, is_proper
 from fedcircuits.records import DataKind, ModelKind
 from fedcircuits.replies import EvaluateReply, StudyReply, TrainReply

@@ -14,7 +14,7 @@ from flwr.serverapp.strategy import (
     Krum,
 )
 
-from fedcircuits.models import ModelSpec
+from fedcircuits.model_spec import ModelSpec
 from fedcircuits.settings import Settings
 from strategies.observed import CircuitObserver, observed
 from strategies.observer import RoundObserver

@@ -56,6 +56,11 @@ class Roster:
         """Number of clients that the federation is made of, as the nodes say; 0 until one has answered."""
         return self._num_partitions
 
+    @property
+    def num_images(self) -> int:
+        """Training images that clients hold, counted once for each client that holds them."""
+        return sum(sum(counts) for counts in self._class_counts.values())
+
     def class_counts(self, partition_id: int) -> list[int]:
         """Return the images of each class that a client holds, also of one that is gone for the moment."""
         return self._class_counts[partition_id]

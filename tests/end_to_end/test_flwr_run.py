@@ -76,7 +76,7 @@ def test_wrong_settings_end_the_run_as_failed_and_list_every_mistake(flower, tmp
     assert run.status == "finished:failed", run.output
     for problem in ("sparsity = 1.2", "num-server-rounds = 0", "no class [12] in digits"):
         assert problem in run.output
-    assert not list(tmp_path.iterdir())
+    assert main(["status", str(tmp_path)]) == 1
 
 
 def test_a_federation_of_a_wrong_size_fails_and_says_what_to_type(flower, tmp_path):

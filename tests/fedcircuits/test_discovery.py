@@ -15,7 +15,8 @@ from fedcircuits.discovery import (
     draw_batch,
     straight_through,
 )
-from fedcircuits.models import GateSite, Gating, ModelSpec, build_model, initial_weights
+from fedcircuits.model_spec import ModelSpec
+from fedcircuits.models import GateSite, Gating, build_model, initial_weights
 
 CPU = torch.device("cpu")
 SPEC = ModelSpec(in_channels=1, image_size=8, channels=(4, 6, 5), num_classes=4)

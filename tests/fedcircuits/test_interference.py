@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fedcircuits.interference import LayerInterference, measure_interference
-from fedcircuits.models import ModelSpec
+from fedcircuits.model_spec import ModelSpec
 from fedcircuits.sparsity import Masks
 
 # One convolution of two filters with 9 weights each, and a linear layer of two rows with 2 weights.

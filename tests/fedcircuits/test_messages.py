@@ -25,7 +25,8 @@ from fedcircuits.messages import (
     encode_view,
     encode_weights,
 )
-from fedcircuits.models import ModelSpec, initial_weights, reachable_channels
+from fedcircuits.model_spec import ModelSpec
+from fedcircuits.models import initial_weights, reachable_channels
 from fedcircuits.quality import CircuitQuality, ClassAccuracy
 from fedcircuits.records import Key
 from fedcircuits.replies import NodeInfo

@@ -3,10 +3,10 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import (
     GateSite,
     Gating,
-    ModelSpec,
     SparseCNN,
     build_model,
     detached_weights,

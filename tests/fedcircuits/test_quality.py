@@ -4,7 +4,8 @@ from torch import nn
 
 from fedcircuits.circuits import Circuits
 from fedcircuits.data import LabelledImages
-from fedcircuits.models import GateSite, Gating, ModelSpec, SparseCNN, build_model, initial_weights
+from fedcircuits.model_spec import ModelSpec
+from fedcircuits.models import GateSite, Gating, SparseCNN, build_model, initial_weights
 from fedcircuits.quality import circuit_qualities, class_accuracies, is_usable
 
 CPU = torch.device("cpu")

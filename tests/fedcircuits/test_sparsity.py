@@ -1,5 +1,4 @@
 import math
-import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,11 +9,10 @@ from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor
 
-from fedcircuits.errors import SparsityError
-from fedcircuits.models import ModelSpec, initial_weights
+from fedcircuits.model_spec import ModelSpec
+from fedcircuits.models import initial_weights
 from fedcircuits.settings import Settings
 from fedcircuits.sparsity import (
-    check_feasible,
     dense_masks,
     densities,
     exact_mask,
@@ -177,7 +175,7 @@ def test_exact_mask_keeps_exactly_its_budget_and_protects_every_filter_inside_it
     weight = tied_weights(shape, seed) if has_ties else distinct_weights(shape, seed)
     budget = int((1 - sparsity) * weight.numel())
     if budget < max(1, min_alive * shape[0]):
-        return  # refused before training by check_feasible
+        return  # refused before training
     mask = exact_mask(weight, sparsity, min_alive)
     assert int(mask.sum()) == budget
     assert int(mask.flatten(1).sum(1).min()) >= min_alive
@@ -270,56 +268,3 @@ def test_masks_have_the_shapes_of_their_weights(make_settings: MakeSettings) -> 
 def test_densities_weigh_layers_by_their_size() -> None:
     masks = {"conv1": torch.tensor([[True, False]]), "fc": torch.tensor([[True, True, True], [True, False, True]])}
     assert densities(masks) == {"conv1": 0.5, "fc": pytest.approx(5 / 6), "all": pytest.approx(6 / 8)}
-
-
-def test_a_dense_model_is_always_feasible(make_settings: MakeSettings) -> None:
-    check_feasible(TINY_CNN, make_settings({"sparsity": 0.0, "min-alive": 1000, "sparsity-floor": "inside"}).sparsity)
-
-
-def test_a_floor_above_a_filters_weights_lists_the_layers_concerned(make_settings: MakeSettings) -> None:
-    # Filters of conv1 have 9 weights, of conv2 36; rows of fc have 24 but no floor in the reference.
-    settings = make_settings({"sparsity": 0.5, "min-alive": 10, "sparsity-floor": "reference"}).sparsity
-    with pytest.raises(SparsityError) as caught:
-        check_feasible(TINY_CNN, settings)
-    assert "conv1: min-alive = 10, but a filter has only 9 weights" in str(caught.value)
-    assert "conv2" not in str(caught.value)
-    assert "fc" not in str(caught.value)
-
-
-def test_every_layer_that_cannot_be_met_is_listed(make_settings: MakeSettings) -> None:
-    settings = make_settings({"sparsity": 0.997, "min-alive": 30, "sparsity-floor": "inside"}).sparsity
-    with pytest.raises(SparsityError) as caught:
-        check_feasible(TINY_CNN, settings)
-    lines = str(caught.value).splitlines()[1:]
-    assert [line.strip(" -").split(":")[0] for line in lines] == ["conv1", "conv2", "fc"]
-
-
-def test_the_reference_floor_takes_any_target_that_its_filters_can_hold(make_settings: MakeSettings) -> None:
-    check_feasible(PAPER_CNN, make_settings({"sparsity": 0.999, "min-alive": 4}).sparsity)
-
-
-def test_an_inside_floor_refuses_a_target_that_is_too_small_for_it(make_settings: MakeSettings) -> None:
-    settings = make_settings({"sparsity": 0.9, "min-alive": 4, "sparsity-floor": "inside"}).sparsity
-    with pytest.raises(SparsityError, match=r"conv1: sparsity = 0\.9 keeps 28, but min-alive = 4 needs 128"):
-        check_feasible(PAPER_CNN, settings)
-    check_feasible(PAPER_CNN, make_settings({"sparsity": 0.5, "sparsity-floor": "inside"}).sparsity)
-
-
-@pytest.mark.parametrize("channels", [(32, 64, 128), (8, 16), (7, 13, 29)])
-@pytest.mark.parametrize("min_alive", [1, 3, 4])
-def test_the_highest_sparsity_that_the_message_calls_possible_is_possible(
-    make_settings: MakeSettings, channels: tuple[int, ...], min_alive: int
-) -> None:
-    spec = ModelSpec(in_channels=1, image_size=28, channels=channels, num_classes=10)
-    overrides = {"sparsity": 0.9999, "min-alive": min_alive, "sparsity-floor": "inside"}
-    with pytest.raises(SparsityError) as caught:
-        check_feasible(spec, make_settings(overrides).sparsity)
-    most = min(float(number) for number in re.findall(r"at most ([0-9.]+) is possible", str(caught.value)))
-    check_feasible(spec, make_settings({**overrides, "sparsity": most}).sparsity)
-
-
-def test_without_a_floor_one_weight_per_layer_is_the_least(make_settings: MakeSettings) -> None:
-    settings = make_settings({"sparsity": 0.99, "min-alive": 0, "sparsity-floor": "inside"}).sparsity
-    with pytest.raises(SparsityError, match="conv1") as caught:
-        check_feasible(TINY_CNN, settings)  # 1 % of 36 and of 72 weights is none; 1 % of 216 is 2
-    assert "conv2" not in str(caught.value)

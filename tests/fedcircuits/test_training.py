@@ -3,7 +3,8 @@ import torch
 import torch.nn.functional as F
 
 from fedcircuits.data import LabelledImages
-from fedcircuits.models import ModelSpec, SparseCNN, initial_weights
+from fedcircuits.model_spec import ModelSpec
+from fedcircuits.models import SparseCNN, initial_weights
 from fedcircuits.sparsity import densities, magnitude_mask, sparsity_at
 from fedcircuits.training import RoundPosition, train_sparse
 

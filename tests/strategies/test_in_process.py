@@ -11,7 +11,7 @@ import torch
 from federation import InProcessGrid, lost
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MessageType, RecordDict
 
-from fedcircuits.errors import FederationError, SettingsError
+from fedcircuits.errors import FedCircuitsError, FederationError, SettingsError
 from fedcircuits.messages import decode_update
 from fedcircuits.models import model_spec
 from fedcircuits.records import TABLES, Comparison, Key
@@ -33,15 +33,14 @@ TIMINGS = ["train_seconds", "discovery_seconds", "evaluate_seconds"]
 
 
 @pytest.fixture
-def federate(make_settings, tmp_path):
+def federate(config, tmp_path):
     """Run a tiny federation and return its run directory."""
 
     def run(grid: InProcessGrid, **changes):
         overrides = {key.replace("_", "-"): value for key, value in changes.items()}
         folder = tmp_path / f"runs{len(list(tmp_path.iterdir()))}"
-        settings = make_settings({**TINY, "run-dir": str(folder), **overrides})
         try:
-            run_federation(grid, settings)
+            run_federation(grid, {**config, **TINY, "run-dir": str(folder), **overrides})
         finally:
             run.directory = find_run(folder) if folder.exists() else None
         return run.directory
@@ -473,6 +472,19 @@ def test_client_classes_must_fit_the_number_of_clients(federate):
     with pytest.raises(SettingsError, match="lists 3 clients but the federation has 2"):
         federate(InProcessGrid(2), partition="classes", client_classes="0;1;2")
     assert read_info(federate.directory)["status"] == "failed"
+
+
+def test_a_run_that_cannot_begin_leaves_a_failed_run_and_not_the_last_good_one(federate, tmp_path):
+    federate(InProcessGrid(2), num_server_rounds=1)
+    for changes, problem in (
+        ({"sparsity": 1.2, "gate_batch": 3}, "2 problems"),
+        ({"dataset": "mnist", "data_dir": str(tmp_path / "nowhere")}, "mnist is not in"),
+        ({"heldout_limit": 5}, "heldout-limit = 5"),
+    ):
+        with pytest.raises(FedCircuitsError, match=problem):
+            federate(InProcessGrid(2), **changes)
+        assert read_info(federate.directory)["status"] == "failed"
+        assert problem in read_info(federate.directory)["reason"]
 
 
 def test_more_clients_than_images_is_said(federate):
