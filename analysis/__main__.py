@@ -4,13 +4,15 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from analysis.run import Run, load_run
 from analysis.summary import summary_data, summary_text
-from fedcircuits.errors import FedCircuitsError
+from fedcircuits.errors import FedCircuitsError, RunLogError
+from fedcircuits.run_reader import RUN_FILE
 
 EXIT_OK: Final = 0
 EXIT_NOT_COMPLETED: Final = 1
@@ -56,6 +58,8 @@ def _summary(run: Run, text_format: str) -> int:
 
 
 def _figures(run: Run, folder: Path, image_format: str) -> int:
+    if run.info["last_round"] == 0:
+        raise RunLogError(f"{run.path.name} has no whole round to draw; its status is {run.info.get('status')}")
     # Drawing libraries take a second to load; the other commands do without.
     from analysis.figures import save_figures  # noqa: PLC0415
 
@@ -71,6 +75,9 @@ def _status(run: Run) -> int:
     sys.stdout.write(f"{run.path.name}: {status}, {run.info['last_round']} of {planned} rounds\n")
     if reason:
         sys.stdout.write(f"{reason}\n")
+    if status == "running":
+        minutes = (time.time() - (run.path / RUN_FILE).stat().st_mtime) / 60
+        sys.stdout.write(f"last written {minutes:.0f} min ago; a run that was killed stays like this\n")
     return EXIT_OK if status == "completed" else EXIT_NOT_COMPLETED
 
 

@@ -64,7 +64,7 @@ def _whole_numbers(key: str, text: str) -> ClassIds:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise ValueError(f'{key} = {text!r}: must be whole numbers with commas, such as "0,1,2"') from None
+        raise ValueError(f"{key} = {text!r}: must be whole numbers with commas between them") from None
 
 
 def _channels(key: str, text: str) -> tuple[int, ...]:

@@ -25,8 +25,9 @@ def sparsity_problems(spec: ModelSpec, sparsity: float, min_alive: int, is_insid
             problems.append(f"min-alive = {min_alive}: a filter of {name} has only {num_inputs} weights")
         elif is_inside and num_keep < needed:
             problems.append(
-                f"sparsity = {sparsity}: {name} keeps {num_keep} weights, but min-alive = {min_alive} "
-                f'needs {needed}; at most {_most(needed, size):.4f} is possible, or use sparsity-floor = "reference"'
+                f"sparsity = {sparsity}: {name} keeps {num_keep} of {size} weights, but min-alive = {min_alive} needs "
+                f"{needed}; at most {_most(needed, size):.4f} is possible; or lower min-alive, or use "
+                'sparsity-floor = "reference"'
             )
     return problems
 

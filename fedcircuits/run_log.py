@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from fedcircuits.errors import RunLogError
 from fedcircuits.records import TABLES
-from fedcircuits.run_reader import RUN_FILE, SCHEMA_VERSION, round_of
+from fedcircuits.run_reader import RUN_FILE, SCHEMA_VERSION
 
 CHECKPOINTS = "checkpoints"
 
@@ -80,16 +81,16 @@ class RunLog:
             tables: table name to rows, or to a table of the right schema; tables left out have no rows.
             weights: the global model after the round.
         """
-        for name, rows in tables.items():
+        for name, schema in TABLES.items():
+            rows = tables.get(name, ())
             table = rows if isinstance(rows, pa.Table) else _table(name, rows)
-            if table.num_rows:
-                part = self.path / name / f"round-{server_round:04d}.parquet"
-                _replace(part, lambda temporary, table=table: pq.write_table(table, temporary, compression="zstd"))  # type: ignore[misc]
+            part = self.path / name / f"round-{server_round:04d}.parquet"
+            _replace(part, partial(pq.write_table, table.cast(schema), compression="zstd"))
         checkpoint = self.path / CHECKPOINTS / f"round-{server_round:04d}.safetensors"
         _replace(checkpoint, lambda temporary: temporary.write_bytes(save(dict(weights))))
         self._info["last_round"] = server_round
         self._write_info()
-        checkpoints = sorted((self.path / CHECKPOINTS).glob("round-*.safetensors"), key=round_of)
+        checkpoints = sorted((self.path / CHECKPOINTS).glob("round-*.safetensors"), key=_round_of)
         for old in checkpoints[: -self._num_checkpoints]:
             old.unlink()
 
@@ -136,6 +137,11 @@ def _table(name: str, rows: Rows) -> pa.Table:
     if unknown:
         raise RunLogError(f"{name}: no such columns: {', '.join(unknown)}")
     return pa.Table.from_pylist(list(rows), TABLES[name])
+
+
+def _round_of(path: Path) -> int:
+    """Return the round that a checkpoint belongs to; past 9,999 names no longer sort like numbers."""
+    return int(path.stem.removeprefix("round-"))
 
 
 def _new_folder(path: Path) -> Path:

@@ -26,6 +26,8 @@ def find_run(path: Path) -> Path:
     """
     if (path / RUN_FILE).is_file():
         return path
+    if not path.exists():
+        raise RunLogError(f"{path.resolve()} does not exist")
     runs = sorted(p.parent for p in path.glob(f"*/{RUN_FILE}")) if path.is_dir() else []
     if not runs:
         raise RunLogError(
@@ -54,21 +56,15 @@ def read_table(run: Path, name: str, last_round: int) -> pd.DataFrame:
     """Return one table of a run, rounds in order, up to and including `last_round`.
 
     Raises:
-        RunLogError: if a part is damaged or lacks a column.
+        RunLogError: if a part is missing, damaged or lacks a column.
     """
-    parts = []
-    for path in sorted((run / name).glob("round-*.parquet"), key=round_of):
-        if round_of(path) <= last_round:
-            parts.append(_read_part(path, TABLES[name]))
+    # Every whole round has a part of every table, if only an empty one, so a part that is missing was lost.
+    paths = [run / name / f"round-{server_round:04d}.parquet" for server_round in range(1, last_round + 1)]
+    parts = [_read_part(path, TABLES[name]) for path in paths]
     table = pa.concat_tables(parts) if parts else TABLES[name].empty_table()
     nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
     frame: pd.DataFrame = table.to_pandas(types_mapper=nullable.get)
     return frame
-
-
-def round_of(path: Path) -> int:
-    """Return the round that a part or a checkpoint belongs to, from its name."""
-    return int(path.stem.removeprefix("round-"))
 
 
 def _read_part(path: Path, schema: pa.Schema) -> pa.Table:

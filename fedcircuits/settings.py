@@ -214,8 +214,8 @@ def check_num_clients(settings: Settings, num_clients: int, num_train_images: in
     """Check what can only be known once the clients have been counted.
 
     Raises:
-        SettingsError: if there are more clients than images, not as many as `client-classes` lists, or too few for
-            krum to withstand `num-malicious` of them.
+        SettingsError: if there are more clients than images, not as many as `client-classes` lists, too few for krum
+            to withstand `num-malicious` of them, or too few for `trim-fraction` to cut any.
     """
     problems = []
     if num_clients > num_train_images:
@@ -234,6 +234,12 @@ def check_num_clients(settings: Settings, num_clients: int, num_train_images: in
         problems.append(
             f"num-malicious = {num_malicious}: krum needs 2 * num-malicious + 3 clients, {2 * num_malicious + 3} here, "
             f"but the federation has {num_clients}"
+        )
+    trim = settings.federation.trim_fraction
+    if settings.federation.strategy == "fedtrimmedavg" and int(trim * num_clients) == 0:
+        problems.append(
+            f"trim-fraction = {trim}: cuts nobody among {num_clients} clients, which makes fedtrimmedavg a plain mean; "
+            f"1 / {num_clients} or more cuts one client at each end"
         )
     if problems:
         raise SettingsError(problems)
@@ -295,6 +301,11 @@ def _check_sparsity(values: dict[str, Any]) -> list[str]:
     return sparsity_problems(spec, values["sparsity"], values["min_alive"], is_inside)
 
 
+def _check_run_dir(values: dict[str, Any]) -> list[str]:
+    """Runs need a folder of their own."""
+    return [] if values["run_dir"].strip() else ["run-dir = '': must name a folder, such as \"runs\""]
+
+
 def _check_gate_batch(values: dict[str, Any]) -> list[str]:
     """Half of the images are of the class, half of others."""
     if values["gate_batch"] % 2 == 0:
@@ -325,6 +336,7 @@ _CHECKS: tuple[Callable[[dict[str, Any]], list[str]], ...] = (
     _check_class_lists,
     _check_classes_per_client,
     _check_layers,
+    _check_run_dir,
     _check_sparsity,
     _check_gate_batch,
     _check_proximal,

@@ -2,6 +2,7 @@
 
 import logging
 import platform
+import shlex
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from math import prod
@@ -55,14 +56,14 @@ def run_federation(grid: Grid, config: Mapping[str, Any]) -> None:
         raise
     run_log.complete()
     _log.info("completed; run directory: %s", run_log.path)
-    _log.info("next: python -m analysis summary %s", run_log.path)
-    _log.info("      python -m analysis figures %s", run_log.path)
+    _log.info("next: python -m analysis summary %s", shlex.quote(str(run_log.path)))
+    _log.info("      python -m analysis figures %s", shlex.quote(str(run_log.path)))
 
 
 def _log_refusal(config: Mapping[str, Any], error: SettingsError) -> None:
     """Leave a failed run directory for settings that could not be read, so that `status` does not show an older run."""
     run_dir = config.get("run-dir")
-    if isinstance(run_dir, str):
+    if isinstance(run_dir, str) and run_dir.strip():
         RunLog.create(Path(run_dir), "refused", {"settings": dict(config)}).fail(str(error))
 
 

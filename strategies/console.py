@@ -14,6 +14,7 @@ def round_line(
     position: RoundPosition,
     seconds: float,
     trained_classes: Collection[int],
+    num_channels: int,
     tables: Mapping[str, Sequence[Mapping[str, Any]] | pa.Table],
 ) -> str:
     """Say in one line how a round went.
@@ -21,7 +22,8 @@ def round_line(
     Args:
         position: the round.
         seconds: what it took.
-        trained_classes: classes that clients trained on in it.
+        trained_classes: classes that clients have trained on.
+        num_channels: channels of the network.
         tables: its tables, as they are logged.
     """
     clients = tables["clients"]
@@ -34,20 +36,20 @@ def round_line(
         f"{seconds:.1f} s",
         f"clients {accepted}/{len(clients)}",
         f"accuracy {accuracy:.3f}",
-        f"collapsed classes {collapsed}",
-        *_circuits(tables),
+        f"collapsed {collapsed} of {len(trained_classes)} classes",
+        *_circuits(tables, num_channels),
     ]
     return " | ".join(parts)
 
 
-def _circuits(tables: Mapping[str, Any]) -> list[str]:
+def _circuits(tables: Mapping[str, Any], num_channels: int) -> list[str]:
     """Say how large, how usable and how similar the circuits are, if any were looked for."""
     quality = [row for row in tables["quality"] if row["model"] == ModelKind.CLIENT]
     if not quality:
         return []
     sizes = sum(row["num_channels"] for row in tables["circuits"] if row["model"] == ModelKind.CLIENT)
     usable = sum(row["usable"] for row in quality)
-    parts = [f"client circuits {sizes / len(quality):.0f} channels, {usable}/{len(quality)} usable"]
+    parts = [f"client circuits {sizes / len(quality):.0f} of {num_channels} channels, {usable}/{len(quality)} usable"]
     overlap = tables["overlap"]
     same = overlap.filter(
         (pc.field("comparison") == str(Comparison.SAME_CLASS_ACROSS_CLIENTS))

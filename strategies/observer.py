@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pyarrow as pa
 
@@ -121,7 +121,7 @@ class RoundObserver:
         }
         self._run_log.write_round(self._position.server_round, tables, weights)
         seconds = time.perf_counter() - self._started
-        _log.info(round_line(self._position, seconds, self._trained_classes, tables))
+        _log.info(round_line(self._position, seconds, self._trained_classes, self._spec.num_channels, tables))
 
     def _reject(self, partition_id: int, reason: str) -> None:
         counts = self._roster.class_counts(partition_id)
@@ -151,7 +151,8 @@ class RoundObserver:
             self._settings,
             self._spec,
             weights,
-            self._bench,
+            # A class that nobody has trained on has no circuit to look for.
+            replace(self._bench, classes=tuple(c for c in self._bench.classes if c in self._trained_classes)),
             self._position,
             self._trained_classes,
             Purpose.GLOBAL_DISCOVERY,

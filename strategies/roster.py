@@ -132,7 +132,7 @@ class Roster:
         node = reply.metadata.src_node_id
         if reply.has_error():
             if reply.error.code in _FINAL_ERRORS:
-                self._refuse(node, one_line(reply.error.reason))
+                self._refuse(node, one_line(reply.error.reason) + _hint(reply.error.reason))
             return
         try:
             info = decode_node(reply.content, self._num_classes)
@@ -175,6 +175,16 @@ class Roster:
         self._refused[node] = reason
         if self._is_complete:
             _log.warning("a node that joined cannot take part: %s", reason)
+
+
+def _hint(reason: str | None) -> str:
+    """Say what is likely behind an error that does not name its cause."""
+    if "No module named" not in (reason or ""):
+        return ""
+    return (
+        " – Flower's background process was probably started in a folder that holds modules of the same names as this "
+        "app's; stop it, and run again from this project's folder"
+    )
 
 
 class SelectedNodes:

@@ -1,5 +1,6 @@
 """Which replies of a round can be used: everything else is set aside with a reason, and the round goes on."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
@@ -7,6 +8,9 @@ from typing import Generic, Protocol, TypeVar
 from flwr.app import Message, RecordDict
 
 from fedcircuits.errors import ReplyError
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+"""What terminals read as a change of colour; Ray puts it into its errors."""
 
 _LONGEST_REASON = 500
 """Characters of a client's error that are logged."""
@@ -76,5 +80,5 @@ def screen_replies(
 
 def one_line(reason: str | None) -> str:
     """Return the reason of an error reply without line breaks, and no longer than a reader can take in."""
-    text = " ".join((reason or "no reason given").split())
+    text = " ".join(_COLOUR.sub("", reason or "no reason given").split())
     return text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}…"

@@ -106,13 +106,20 @@ def circuit_quality(run: Run) -> Figure:
             # Necessity and usability of one circuit are nearly always 0 or 1: a band would fill the panel.
             has_spread = origin == _CLIENTS and column in {"sufficiency", "false_positive_rate"}
             draw_by_round(panel, own, column, colour, has_spread=has_spread)
+        if column == "necessity":
+            clients = rows[rows["origin"] == _CLIENTS]
+            draw_by_round(panel, clients, "empty_circuit_recall", GREY, style="--", has_spread=False)
         round_axis(panel, list(rows["round"]))
         fraction_axis(panel, labels[column])
     handles = [line_handle(origin, colour) for origin, colour in _MODELS.items()]
-    put_legend(legend, [*handles, band_handle("client models' circuits")])
+    put_legend(
+        legend,
+        [*handles, line_handle("every channel off", GREY, "--", ""), band_handle("client models' circuits")],
+    )
     caption = (
-        "A good circuit has high sufficiency, few false positives (among the classes its model was trained on) and low "
-        "necessity. Usable: better than the empty circuit and smaller than the whole network."
+        "A good circuit has high sufficiency, few false positives (among the classes its model was trained on) and "
+        "necessity no higher than with every channel off: a model that is left with biases says one class for every "
+        "image. Usable: some but not all channels, and recall above the false-positive rate by two standard errors."
     )
     return label_figure(figure, run, "Quality of circuits", caption)
 

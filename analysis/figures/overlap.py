@@ -42,6 +42,9 @@ def overlap_across_clients(run: Run) -> Figure:
     """Draw how similar circuits of different clients are, for the same class and for different classes."""
     same, different = Comparison.SAME_CLASS_ACROSS_CLIENTS, Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS
     lines = [_line(run, "same class", BLUE, same), _line(run, "different classes", RED, different)]
+    retest = _line(run, "retest: same model, found twice (ceiling)", GREY, Comparison.RETEST, is_reference=True)
+    if not retest.rows.empty and any(not line.rows.empty for line in lines):
+        lines.append(retest)
     figure = _draw_layers(lines, "pairs")
     caption = (
         "Clients agree on a canonical circuit where the same class lies far above its chance (dashed) and above "

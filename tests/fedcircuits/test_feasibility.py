@@ -31,7 +31,9 @@ def test_the_reference_floor_takes_any_target_that_its_filters_can_hold():
 
 def test_an_inside_floor_refuses_a_target_that_is_too_small_for_it():
     (problem,) = sparsity_problems(PAPER_CNN, 0.9, min_alive=4, is_inside=True)
-    assert problem.startswith("sparsity = 0.9: conv1 keeps 28 weights, but min-alive = 4 needs 128; at most 0.55")
+    assert problem.startswith(
+        "sparsity = 0.9: conv1 keeps 28 of 288 weights, but min-alive = 4 needs 128; at most 0.55"
+    )
     assert sparsity_problems(PAPER_CNN, 0.5, min_alive=4, is_inside=True) == []
 
 

@@ -75,7 +75,14 @@ def test_a_table_without_rows_is_read_with_all_its_columns(log: RunLog, table: s
     frame = read_table(log.path, table, 1)
     assert list(frame.columns) == TABLES[table].names
     assert len(frame) == 0
-    assert not list((log.path / table).iterdir())
+
+
+@pytest.mark.parametrize("table", list(TABLES))
+def test_a_part_that_was_lost_is_named_also_of_a_table_without_rows(log: RunLog, table: str) -> None:
+    write_accuracy(log, 1)
+    (log.path / table / "round-0001.parquet").unlink()
+    with pytest.raises(RunLogError, match=r"round-0001\.parquet cannot be read"):
+        read_table(log.path, table, 1)
 
 
 def test_rows_come_back_as_they_were_written(log: RunLog) -> None:
@@ -122,10 +129,11 @@ def test_rounds_come_back_in_order(log: RunLog) -> None:
     assert rounds_of(log) == [1, 2, 3]
 
 
-def test_rounds_stay_in_order_beyond_four_digits(log: RunLog) -> None:
+def test_parts_and_checkpoints_are_named_beyond_four_digits(log: RunLog) -> None:
     for server_round in (9_999, 10_000, 10_001):
         write_accuracy(log, server_round)
-    assert rounds_of(log) == [9_999, 10_000, 10_001]
+    assert (log.path / "accuracy" / "round-10001.parquet").exists()
+    assert read_checkpoint(log.path, 10_001)
 
 
 def test_a_round_that_run_json_does_not_name_yet_is_invisible(log: RunLog) -> None:
@@ -174,7 +182,7 @@ def test_a_round_whose_second_part_cannot_be_written_is_invisible_also_after_the
     with pytest.raises(OSError, match="disk full"):
         log.write_round(2, tables, weights_of_round(2))
     log.fail("disk full")
-    assert (log.path / "accuracy" / "round-0002.parquet").exists()
+    assert len(list(log.path.glob("*/round-0002.parquet"))) == 1
     assert rounds_of(log) == [1]
     assert read_info(log.path)["last_round"] == 1
 
@@ -197,7 +205,7 @@ def test_no_temporary_files_are_left_behind(log: RunLog) -> None:
     log.complete()
     assert files_in(log.path) == {
         "run.json",
-        "accuracy/round-0001.parquet",
+        *(f"{table}/round-0001.parquet" for table in TABLES),
         "checkpoints/round-0001.safetensors",
     }
 
@@ -375,7 +383,7 @@ def test_the_newest_run_of_a_folder_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize("where", ["", "missing", "file"])
 def test_a_place_without_a_run_is_refused(tmp_path: Path, where: str) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunLogError, match=r"no run found in .*run\.json"):
+    with pytest.raises(RunLogError, match=r"no run found in .*run\.json|missing does not exist"):
         find_run(tmp_path / where)
 
 
