@@ -24,7 +24,7 @@ from torch import Tensor
 from fedcircuits.circuits import Circuits
 from fedcircuits.config_values import ClassIds
 from fedcircuits.data import LabelledImages
-from fedcircuits.models import GateSite, Gating, SparseCNN
+from fedcircuits.models import EVALUATION_BATCH, GateSite, Gating, SparseCNN
 from fedcircuits.settings import DiscoverySettings
 
 INITIAL_LOGIT = 2.0
@@ -116,39 +116,72 @@ def discover_circuits(
     Returns:
         One circuit per class of `images`, on the CPU; none if there is no class.
     """
-    device, site = images.pool.device, GateSite(settings.gate_site)
+    num_channels = model.spec.num_channels
+    if not images.class_ids:
+        return Circuits((), torch.zeros(0, num_channels, dtype=torch.bool), torch.zeros(0, num_channels))
     model.requires_grad_(False)
+    task = _Task(model, images, ablation, settings, batch_size, generator, _targets(model, images, settings))
     logits = torch.full(
-        (len(images.class_ids), model.spec.num_channels), INITIAL_LOGIT, device=device, requires_grad=True
+        (len(images.class_ids), num_channels), INITIAL_LOGIT, device=images.pool.device, requires_grad=True
     )
     optimiser = torch.optim.Adam([logits], lr=settings.gate_learning_rate)
-    with torch.no_grad():
-        targets = _whole_model_output(model, images.pool) if settings.objective == "kl" else None
-
-    def task_losses(gates: Tensor, batch: GateBatch) -> Tensor:
-        output = model(images.pool.images[batch.indices], Gating(gates, batch.group, ablation, site))
-        expected = None if targets is None else targets[batch.indices]
-        return _losses_by_class(output, images, batch, expected)
-
-    def next_batch() -> GateBatch:
-        batch = draw_batch(images, settings, batch_size, generator)
-        return GateBatch(batch.indices.to(device), batch.group.to(device))
-
-    if not images.class_ids:
-        return Circuits((), torch.zeros(logits.shape, dtype=torch.bool), torch.zeros(logits.shape))
-    price = torch.full((len(logits), 1), settings.gate_penalty, device=device)
-    if settings.gate_penalty_unit == "loss-range":
-        batch = next_batch()
-        with torch.no_grad():
-            span = task_losses(torch.zeros_like(logits), batch) - task_losses(torch.ones_like(logits), batch)
-        price *= span.clamp(min=0)[:, None] / model.spec.num_channels
+    price = _price(task, torch.ones_like(logits).detach())
     for _ in range(settings.gate_steps):
         optimiser.zero_grad()
-        loss = task_losses(straight_through(logits), next_batch()).sum() + (price * logits.sigmoid()).sum()
+        loss = task.losses(straight_through(logits), task.draw()).sum() + (price * logits.sigmoid()).sum()
         loss.backward()
         optimiser.step()
     final = logits.detach().cpu()
     return Circuits(images.class_ids, final > 0, final.sigmoid())
+
+
+@dataclass(frozen=True)
+class _Task:
+    """The fixed parts of one discovery: draws batches, and says what gates cost on them."""
+
+    model: SparseCNN
+    images: DiscoveryImages
+    ablation: Tensor
+    settings: DiscoverySettings
+    batch_size: int
+    generator: torch.Generator
+    targets: Tensor | None
+
+    def draw(self) -> GateBatch:
+        """Return the next step's samples on the images' device."""
+        batch = draw_batch(self.images, self.settings, self.batch_size, self.generator)
+        device = self.images.pool.device
+        return GateBatch(batch.indices.to(device), batch.group.to(device))
+
+    def losses(self, gates: Tensor, batch: GateBatch) -> Tensor:
+        """Return the mean task loss of each class, `[class]`."""
+        gating = Gating(gates, batch.group, self.ablation, GateSite(self.settings.gate_site))
+        output = self.model(self.images.pool.images[batch.indices], gating)
+        expected = None if self.targets is None else self.targets[batch.indices]
+        return _losses_by_class(output, self.images, batch, expected)
+
+
+@torch.no_grad()
+def _price(task: _Task, all_open: Tensor) -> Tensor:
+    """Return what an open channel costs each class, `[class, 1]`.
+
+    In units of the loss range, the price of all channels is a share of what the whole model wins over the empty
+    circuit, so that a model that has learned little does not lose every channel to a price made for a better one.
+    """
+    penalty = all_open[:, :1] * task.settings.gate_penalty
+    if task.settings.gate_penalty_unit == "absolute":
+        return penalty
+    batch = task.draw()
+    won = task.losses(torch.zeros_like(all_open), batch) - task.losses(all_open, batch)
+    return penalty * won.clamp(min=0)[:, None] / all_open.shape[1]
+
+
+@torch.no_grad()
+def _targets(model: SparseCNN, images: DiscoveryImages, settings: DiscoverySettings) -> Tensor | None:
+    """Return the whole model's log-probabilities for every image of the pool, if the objective compares with them."""
+    if settings.objective != "kl":
+        return None
+    return torch.cat([model(part).log_softmax(1) for part in images.pool.images.split(EVALUATION_BATCH)])
 
 
 def straight_through(logits: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -222,7 +255,3 @@ def class_losses(
     log_own = logits[own]
     log_others = logits.masked_fill(own, -torch.inf).logsumexp(1)
     return log_all - torch.where(is_positive, log_own, log_others)
-
-
-def _whole_model_output(model: SparseCNN, pool: LabelledImages) -> Tensor:
-    return torch.cat([model(part).log_softmax(1) for part in pool.images.split(1024)])

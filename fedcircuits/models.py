@@ -21,7 +21,7 @@ Weights = Mapping[str, Tensor]
 """A model's state: parameter name to tensor, on any device."""
 
 
-_BATCH = 512
+EVALUATION_BATCH = 512
 """Images in one pass where no gradient is taken: enough to keep a core busy, without a gigabyte of activations."""
 
 
@@ -90,7 +90,7 @@ class SparseCNN(nn.Module):
     ) -> Float[Tensor, " num_channels"]:
         """Return the mean of every channel over images and positions at the gates' site, for mean ablation."""
         sums = torch.zeros(self.spec.num_channels, device=images.device)
-        for part in images.split(_BATCH):
+        for part in images.split(EVALUATION_BATCH):
             means, maps = [], part
             for name in self.spec.conv_names:
                 maps = self.get_submodule(name)(maps)

@@ -14,9 +14,7 @@ from torch import Tensor
 
 from fedcircuits.circuits import Circuits
 from fedcircuits.data import LabelledImages
-from fedcircuits.models import GateSite, Gating, SparseCNN
-
-_BATCH = 512
+from fedcircuits.models import EVALUATION_BATCH, GateSite, Gating, SparseCNN
 
 
 @dataclass(frozen=True)
@@ -154,7 +152,7 @@ def _gating(gates: Tensor, ablation: Tensor, site: GateSite) -> Gating:
 def _predict(model: SparseCNN, data: LabelledImages, gating: Gating | None) -> Int[Tensor, " image"]:
     """Return the predicted class of every image."""
     parts = []
-    for images in data.images.split(_BATCH):
+    for images in data.images.split(EVALUATION_BATCH):
         shared = None
         if gating is not None:
             group = gating.group.expand(len(images))
