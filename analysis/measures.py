@@ -117,6 +117,8 @@ def why_no_pairs(run: Run, comparison: Comparison) -> str:
         return "no pairs: none of two usable circuits"
     if comparison == Comparison.SAME_CLASS_ACROSS_CLIENTS and not has_shared_class(run):
         return "no pairs: no class is held by two clients"
+    if comparison == Comparison.ROUND_TO_ROUND and run.circuits["round"].nunique() < 2:
+        return "no pairs: circuits were not found in two rounds"
     return "no pairs were logged"
 
 

@@ -74,7 +74,10 @@ def test_figures_are_written_into_the_run_and_what_became_of_each_is_printed(
     path = write_run(num_rounds=1).path
     assert main(["figures", str(path)]) == 0
     written = path / "figures" / "01-who-holds-what.png"
-    assert capsys.readouterr().out.splitlines() == [str(written), "skipped 05-stability: no pairs were logged"]
+    assert capsys.readouterr().out.splitlines() == [
+        str(written),
+        "skipped 05-stability: no pairs: circuits were not found in two rounds",
+    ]
     assert written.is_file()
 
 

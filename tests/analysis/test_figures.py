@@ -52,7 +52,9 @@ def test_figures_can_be_vector_graphics(image_format: str, tiny_run: Run, tmp_pa
 def test_a_single_round_gives_all_but_stability(write_run: WriteRun, tmp_path: Path) -> None:
     run = load_run(write_run(num_rounds=1).path)
     skipped = [figure for figure in save_figures(run, tmp_path) if figure.path is None]
-    assert [(figure.name, figure.reason) for figure in skipped] == [("05-stability", "no pairs were logged")]
+    assert [(figure.name, figure.reason) for figure in skipped] == [
+        ("05-stability", "no pairs: circuits were not found in two rounds")
+    ]
 
 
 def test_without_shared_classes_the_figures_say_so(write_run: WriteRun) -> None:
