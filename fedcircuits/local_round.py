@@ -14,7 +14,7 @@ from fedcircuits.models import Weights, build_model
 from fedcircuits.quality import CircuitQuality, ClassAccuracy, class_accuracies
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings
-from fedcircuits.study import Bench, Study, measure_circuits, study_model
+from fedcircuits.study import Bench, Study, measure_circuits, prepare_subject, study_model
 from fedcircuits.training import RoundPosition, TrainedModel, train_sparse
 
 
@@ -56,7 +56,8 @@ def train_client(
     study = None
     if settings.discovery.is_circuit_round(position.server_round, position.num_rounds):
         held = train.labels.unique().tolist()
-        study = study_model(settings, spec, trained.weights, bench, position, held, Purpose.LOCAL_DISCOVERY)
+        subject = prepare_subject(settings, spec, trained.weights, bench)
+        study = study_model(settings, subject, bench, position, held, Purpose.LOCAL_DISCOVERY)
     return LocalUpdate(trained, accuracy, study, train_seconds, time.perf_counter() - started)
 
 
@@ -81,7 +82,7 @@ def view_global(
         trained_classes: classes that any client of the round trained on.
     """
     started = time.perf_counter()
-    study = study_model(settings, spec, weights, bench, position, trained_classes, Purpose.GLOBAL_DISCOVERY)
-    model = build_model(spec, weights, bench.source.device)
-    transplant = measure_circuits(settings, model, weights, bench, local, trained_classes)
+    subject = prepare_subject(settings, spec, weights, bench)
+    study = study_model(settings, subject, bench, position, trained_classes, Purpose.GLOBAL_DISCOVERY)
+    transplant = measure_circuits(settings, subject, bench, local, trained_classes)
     return GlobalView(study, transplant, time.perf_counter() - started)

@@ -25,7 +25,7 @@ from fedcircuits.models import Weights
 from fedcircuits.quality import CircuitQuality, ClassAccuracy
 from fedcircuits.record_values import Row, columns_to_rows, finite_value, rows_to_columns, typed_list, typed_value
 from fedcircuits.records import Key
-from fedcircuits.replies import EvaluateReply, NodeInfo, StudyReply, TrainReply
+from fedcircuits.replies import EvaluateReply, NodeInfo, TrainReply
 from fedcircuits.settings import Settings
 from fedcircuits.sparsity import Masks
 from fedcircuits.study import Study
@@ -308,7 +308,7 @@ def _add_study(content: RecordDict, study: Study) -> None:
         content[Key.QUALITY] = ConfigRecord(rows_to_columns(study.quality, CircuitQuality))
 
 
-def _decode_study(content: RecordDict, spec: ModelSpec) -> StudyReply:
+def _decode_study(content: RecordDict, spec: ModelSpec) -> Study:
     circuits = decode_circuits(_record(content, Key.CIRCUITS, ConfigRecord), spec)
     retest = None
     if Key.RETEST in content:
@@ -321,7 +321,7 @@ def _decode_study(content: RecordDict, spec: ModelSpec) -> StudyReply:
     quality = []
     if circuits.class_ids:
         quality = _rows(content, Key.QUALITY, CircuitQuality, circuits.class_ids)
-    return StudyReply(circuits, retest, quality, Negatives(negatives))
+    return Study(circuits, retest, quality, Negatives(negatives))
 
 
 # -- Records

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from fedcircuits.circuits import Circuits
-from fedcircuits.discovery import Negatives
 from fedcircuits.quality import CircuitQuality, ClassAccuracy
 from fedcircuits.sparsity import Masks
+from fedcircuits.study import Study
 
 
 @dataclass(frozen=True)
@@ -30,16 +29,6 @@ class NodeInfo:
 
 
 @dataclass(frozen=True)
-class StudyReply:
-    """A study as it arrives: like `Study`, without what the receiver can work out from the weights."""
-
-    circuits: Circuits
-    retest: Circuits | None
-    quality: list[CircuitQuality]
-    negatives: Negatives
-
-
-@dataclass(frozen=True)
 class TrainReply:
     """A client's answer to a train message; `weight_bytes` and `reply_bytes` count it on the wire."""
 
@@ -51,7 +40,7 @@ class TrainReply:
     train_seconds: float
     discovery_seconds: float
     accuracy: list[ClassAccuracy]
-    study: StudyReply | None
+    study: Study | None
     weight_bytes: int
     reply_bytes: int
 
@@ -61,6 +50,6 @@ class EvaluateReply:
     """A client's answer to an evaluate message."""
 
     partition_id: int
-    study: StudyReply
+    study: Study
     transplant: list[CircuitQuality]
     evaluate_seconds: float

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from fedcircuits.circuits import Circuits
@@ -55,15 +55,28 @@ class Study:
         circuits: one per class.
         retest: a second, independent discovery; None if none was due.
         quality: one entry per circuit, on the test set.
-        reachable: `[channel]`, channels of the model that carry signal.
         negatives: where images of other classes came from.
     """
 
     circuits: Circuits
     retest: Circuits | None
     quality: list[CircuitQuality]
-    reachable: Bool[Tensor, " channel"]
     negatives: Negatives
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model on a bench, with what every look at it needs.
+
+    Args:
+        model: the network, on the bench's device.
+        reachable: `[channel]`, channels that carry signal.
+        ablation: `[channel]`, what a channel that is off becomes.
+    """
+
+    model: SparseCNN
+    reachable: Bool[Tensor, " channel"]
+    ablation: Float[Tensor, " channel"]
 
 
 def client_bench(settings: Settings, dataset: Dataset, train: LabelledImages, partition_id: int) -> Bench:
@@ -85,10 +98,16 @@ def server_bench(settings: Settings, dataset: Dataset) -> Bench:
     return Bench(SERVER, dataset.probe, dataset.probe, None, dataset.test, settings.circuit_classes)
 
 
+def prepare_subject(settings: Settings, spec: ModelSpec, weights: Weights, bench: Bench) -> Subject:
+    """Put a model on a bench; studies of it and transplants into it share what is worked out here."""
+    model = build_model(spec, weights, bench.source.device)
+    ablation = ablation_values(model, bench.reference, settings.discovery)
+    return Subject(model, reachable_channels(spec, weights), ablation)
+
+
 def study_model(
     settings: Settings,
-    spec: ModelSpec,
-    weights: Weights,
+    subject: Subject,
     bench: Bench,
     position: RoundPosition,
     trained_classes: Collection[int],
@@ -98,47 +117,34 @@ def study_model(
 
     Args:
         settings: of the run.
-        spec: the network's shape.
-        weights: the model.
+        subject: the model, prepared on `bench`.
         bench: the images to use.
         position: the round; with the purpose and the partition it seeds the discovery.
-        trained_classes: classes that `weights` were trained on.
+        trained_classes: classes that the model was trained on.
         purpose: `LOCAL_DISCOVERY` or `GLOBAL_DISCOVERY`.
     """
-    model = build_model(spec, weights, bench.source.device)
     images = discovery_images(bench.source, bench.spare_negatives, bench.classes, settings.discovery.objective)
-    ablation = ablation_values(model, bench.reference, settings.discovery)
 
     def discover(purpose: Purpose) -> Circuits:
         generator = torch_generator(settings.run.seed, purpose, bench.partition_id, position.server_round)
-        return discover_circuits(model, images, ablation, settings.discovery, settings.training.batch_size, generator)
+        batch_size = settings.training.batch_size
+        return discover_circuits(subject.model, images, subject.ablation, settings.discovery, batch_size, generator)
 
     circuits = discover(purpose)
     is_retest = settings.discovery.is_retest_round(position.server_round)
     return Study(
         circuits=circuits,
         retest=discover(_RETEST[purpose]) if is_retest else None,
-        quality=measure_circuits(settings, model, weights, bench, circuits, trained_classes),
-        reachable=reachable_channels(spec, weights),
+        quality=measure_circuits(settings, subject, bench, circuits, trained_classes),
         negatives=images.negatives,
     )
 
 
 def measure_circuits(
-    settings: Settings,
-    model: SparseCNN,
-    weights: Weights,
-    bench: Bench,
-    circuits: Circuits,
-    trained_classes: Collection[int],
+    settings: Settings, subject: Subject, bench: Bench, circuits: Circuits, trained_classes: Collection[int]
 ) -> list[CircuitQuality]:
     """Measure circuits in a model, which need not be the one they were found in (a transplant)."""
+    site = GateSite(settings.discovery.gate_site)
     return circuit_qualities(
-        model,
-        circuits,
-        reachable_channels(model.spec, weights),
-        ablation_values(model, bench.reference, settings.discovery),
-        GateSite(settings.discovery.gate_site),
-        bench.test,
-        trained_classes,
+        subject.model, circuits, subject.reachable, subject.ablation, site, bench.test, trained_classes
     )

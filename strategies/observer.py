@@ -14,11 +14,11 @@ from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import Weights, build_model, reachable_channels
 from fedcircuits.quality import CircuitQuality, class_accuracies, is_proper
 from fedcircuits.records import DataKind, ModelKind
-from fedcircuits.replies import EvaluateReply, StudyReply, TrainReply
+from fedcircuits.replies import EvaluateReply, TrainReply
 from fedcircuits.run_log import RunLog
 from fedcircuits.seeding import Purpose
 from fedcircuits.settings import Settings
-from fedcircuits.study import Bench, Study, study_model
+from fedcircuits.study import Bench, Study, prepare_subject, study_model
 from fedcircuits.tables import Row, accuracy_rows, circuit_rows, client_row, quality_rows, rejected_row
 from fedcircuits.training import RoundPosition
 from strategies.console import round_line
@@ -147,21 +147,16 @@ class RoundObserver:
         return self._take_study(ModelKind.GLOBAL, reply.partition_id, reply.study, weights)
 
     def _study_global(self, weights: Weights) -> FoundCircuits:
+        # A class that nobody has trained on has no circuit to look for.
+        trained = tuple(c for c in self._bench.classes if c in self._trained_classes)
+        bench = replace(self._bench, classes=trained)
+        subject = prepare_subject(self._settings, self._spec, weights, bench)
         study = study_model(
-            self._settings,
-            self._spec,
-            weights,
-            # A class that nobody has trained on has no circuit to look for.
-            replace(self._bench, classes=tuple(c for c in self._bench.classes if c in self._trained_classes)),
-            self._position,
-            self._trained_classes,
-            Purpose.GLOBAL_DISCOVERY,
+            self._settings, subject, bench, self._position, self._trained_classes, Purpose.GLOBAL_DISCOVERY
         )
         return self._take_study(ModelKind.GLOBAL, None, study, weights)
 
-    def _take_study(
-        self, model: ModelKind, partition_id: int | None, study: Study | StudyReply, weights: Weights
-    ) -> FoundCircuits:
+    def _take_study(self, model: ModelKind, partition_id: int | None, study: Study, weights: Weights) -> FoundCircuits:
         """Log circuits and their quality; a repeated discovery is kept for the comparison of the two."""
         reachable = reachable_channels(self._spec, weights)
         data = self._data_kind(partition_id)

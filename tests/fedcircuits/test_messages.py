@@ -26,7 +26,7 @@ from fedcircuits.messages import (
     encode_weights,
 )
 from fedcircuits.model_spec import ModelSpec
-from fedcircuits.models import initial_weights, reachable_channels
+from fedcircuits.models import initial_weights
 from fedcircuits.quality import CircuitQuality, ClassAccuracy
 from fedcircuits.records import Key
 from fedcircuits.replies import NodeInfo
@@ -43,8 +43,7 @@ def quality_of(class_id: int) -> CircuitQuality:
 def make_study() -> Study:
     members = torch.tensor([[1, 0, 0, 1, 1], [0, 0, 1, 0, 0]], dtype=torch.bool)
     circuits = Circuits((0, 2), members, members.float())
-    weights = initial_weights(SPEC, torch.Generator().manual_seed(0))
-    return Study(circuits, circuits, [quality_of(0), quality_of(2)], reachable_channels(SPEC, weights), Negatives.OWN)
+    return Study(circuits, circuits, [quality_of(0), quality_of(2)], Negatives.OWN)
 
 
 def make_update() -> LocalUpdate:
@@ -107,7 +106,6 @@ def test_a_client_with_none_of_the_wanted_classes_sends_no_circuit():
         Circuits((), torch.zeros(0, 5, dtype=torch.bool), torch.zeros(0, 5)),
         None,
         [],
-        torch.ones(5, dtype=torch.bool),
         Negatives.OWN,
     )
     reply = decode_view(encode_view(GlobalView(study, [], 0.1), 2, 9), SPEC)
