@@ -21,6 +21,7 @@ class Run:
         clients: one row per round and client.
         accuracy: one row per round, model and class.
         circuits: one row per round, model, class and layer.
+        edges: one row per round, model, class and layer in which the edges end.
         quality: one row per round, model and class.
         overlap: one row per round, comparison, pair and layer.
         interference: one row per round and layer.
@@ -31,6 +32,7 @@ class Run:
     clients: pd.DataFrame
     accuracy: pd.DataFrame
     circuits: pd.DataFrame
+    edges: pd.DataFrame
     quality: pd.DataFrame
     overlap: pd.DataFrame
     interference: pd.DataFrame

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from fedcircuits.model_spec import ModelSpec
@@ -138,20 +138,3 @@ def detached_weights(model: SparseCNN) -> dict[str, Tensor]:
         name: value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
         for name, value in model.state_dict().items()
     }
-
-
-def reachable_channels(spec: ModelSpec, weights: Weights) -> Bool[Tensor, " num_channels"]:
-    """Tell which channels lie on a path of non-zero weights from the image to some logit.
-
-    A channel that is not reachable cannot carry anything about the image, so it never counts as shared.
-    """
-    kernels = [weights[f"{name}.weight"].ne(0).flatten(2).any(2) for name in spec.conv_names]
-    from_input, known = [], torch.ones(spec.in_channels, dtype=torch.bool)
-    for kernel in kernels:
-        known = (kernel & known).any(1)
-        from_input.append(known)
-    head = weights["fc.weight"].ne(0).view(spec.num_classes, spec.channels[-1], -1)
-    to_output = [head.any(2).any(0)]
-    for kernel in reversed(kernels[1:]):
-        to_output.insert(0, (kernel & to_output[0][:, None]).any(0))
-    return torch.cat([a & b for a, b in zip(from_input, to_output, strict=True)])

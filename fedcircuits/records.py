@@ -93,6 +93,17 @@ TABLES: Final[dict[str, pa.Schema]] = {
         score=pa.list_(pa.float32()),
         reachable=pa.list_(pa.int32()),
     ),
+    "edges": _schema(
+        round=_I,
+        model=_S,
+        partition_id=_I,
+        data=_S,
+        class_id=_I,
+        layer=_S,
+        num_edges=_I,
+        sources=pa.list_(pa.int32()),
+        targets=pa.list_(pa.int32()),
+    ),
     "quality": _schema(
         round=_I,
         model=_S,

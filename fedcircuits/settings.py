@@ -59,6 +59,7 @@ class DataSettings:
     train_limit: NotNegative
     heldout_limit: NotNegative
     probe_fraction: Annotated[float, Between(0, 1, low_open=True, high_open=True)]
+    num_clients: NotNegative
     partition: Literal["iid", "dirichlet", "pathological", "classes"]
     dirichlet_alpha: Positive
     min_partition_size: AtLeastOne
@@ -214,14 +215,20 @@ def check_num_clients(settings: Settings, num_clients: int, num_train_images: in
     """Check what can only be known once the clients have been counted.
 
     Raises:
-        SettingsError: if there are more clients than images, not as many as `client-classes` lists, too few for krum
-            to withstand `num-malicious` of them, or too few for `trim-fraction` to cut any.
+        SettingsError: if there are more clients than images, not as many as `num-clients` expects or `client-classes`
+            lists, too few for krum to withstand `num-malicious` of them, or too few for `trim-fraction` to cut any.
     """
     problems = []
     if num_clients > num_train_images:
         problems.append(
             f"partition: {num_clients} clients cannot share {num_train_images} training images; "
             f"at most {num_train_images} clients are possible"
+        )
+    num_expected = settings.data.num_clients
+    if num_expected not in {0, num_clients}:
+        problems.append(
+            f"num-clients = {num_expected}: the federation has {num_clients}; start it with "
+            f'--federation-config "num-supernodes={num_expected}"'
         )
     num_listed = len(settings.data.client_classes)
     if settings.data.partition == "classes" and num_listed != num_clients:
@@ -274,6 +281,14 @@ def _check_class_lists(values: dict[str, Any]) -> list[str]:
     if values["partition"] != "classes" or values["client_classes"]:
         return []
     return ['client-classes: partition = "classes" needs it, e.g. "0,1,2;3,4,5;6,7,8"']
+
+
+def _check_num_clients(values: dict[str, Any]) -> list[str]:
+    """Two settings that say how many clients there are must agree."""
+    num_clients, num_listed = values["num_clients"], len(values["client_classes"])
+    if values["partition"] != "classes" or num_clients in {0, num_listed} or not num_listed:
+        return []
+    return [f"num-clients = {num_clients}: client-classes lists {num_listed} clients"]
 
 
 def _check_classes_per_client(values: dict[str, Any]) -> list[str]:
@@ -334,6 +349,7 @@ _CHECKS: tuple[Callable[[dict[str, Any]], list[str]], ...] = (
     _check_client_classes,
     _check_circuit_classes,
     _check_class_lists,
+    _check_num_clients,
     _check_classes_per_client,
     _check_layers,
     _check_run_dir,

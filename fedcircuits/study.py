@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fedcircuits.circuits import Circuits
 from fedcircuits.config_values import ClassIds
+from fedcircuits.connectivity import alive_kernels, reachable_channels
 from fedcircuits.data import Dataset, LabelledImages
 from fedcircuits.discovery import (
     Negatives,
@@ -16,7 +17,7 @@ from fedcircuits.discovery import (
     discovery_images,
 )
 from fedcircuits.model_spec import ModelSpec
-from fedcircuits.models import GateSite, SparseCNN, Weights, build_model, reachable_channels
+from fedcircuits.models import GateSite, SparseCNN, Weights, build_model
 from fedcircuits.quality import CircuitQuality, circuit_qualities
 from fedcircuits.seeding import SERVER, Purpose, torch_generator
 from fedcircuits.settings import Settings
@@ -102,7 +103,7 @@ def prepare_subject(settings: Settings, spec: ModelSpec, weights: Weights, bench
     """Put a model on a bench; studies of it and transplants into it share what is worked out here."""
     model = build_model(spec, weights, bench.source.device)
     ablation = ablation_values(model, bench.reference, settings.discovery)
-    return Subject(model, reachable_channels(spec, weights), ablation)
+    return Subject(model, reachable_channels(spec, alive_kernels(spec, weights)), ablation)
 
 
 def study_model(

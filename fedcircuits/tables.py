@@ -9,6 +9,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from fedcircuits.circuits import Circuits
+from fedcircuits.connectivity import LayerEdges
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.quality import CircuitQuality, ClassAccuracy
 from fedcircuits.records import DataKind, ModelKind
@@ -74,6 +75,14 @@ def circuit_rows(
                 }
             )
     return rows
+
+
+def edge_rows(
+    server_round: int, model: ModelKind, partition_id: int | None, data: DataKind, edges: Sequence[LayerEdges]
+) -> list[Row]:
+    """Return one row per circuit of one model and layer in which its edges end."""
+    identity = {"round": server_round, "model": str(model), "partition_id": partition_id, "data": str(data)}
+    return [{**identity, **asdict(entry), "num_edges": len(entry.sources)} for entry in edges]
 
 
 def client_row(server_round: int, reply: TrainReply, class_counts: list[int]) -> Row:

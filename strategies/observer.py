@@ -4,14 +4,16 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from typing import Final
 
 import pyarrow as pa
 
 from fedcircuits.circuits import Circuits
 from fedcircuits.comparisons import FoundCircuits, compare_circuits, compare_masks
+from fedcircuits.connectivity import alive_kernels, circuit_edges, reachable_channels
 from fedcircuits.interference import measure_interference
 from fedcircuits.model_spec import ModelSpec
-from fedcircuits.models import Weights, build_model, reachable_channels
+from fedcircuits.models import Weights, build_model
 from fedcircuits.quality import CircuitQuality, class_accuracies, is_proper
 from fedcircuits.records import DataKind, ModelKind
 from fedcircuits.replies import EvaluateReply, TrainReply
@@ -19,12 +21,15 @@ from fedcircuits.run_log import RunLog
 from fedcircuits.seeding import Purpose
 from fedcircuits.settings import Settings
 from fedcircuits.study import Bench, Study, prepare_subject, study_model
-from fedcircuits.tables import Row, accuracy_rows, circuit_rows, client_row, quality_rows, rejected_row
+from fedcircuits.tables import Row, accuracy_rows, circuit_rows, client_row, edge_rows, quality_rows, rejected_row
 from fedcircuits.training import RoundPosition
 from strategies.console import round_line
 from strategies.roster import Roster
 
 _log = logging.getLogger("fedcircuits")
+
+_COLLECTED: Final = ("accuracy", "circuits", "edges", "quality", "interference")
+"""Tables whose rows come in phase by phase."""
 
 
 class RoundObserver:
@@ -58,7 +63,7 @@ class RoundObserver:
         self._position = RoundPosition(server_round, self._settings.run.num_server_rounds)
         self._started = time.perf_counter()
         self._clients: dict[int, Row] = {}
-        self._rows: dict[str, list[Row]] = {"accuracy": [], "circuits": [], "quality": [], "interference": []}
+        self._rows: dict[str, list[Row]] = {name: [] for name in _COLLECTED}
         self._overlap: list[pa.Table] = []
         self._local: list[FoundCircuits] = []
         self._retested: list[tuple[FoundCircuits, FoundCircuits]] = []
@@ -158,11 +163,14 @@ class RoundObserver:
 
     def _take_study(self, model: ModelKind, partition_id: int | None, study: Study, weights: Weights) -> FoundCircuits:
         """Log circuits and their quality; a repeated discovery is kept for the comparison of the two."""
-        reachable = reachable_channels(self._spec, weights)
+        kernels = alive_kernels(self._spec, weights)
+        reachable = reachable_channels(self._spec, kernels)
         data = self._data_kind(partition_id)
         self._rows["circuits"] += circuit_rows(
             self._spec, self._position.server_round, model, partition_id, data, study.circuits, reachable
         )
+        edges = circuit_edges(self._spec, kernels, study.circuits)
+        self._rows["edges"] += edge_rows(self._position.server_round, model, partition_id, data, edges)
         self._log_quality(model, partition_id, study.quality)
         usable = tuple(entry.usable for entry in study.quality)
 

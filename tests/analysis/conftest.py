@@ -51,6 +51,15 @@ def circuit_rows(server_round: int, model: str, partition_id: int | None, class_
     ]
 
 
+def edge_rows(server_round: int, model: str, partition_id: int | None, class_id: int) -> list[Row]:
+    identity = {"round": server_round, "model": model, "partition_id": partition_id, "class_id": class_id}
+    ends = {"conv1": ([0, 0], [0, 1]), "conv2": ([0, 1], [0, 3]), "fc": ([3], [class_id])}
+    return [
+        {**identity, "layer": layer, "num_edges": len(sources), "sources": sources, "targets": targets}
+        for layer, (sources, targets) in ends.items()
+    ]
+
+
 def quality_row(server_round: int, model: str, partition_id: int | None, class_id: int, sufficiency: float) -> Row:
     identity = {"round": server_round, "model": model, "partition_id": partition_id, "class_id": class_id}
     rates = {"necessity": 0.0, "false_positive_rate": 0.1, "false_positive_rate_all": 0.2}
@@ -93,7 +102,7 @@ def interference_rows(server_round: int) -> list[Row]:
 
 def round_tables(server_round: int, holders: dict[int, list[int]]) -> Tables:
     """Return one round: sufficiency 1.0 at home, 0.9 for the global model's circuits, 0.6 for transplants."""
-    tables: Tables = {name: [] for name in ("accuracy", "circuits", "quality", "overlap")}
+    tables: Tables = {name: [] for name in ("accuracy", "circuits", "edges", "quality", "overlap")}
     tables["clients"] = client_rows(server_round, holders)
     tables["interference"] = interference_rows(server_round)
     tables["accuracy"] += accuracy_rows(server_round, "global", None, RECALLS[min(server_round, 2)])
@@ -103,6 +112,7 @@ def round_tables(server_round: int, holders: dict[int, list[int]]) -> Tables:
             for model, sufficiency in (("client", 1.0), ("global", 0.9), ("transplant", 0.6)):
                 tables["quality"].append(quality_row(server_round, model, partition_id, class_id, sufficiency))
             tables["circuits"] += circuit_rows(server_round, "client", partition_id, class_id)
+            tables["edges"] += edge_rows(server_round, "client", partition_id, class_id)
             tables["circuits"] += circuit_rows(server_round, "global", partition_id, class_id)
     tables["circuits"] += circuit_rows(server_round, "global", None, 0)
     tables["quality"].append(quality_row(server_round, "global", None, 0, 0.8))

@@ -12,7 +12,6 @@ from fedcircuits.models import (
     detached_weights,
     initial_weights,
     model_spec,
-    reachable_channels,
 )
 
 CPU = torch.device("cpu")
@@ -125,23 +124,3 @@ def test_weights_survive_the_model_unchanged_and_uncoupled():
         assert torch.equal(taken[name], value)
     taken["fc.bias"].zero_()
     assert torch.equal(model.state_dict()["fc.bias"], weights["fc.bias"])
-
-
-def test_reachable_channels_need_a_path_from_image_to_logit():
-    spec = ModelSpec(1, 4, (3, 2), 2)
-    weights = {name: torch.zeros(shape) for name, shape in spec.state_shapes.items()}
-    weights["conv1.weight"][0, 0, 0, 0] = 1.0  # 0: lit, leads on
-    weights["conv1.weight"][1, 0, 0, 0] = 1.0  # 1: lit, leads nowhere; 2: leads on, but dark
-    weights["conv2.weight"][0, 0, 1, 1] = 1.0
-    weights["conv2.weight"][0, 2, 1, 1] = 1.0
-    weights["conv2.weight"][1, 0, 1, 1] = 1.0  # conv2 channel 1 is lit, but no logit reads it
-    weights["fc.weight"][1, 0] = 1.0
-    assert reachable_channels(spec, weights).tolist() == [True, False, False, True, False]
-
-
-def test_a_bias_alone_does_not_make_a_channel_reachable():
-    spec = ModelSpec(1, 4, (2,), 2)
-    weights = {name: torch.zeros(shape) for name, shape in spec.state_shapes.items()}
-    weights["conv1.bias"][:] = 1.0
-    weights["fc.weight"][:] = 1.0
-    assert not reachable_channels(spec, weights).any()

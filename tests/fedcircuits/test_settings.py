@@ -279,6 +279,20 @@ def test_the_federation_must_have_as_many_clients_as_the_split_lists(make_settin
         check_num_clients(settings, 2, 100)
 
 
+def test_the_federation_must_have_as_many_clients_as_expected(make_settings: MakeSettings) -> None:
+    settings = make_settings({"num-clients": 5})
+    check_num_clients(settings, 5, 100)
+    with pytest.raises(SettingsError, match=r"num-clients = 5: the federation has 2.*num-supernodes=5"):
+        check_num_clients(settings, 2, 100)
+
+
+def test_the_expected_number_of_clients_must_be_that_of_the_list(make_settings: MakeSettings) -> None:
+    overrides = {"partition": "classes", "client-classes": "0;1;2"}
+    assert make_settings({**overrides, "num-clients": 3}).data.num_clients == 3
+    problem = only_problem_of(make_settings, {**overrides, "num-clients": 4})
+    assert problem == "num-clients = 4: client-classes lists 3 clients"
+
+
 def test_listed_classes_do_not_matter_to_other_splits(make_settings: MakeSettings) -> None:
     check_num_clients(make_settings({"partition": "iid", "client-classes": "0;1;2"}), 2, 100)
 

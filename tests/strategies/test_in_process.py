@@ -161,6 +161,20 @@ def test_rounds_without_circuits_skip_them_but_the_last_has_them(federate):
     assert sorted(table(run, "interference")["round"].unique()) == [1, 2, 3]
 
 
+def test_the_edges_of_every_circuit_join_channels_that_it_keeps(federate):
+    run = federate(InProcessGrid(2), num_server_rounds=1)
+    key = ["model", "partition_id", "data", "class_id", "layer"]
+    kept = table(run, "circuits").set_index(key)["channels"]
+    edges = table(run, "edges")
+    assert set(edges["model"]) == {"client", "global"}
+    joined = edges[edges["layer"] == "conv2"].set_index(key)
+    assert len(joined) == len(kept[kept.index.get_level_values("layer") == "conv2"])
+    assert joined["num_edges"].sum() > 0
+    for identity, row in joined.iterrows():
+        assert set(row["targets"]) <= set(kept[identity])
+        assert set(row["sources"]) <= set(kept[(*identity[:-1], "conv1")])
+
+
 def test_discovery_on_the_servers_data_is_logged_as_such(federate):
     run = federate(InProcessGrid(2), discovery_data="server", num_server_rounds=1)
     assert set(table(run, "circuits")["data"]) == {"server"}
