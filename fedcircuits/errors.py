@@ -29,3 +29,7 @@ class FederationError(FedCircuitsError):
 
 class RunLogError(FedCircuitsError):
     """A run directory is missing, incomplete or not ours."""
+
+
+class SweepError(FedCircuitsError):
+    """A sweep cannot start or go on; single runs that fail are no such error."""
