@@ -5,7 +5,6 @@ A SuperLink that the user runs already is left alone, and its code and settings 
 
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -17,12 +16,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import psutil
+
 from fedcircuits.errors import RunLogError, SweepError
 from fedcircuits.run_reader import read_info
 from sweep.plan import PROJECT, Job
 
 _START_S: Final = 60
-_STOP_S: Final = 15
+_STOP_S: Final = 5
 _SETTLE_S: Final = 30
 """How long a run may take to write its end after Flower's stream has ended."""
 
@@ -53,7 +54,6 @@ class SweepFlower:
 
     def __init__(self, folder: Path, workers: int, gpus_per_client: float) -> None:
         self._folder = folder
-        self._streams: list[subprocess.Popen[str]] = []
         self._federation = f"client-resources-num-cpus=1 init-args-num-cpus={workers}"
         if gpus_per_client:
             self._federation += f" client-resources-num-gpus={gpus_per_client}"
@@ -68,6 +68,7 @@ class SweepFlower:
         home, logs = Path(self._environment["FLWR_HOME"]), self._folder / "logs"
         for made in (home, logs, self._folder / "configs"):
             made.mkdir(parents=True, exist_ok=True)
+        _end_processes(self._environment["FLWR_HOME"])  # of a sweep that was killed before it could
         port, control_port = _free_ports()
         address = f"127.0.0.1:{port}"
         (home / "config.toml").write_text(f'[superlink.{_CONNECTION}]\naddress = "{address}"\ninsecure = true\n')
@@ -80,14 +81,7 @@ class SweepFlower:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for stream in self._streams:
-            if stream.poll() is None:
-                stream.terminate()
-        # The SuperLink leads a process group of its own: simulations and Ray, which it starts, go with it.
-        _signal_group(self._superlink, signal.SIGTERM)
-        with suppress(subprocess.TimeoutExpired):
-            self._superlink.wait(_STOP_S)
-        _signal_group(self._superlink, signal.SIGKILL)
+        _end_processes(self._environment["FLWR_HOME"])
 
     def run(self, job: Job, on_line: Callable[[str], None]) -> Outcome:
         """Run a job to its end.
@@ -126,7 +120,6 @@ class SweepFlower:
             text=True,
             errors="replace",
         ) as process:
-            self._streams.append(process)
             yield from process.stdout or ()
 
     def _start(self, command: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":
@@ -139,7 +132,6 @@ class SweepFlower:
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
-                    start_new_session=True,
                 )
         except OSError as error:
             raise SweepError(f"flower-superlink cannot be started: {error}") from error
@@ -181,7 +173,23 @@ def _free_ports() -> tuple[int, int]:
         return one.getsockname()[1], other.getsockname()[1]
 
 
-def _signal_group(leader: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
-    """Send a signal to a process and to all that it has started."""
-    with suppress(ProcessLookupError):
-        os.killpg(leader.pid, number)
+def _end_processes(home: str) -> None:
+    """End every process with this Flower home: SuperLink, streams, simulations and Ray, which lead sessions of their own.
+
+    Processes are asked for until none is left, because one may start another before it ends.
+    """
+    while True:
+        found = [process for process in psutil.process_iter() if _is_at_home(process, home)]
+        if not found:
+            return
+        for process in found:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(found, timeout=_STOP_S)
+
+
+def _is_at_home(process: psutil.Process, home: str) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and process.environ().get("FLWR_HOME") == home
+    except (psutil.Error, OSError):
+        return False
