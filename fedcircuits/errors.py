@@ -29,3 +29,7 @@ class FederationError(FedCircuitsError):
 
 class RunLogError(FedCircuitsError):
     """A run directory is missing, incomplete or not ours."""
+
+
+class LogImportError(FedCircuitsError):
+    """Another program's log is not of the form that we read; the message has the path inside the file."""
