@@ -68,6 +68,20 @@ def test_who_holds_what_names_classes_that_nobody_holds(tiny_run: Run) -> None:
     assert "Held by nobody: class 3" in text
 
 
+def test_what_a_run_does_not_say_is_unknown(write_run: WriteRun) -> None:
+    def forget(_: int, tables: Tables) -> None:
+        for row in tables["clients"]:
+            row["class_counts"] = None
+
+    run = load_run(write_run(change=forget).path)
+    run.info["settings"] = {"imported-from": "log.json", "imported-sha256": "0123456789abcdef"}
+    text = summary_text(run)
+    assert "imported from log.json, SHA-256 0123456789ab…" in text
+    assert "unknown, split unknown over 2 clients" in text
+    assert "None" not in text
+    assert "Classes with circuits, by client (numbers of images unknown)\n  partition 0: 0, 1\n" in text
+
+
 def test_pairs_that_were_left_out_are_counted(write_run: WriteRun) -> None:
     def spoil(_: int, tables: Tables) -> None:
         for row in tables["overlap"]:
