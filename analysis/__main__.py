@@ -1,4 +1,4 @@
-"""The command line of analysis: `python -m analysis summary|figures|status`."""
+"""The command line of analysis: `python -m analysis summary|figures|status|compare`."""
 
 import argparse
 import json
@@ -25,6 +25,8 @@ examples:
   python -m analysis summary runs --format json       for other programs
   python -m analysis figures runs --out paper --format pdf
   python -m analysis status runs && echo completed    exit code 0 only if the run completed
+  python -m analysis compare sweeps/paper              every experiment and seed of a sweep
+  python -m analysis compare runs/A runs/B --baseline digits-iid --tables-only
 """
 
 
@@ -36,6 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
+        if options.command == "compare":
+            return _compare(options)
         run = load_run(options.run)
         if options.command == "summary":
             return _summary(run, options.format)
@@ -81,6 +85,19 @@ def _status(run: Run) -> int:
     return EXIT_OK if status == "completed" else EXIT_NOT_COMPLETED
 
 
+def _compare(options: argparse.Namespace) -> int:
+    # As for figures: statistics take a second to load.
+    from analysis.compare_command import compare  # noqa: PLC0415
+
+    paths = [Path(path).expanduser() for path in options.runs]
+    out = Path(options.out).expanduser() if options.out else None
+    image_format = None if options.tables_only else options.figure_format
+    for text in compare(paths, options.baseline, out, image_format, is_json=options.format == "json"):
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    return EXIT_OK
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m analysis",
@@ -95,7 +112,30 @@ def _parser() -> argparse.ArgumentParser:
     figures.add_argument("--out", metavar="DIR", help="folder to write to; default: figures/ in the run directory")
     figures.add_argument("--format", choices=("png", "svg", "pdf"), default="png", help="default: png")
     _command(commands, "status", "print status and reason; exit code 0 = completed, 1 = failed or running, 2 = no run")
+    _add_compare(commands)
     return parser
+
+
+def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    purpose = "compare experiments over seeds: means, intervals, differences paired by seed, figures"
+    compare = commands.add_parser(
+        "compare",
+        help=purpose,
+        description=f"{purpose.capitalize()}. Runs with the same settings but for the seed are one experiment. A run "
+        "directory counts as it is; of a folder only completed runs count, in a sweep those that its sweep.json lists.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    compare.add_argument(
+        "runs", nargs="*", default=["runs"], metavar="RUN", help="runs or folders of runs; default: runs"
+    )
+    compare.add_argument("--baseline", metavar="LABEL", help="experiment to compare with; default: the first IID one")
+    compare.add_argument(
+        "--out", metavar="DIR", help="folder to write to; default: comparison/ in the one folder or here"
+    )
+    compare.add_argument("--format", choices=("text", "json"), default="text", help="of what is printed; default: text")
+    compare.add_argument("--figure-format", choices=("png", "svg", "pdf"), default="png", help="default: png")
+    compare.add_argument("--tables-only", action="store_true", help="write tables but draw no figures")
 
 
 def _command(

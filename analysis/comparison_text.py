@@ -136,7 +136,7 @@ def _by_measure(study: SeedStudy, intervals: Intervals, title: str, columns: Map
 
 def _every_seed(study: SeedStudy) -> str:
     """Lay out the accuracy of every seed, so many seeds to a line."""
-    values = {label: study.at_last(label, "accuracy") for label in study.labels}
+    values = study.all_at_last("accuracy")
     seeds = sorted({seed for one in values.values() for seed in one.index})
     parts = []
     for start in range(0, len(seeds), _SEEDS_PER_LINE):

@@ -54,9 +54,17 @@ class SeedStudy:
         rows = self.values[self.values["is_last"]].set_index("seed")
         return {label: rows[rows["experiment"] == label] for label in self.labels}
 
+    def of(self, label: str) -> pd.DataFrame:
+        """Return the rows of one experiment."""
+        return self.values[self.values["experiment"] == label]
+
     def at_last(self, label: str, measure: str) -> "pd.Series[float]":
         """Return a measure of an experiment at its last round, indexed by seed; NaN for a seed without a value."""
         return self.last[label][measure]
+
+    def all_at_last(self, measure: str) -> "dict[str, pd.Series[float]]":
+        """Return `at_last` of every experiment by its label."""
+        return {label: self.at_last(label, measure) for label in self.labels}
 
     def tidy(self) -> pd.DataFrame:
         """Return `values` as one row per experiment, seed, round and measure, with the value in a column `value`."""
