@@ -1,4 +1,4 @@
-"""The command line of analysis: `python -m analysis summary|figures|status|import-fedmi`."""
+"""The command line of analysis: `python -m analysis summary|figures|status|compare|import-fedmi`."""
 
 import argparse
 import json
@@ -29,6 +29,8 @@ examples:
   python -m analysis figures runs --out paper --format pdf
   python -m analysis status runs && echo completed    exit code 0 only if the run completed
   python -m analysis import-fedmi circuits_per_round.json runs
+  python -m analysis compare sweeps/paper              every experiment and seed of a sweep
+  python -m analysis compare runs/A runs/B --baseline digits-iid --tables-only
 """
 
 
@@ -42,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "import-fedmi":
             return _import_fedmi(Path(options.file), Path(options.out), options.channels)
+        if options.command == "compare":
+            return _compare(options)
         run = load_run(options.run)
         if options.command == "summary":
             return _summary(run, options.format)
@@ -103,6 +107,19 @@ def _import_fedmi(file: Path, root: Path, channels: str) -> int:
     return EXIT_OK
 
 
+def _compare(options: argparse.Namespace) -> int:
+    # As for figures: statistics take a second to load.
+    from analysis.compare_command import compare  # noqa: PLC0415
+
+    paths = [Path(path).expanduser() for path in options.runs]
+    out = Path(options.out).expanduser() if options.out else None
+    image_format = None if options.tables_only else options.figure_format
+    for text in compare(paths, options.baseline, out, image_format, is_json=options.format == "json"):
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    return EXIT_OK
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m analysis",
@@ -117,6 +134,7 @@ def _parser() -> argparse.ArgumentParser:
     figures.add_argument("--out", metavar="DIR", help="folder to write to; default: figures/ in the run directory")
     figures.add_argument("--format", choices=("png", "svg", "pdf"), default="png", help="default: png")
     _command(commands, "status", "print status and reason; exit code 0 = completed, 1 = failed or running, 2 = no run")
+    _add_compare(commands)
     _add_import(commands)
     return parser
 
@@ -130,6 +148,28 @@ def _add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     command.add_argument(
         "--channels", default=channels, help=f"channels of each convolution, which the file lacks; default: {channels}"
     )
+
+
+def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    purpose = "compare experiments over seeds: means, intervals, differences paired by seed, figures"
+    compare = commands.add_parser(
+        "compare",
+        help=purpose,
+        description=f"{purpose.capitalize()}. Runs with the same settings but for the seed are one experiment. A run "
+        "directory counts as it is; of a folder only completed runs count, in a sweep those that its sweep.json lists.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    compare.add_argument(
+        "runs", nargs="*", default=["runs"], metavar="RUN", help="runs or folders of runs; default: runs"
+    )
+    compare.add_argument("--baseline", metavar="LABEL", help="experiment to compare with; default: the first IID one")
+    compare.add_argument(
+        "--out", metavar="DIR", help="folder to write to; default: comparison/ in the one folder or here"
+    )
+    compare.add_argument("--format", choices=("text", "json"), default="text", help="of what is printed; default: text")
+    compare.add_argument("--figure-format", choices=("png", "svg", "pdf"), default="png", help="default: png")
+    compare.add_argument("--tables-only", action="store_true", help="write tables but draw no figures")
 
 
 def _command(

@@ -195,7 +195,7 @@ def round_measures(run: Run) -> pd.DataFrame:
     }
     for prefix, comparison in OVERLAPS.items():
         rows = pooled_pairs(run, comparison)
-        for figure in ("iou", "expected_iou", "adjusted_iou"):
+        for figure in ("iou", "expected_iou", "adjusted_iou", "common_adjusted_iou"):
             columns[f"{prefix}_{figure}"] = _by_round(rows, figure)
     table = pd.DataFrame(columns).reindex(rounds).rename_axis("round")
     return global_accuracy(run).reindex(rounds).join(table)

@@ -1,6 +1,6 @@
 """Figures of a run: each is a function from a run to a matplotlib figure, for notebooks and for `save_figures`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ from analysis.figures.overlap import local_vs_global, overlap_across_clients, st
 from analysis.figures.pairs import class_overlap, client_pairs
 from analysis.figures.weights import interference, supports
 from analysis.run import Run
-from analysis.style import DPI, Draw, NothingToDrawError
+from analysis.style import DPI, Draw, NothingToDrawError, Subject
 from fedcircuits.errors import RunLogError
 
 FIGURES: Final[dict[str, Draw]] = {
@@ -60,9 +60,26 @@ def save_figures(run: Run, folder: Path, image_format: str = "png") -> Iterator[
     Raises:
         RunLogError: if the folder cannot be written.
     """
-    for name, draw in FIGURES.items():
+    yield from save_drawings(FIGURES, run, folder, image_format)
+
+
+def save_drawings(
+    drawings: Mapping[str, Callable[[Subject], Figure]], subject: Subject, folder: Path, image_format: str
+) -> Iterator[SavedFigure]:
+    """Draw and write figures of a subject, as `save_figures` does of a run.
+
+    Args:
+        drawings: file name without its ending to the function that draws it.
+        subject: what is drawn.
+        folder: where to; made if missing.
+        image_format: png, svg or pdf.
+
+    Raises:
+        RunLogError: if the folder cannot be written.
+    """
+    for name, draw in drawings.items():
         try:
-            yield SavedFigure(name, _save(draw(run), folder / f"{name}.{image_format}"), None)
+            yield SavedFigure(name, _save(draw(subject), folder / f"{name}.{image_format}"), None)
         except NothingToDrawError as error:
             yield SavedFigure(name, None, str(error))
         except OSError as error:
