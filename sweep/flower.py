@@ -174,9 +174,9 @@ def _free_ports() -> tuple[int, int]:
 
 
 def _end_processes(home: str) -> None:
-    """End every process with this Flower home: SuperLink, streams, simulations and Ray, which lead sessions of their own.
+    """End every process with this Flower home: the SuperLink, simulations, and Ray, which detaches itself.
 
-    Processes are asked for until none is left, because one may start another before it ends.
+    They are looked for until none is left, because one may start another before it ends.
     """
     while True:
         found = [process for process in psutil.process_iter() if _is_at_home(process, home)]
