@@ -68,12 +68,13 @@ def _header(run: Run) -> str:
     reason = f": {run.info['reason']}" if run.info.get("reason") else ""
     planned = get("num-server-rounds", "?")
     training = f"{get('strategy')}, weighting {get('weighting')}, local epochs {get('local-epochs')}"
+    circuits = f"objective {get('objective')}, {get('ablation')} ablation, found on {get('discovery-data')} data"
     facts = {
         "status": f"{run.info.get('status')}{reason}; {run.info['last_round']} of {planned} rounds",
         "data": f"{get('dataset')}, split {_split(run.settings)} over {run.info.get('num_clients', '?')} clients",
         "sparsity": f"{get('sparsity')} nominal; mean effective density of client models {_number(_density(run), 4)}",
         "strategy": f"{training}, seed {get('seed')}",
-        "circuits": f"objective {get('objective')}, {get('ablation')} ablation, found on {get('discovery-data')} data",
+        "circuits": circuits if get("circuit-every") != 0 else "not looked for (circuit-every 0)",
     }
     return "\n".join([f"Run {run.path.name}", *(f"  {name:<9} {fact}" for name, fact in facts.items())])
 

@@ -63,6 +63,7 @@ class DataSettings:
     partition: Literal["iid", "dirichlet", "pathological", "classes"]
     dirichlet_alpha: Positive
     min_partition_size: AtLeastOne
+    dirichlet_balanced: bool
     classes_per_client: AtLeastOne
     client_classes: tuple[ClassIds, ...]
 
