@@ -72,13 +72,14 @@ def _header(run: Run) -> str:
     planned = run.settings.get("num-server-rounds", "?")
     source = f"imported from {get('imported-from')}, SHA-256 {str(get('imported-sha256'))[:12]}…"
     training = f"{get('strategy')}, weighting {get('weighting')}, local epochs {get('local-epochs')}"
+    circuits = f"objective {get('objective')}, {get('ablation')} ablation, found on {get('discovery-data')} data"
     facts = {
         "status": f"{run.info.get('status')}{reason}; {run.info['last_round']} of {planned} rounds",
         **({"source": source} if "imported-from" in run.settings else {}),
         "data": f"{get('dataset')}, split {_split(run.settings)} over {run.info.get('num_clients', '?')} clients",
         "sparsity": f"{get('sparsity')} nominal; mean effective density of client models {_number(_density(run), 4)}",
         "strategy": f"{training}, seed {get('seed')}",
-        "circuits": f"objective {get('objective')}, {get('ablation')} ablation, found on {get('discovery-data')} data",
+        "circuits": circuits if get("circuit-every") != 0 else "not looked for (circuit-every 0)",
     }
     return "\n".join([f"Run {run.path.name}", *(f"  {name:<9} {fact}" for name, fact in facts.items())])
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from analysis import Run, load_run
@@ -37,6 +38,13 @@ def test_the_header_names_the_run_its_state_and_what_matters(tiny_run: Run) -> N
     assert "completed; 2 of 2 rounds" in header
     assert "seed 7" in header
     assert "density of client models 0.2000" in header
+
+
+def test_the_header_says_where_no_circuits_were_looked_for(tiny_run: Run) -> None:
+    assert "circuits  objective" in summary_text(tiny_run)
+    settings = {**tiny_run.settings, "circuit-every": 0}
+    without = replace(tiny_run, info={**tiny_run.info, "settings": settings})
+    assert "circuits  not looked for (circuit-every 0)" in summary_text(without)
 
 
 def test_a_failed_run_says_why(write_run: WriteRun) -> None:

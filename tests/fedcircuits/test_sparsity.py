@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,6 @@ from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import initial_weights
 from fedcircuits.settings import Settings
 from fedcircuits.sparsity import (
-    dense_masks,
     densities,
     exact_mask,
     magnitude_mask,
@@ -247,21 +247,22 @@ def test_the_reference_floor_has_the_density_that_random_weights_predict(
         assert measured == pytest.approx(mean / num_inputs, abs=tolerance + 1e-12)
 
 
-def test_the_linear_layer_has_no_floor_in_the_reference_and_one_inside(make_settings: MakeSettings) -> None:
-    weights = {f"{name}.weight": distinct_weights(shape, seed=4) for name, shape in TINY_CNN.weight_shapes.items()}
-    weights["fc.weight"][0] = 0.0  # the first class has the smallest weights of all
-    for floor, alive in (("reference", 0), ("inside", 4)):
-        settings = make_settings({"sparsity": 0.5, "min-alive": 4, "sparsity-floor": floor}).sparsity
-        masks = weight_masks(TINY_CNN, weights, 0.5, settings)
-        assert int(masks["fc"][0].sum()) == alive
-        assert all(int(masks[name].flatten(1).sum(1).min()) >= 4 for name in TINY_CNN.conv_names)
+def test_linear_layers_have_no_floor_in_the_reference_and_one_inside(make_settings: MakeSettings) -> None:
+    spec = replace(TINY_CNN, hidden_units=(7,))
+    weights = {f"{name}.weight": distinct_weights(shape, seed=4) for name, shape in spec.weight_shapes.items()}
+    weights["hidden1.weight"][0] = 0.0  # the first unit has the smallest weights of all
+    weights["fc.weight"][0] = 0.0  # and so has the first class
+    for floor, alive in (("reference", 0), ("inside", 3)):
+        settings = make_settings({"sparsity": 0.5, "min-alive": 3, "sparsity-floor": floor}).sparsity
+        masks = weight_masks(spec, weights, 0.5, settings)
+        assert [int(masks[name][0].sum()) for name in ("hidden1", "fc")] == [alive, alive]
+        assert all(int(masks[name].flatten(1).sum(1).min()) >= 3 for name in spec.conv_names)
 
 
 def test_masks_have_the_shapes_of_their_weights(make_settings: MakeSettings) -> None:
     weights = initial_weights(TINY_CNN, torch.Generator().manual_seed(0))
     masks = weight_masks(TINY_CNN, weights, 0.5, make_settings({"sparsity": 0.5}).sparsity)
     assert {name: tuple(mask.shape) for name, mask in masks.items()} == TINY_CNN.weight_shapes
-    assert {name: tuple(mask.shape) for name, mask in dense_masks(TINY_CNN).items()} == TINY_CNN.weight_shapes
     assert list(masks) == list(TINY_CNN.layer_names)
 
 
