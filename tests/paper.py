@@ -17,13 +17,13 @@ PRESETS = sorted([*CONF.glob("paper*.toml"), *CONF.glob("paper/*.toml")])
 SMALL = {
     # After the first round, weights that grow back have all taken Adam's first step, of nearly the same size: which of
     # them a mask drops can hang on rounding. With this seed, magnitudes on the two sides of a mask's threshold never
-    # come closer than 4e-5 of their size.
-    "seed": 1,
+    # come closer than 3e-5 of their size.
+    "seed": 9,
     "dataset": "digits",
     "train-limit": 400,
     "heldout-limit": 150,
     "partition": "classes",
-    "client-classes": "0,1;2,3",
+    "client-classes": "0,1;1,2,3",  # one class shared, and clients of different sizes
     "channels": "8,8,12",
     "num-server-rounds": 2,
     "sparsity": 0.8,
