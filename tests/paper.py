@@ -22,6 +22,7 @@ SMALL = {
     "dataset": "digits",
     "train-limit": 400,
     "heldout-limit": 150,
+    "num-clients": 2,
     "partition": "classes",
     "client-classes": "0,1;1,2,3",  # one class shared, and clients of different sizes
     "channels": "8,8,12",
@@ -43,7 +44,7 @@ def preset(path: Path) -> dict[str, Any]:
 
 def small_config(defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Return the flat config of a small run in the paper's setting."""
-    return {**defaults, **preset(PRESETS[0]), **SMALL}
+    return {**defaults, **preset(CONF / "paper" / "noniid-2class.toml"), **SMALL}
 
 
 def training_batches(settings: Settings, num_images: int, partition_id: int, server_round: int) -> list[list[int]]:

@@ -8,6 +8,7 @@ from federation import InProcessGrid
 from flwr.app import MessageType
 from paper import discovery_orders, small_config, training_batches
 from reference.averaging import density, mean
+from reference.connectivity import edges
 from reference.discovery import circuit_of, gate_logits
 from reference.federation import Client, run_rounds
 from reference.quality import necessity, sufficiency
@@ -119,6 +120,18 @@ def test_the_circuits_and_their_quality_agree_with_the_reference(ours, theirs, h
             }
 
 
+def test_the_edges_agree_with_the_reference(ours, theirs):
+    num_edges = 0
+    for model, weights in (("client", theirs[1].clients[0]), ("global", theirs[1].average)):
+        found = {
+            class_id: edges(weights, circuit, class_id)
+            for class_id, circuit in logged_circuits(ours.run, 2, model, 0).items()
+        }
+        assert logged_edges(ours.run, 2, model, 0) == found
+        num_edges += sum(len(ends) for by_layer in found.values() for ends in by_layer.values())
+    assert num_edges > 50
+
+
 def found_by_reference(settings, weights, data, purpose, partition_id, server_round):
     """Return the reference's circuits of every class that the data holds."""
     orders = discovery_orders(settings, data.labels, purpose, partition_id, server_round)
@@ -139,6 +152,13 @@ def logged_circuits(run, server_round, model, partition_id):
     for row in rows_of(run, "circuits", server_round, model, partition_id).itertuples():
         circuits.setdefault(row.class_id, {})[row.layer] = {int(channel) for channel in row.channels}
     return circuits
+
+
+def logged_edges(run, server_round, model, partition_id):
+    by_class = {}
+    for row in rows_of(run, "edges", server_round, model, partition_id).itertuples():
+        by_class.setdefault(row.class_id, {})[row.layer] = set(zip(row.sources, row.targets, strict=True))
+    return by_class
 
 
 def logged_quality(run, server_round, model, partition_id):
