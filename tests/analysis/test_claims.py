@@ -198,7 +198,7 @@ def test_the_page_names_every_claim_experiment_and_seed(write_run, tmp_path):
 
 
 def test_the_benchmark_is_decided_at_full_length_only(write_run, tmp_path):
-    write_run("niid-bench-mnist-2class").complete()
+    write_run("niid-mnist-2class").complete()
     families, _ = read_families([tmp_path / "runs"])
     section = benchmark_section(families)
     # Best of both rounds: recalls 1, 1, 0.5, 0 of 10, 20, 10, 10 images.
