@@ -7,12 +7,15 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from analysis.run import Run, load_run
 from analysis.summary import summary_data, summary_text
 from fedcircuits.errors import FedCircuitsError, RunLogError
 from fedcircuits.run_reader import RUN_FILE
+
+if TYPE_CHECKING:
+    from analysis.figures import FigureSet
 
 EXIT_OK: Final = 0
 EXIT_NOT_COMPLETED: Final = 1
@@ -24,6 +27,7 @@ examples:
   python -m analysis summary runs/20260101T120000Z-x  that run
   python -m analysis summary runs --format json       for other programs
   python -m analysis figures runs --out paper --format pdf
+  python -m analysis figures runs --set paper         the figures of arXiv 2512.23043
   python -m analysis status runs && echo completed    exit code 0 only if the run completed
 """
 
@@ -40,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "summary":
             return _summary(run, options.format)
         if options.command == "figures":
-            return _figures(run, Path(options.out) if options.out else run.path / "figures", options.format)
+            folder = Path(options.out) if options.out else run.path / "figures"
+            return _figures(run, folder, options.format, options.set)
         return _status(run)
     except FedCircuitsError as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
@@ -57,13 +62,13 @@ def _summary(run: Run, text_format: str) -> int:
     return EXIT_OK
 
 
-def _figures(run: Run, folder: Path, image_format: str) -> int:
+def _figures(run: Run, folder: Path, image_format: str, figure_set: "FigureSet") -> int:
     if run.info["last_round"] == 0:
         raise RunLogError(f"{run.path.name} has no whole round to draw; its status is {run.info.get('status')}")
     # Drawing libraries take a second to load; the other commands do without.
     from analysis.figures import save_figures  # noqa: PLC0415
 
-    for saved in save_figures(run, folder.expanduser(), image_format):
+    for saved in save_figures(run, folder.expanduser(), image_format, figure_set):
         sys.stdout.write(f"{saved.path}\n" if saved.path else f"skipped {saved.name}: {saved.reason}\n")
         sys.stdout.flush()
     return EXIT_OK
@@ -91,9 +96,13 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     summary = _command(commands, "summary", "print one row of figures per round")
     summary.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
-    figures = _command(commands, "figures", "draw every figure and print the paths written")
+    figures = _command(commands, "figures", "draw figures and print the paths written")
     figures.add_argument("--out", metavar="DIR", help="folder to write to; default: figures/ in the run directory")
     figures.add_argument("--format", choices=("png", "svg", "pdf"), default="png", help="default: png")
+    sets = (
+        "overview: what happened; paper: the figures of arXiv 2512.23043, into the subfolder paper; default: overview"
+    )
+    figures.add_argument("--set", choices=("overview", "paper", "all"), default="overview", help=sets)
     _command(commands, "status", "print status and reason; exit code 0 = completed, 1 = failed or running, 2 = no run")
     return parser
 

@@ -74,9 +74,11 @@ def put_legend(legend: Axes, handles: Sequence[Artist]) -> None:
     legend.legend(handles, labels, loc="lower left", ncols=columns, borderaxespad=0, handlelength=2.2)
 
 
-def line_handle(label: str, colour: str, style: LineStyle = "-", marker: str = "o") -> Line2D:
+def line_handle(
+    label: str, colour: str, style: LineStyle = "-", marker: str = "o", width: float | None = None
+) -> Line2D:
     """Return a legend entry for a line."""
-    return Line2D([], [], color=colour, linestyle=style, marker=marker, markersize=4, label=label)
+    return Line2D([], [], color=colour, linestyle=style, marker=marker, markersize=4, linewidth=width, label=label)
 
 
 def band_handle(what: str) -> Patch:
@@ -85,7 +87,14 @@ def band_handle(what: str) -> Patch:
 
 
 def draw_by_round(
-    panel: Axes, rows: pd.DataFrame, column: str, colour: str, *, style: LineStyle = "-", has_spread: bool = True
+    panel: Axes,
+    rows: pd.DataFrame,
+    column: str,
+    colour: str,
+    *,
+    style: LineStyle = "-",
+    has_spread: bool = True,
+    width: float | None = None,
 ) -> None:
     """Draw the mean of a column by round, with a band that holds the middle 80 % of the rows.
 
@@ -96,6 +105,7 @@ def draw_by_round(
         colour: of line and band.
         style: the line's.
         has_spread: whether to draw the band.
+        width: the line's in points; None = the theme's.
     """
     known = rows[["round", column]].dropna().astype("float64")
     if known.empty:
@@ -108,7 +118,7 @@ def draw_by_round(
     else:
         marker = "" if style == "--" else "o"
         size = 4 if len(mean) < 20 else 2
-        panel.plot(mean.index, mean, color=colour, linestyle=style, marker=marker, markersize=size)
+        panel.plot(mean.index, mean, color=colour, linestyle=style, marker=marker, markersize=size, linewidth=width)
     if has_spread and len(mean) > 1:
         panel.fill_between(mean.index, low, high, color=colour, alpha=0.15, linewidth=0)
     elif has_spread:
@@ -134,6 +144,12 @@ def from_zero(values: "pd.Series[float]", at_least: float = 0.1) -> tuple[float,
     largest = float(values.max()) if values.notna().any() else 0.0
     top = max(at_least, 1.1 * largest)
     return -0.03 * top, top
+
+
+def around_zero(largest: float) -> tuple[float, float]:
+    """Return limits around zero that hold a difference, and never so close that noise looks like one."""
+    limit = max(0.25, 1.05 * largest)
+    return -limit, limit
 
 
 def heat_map(panel: Axes, values: pd.DataFrame, bar_label: str, digits: int = 2, **options: Any) -> None:
