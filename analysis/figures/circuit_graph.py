@@ -57,7 +57,7 @@ def _draw(run: Run, graphs: Sequence[CircuitGraph], whose: str, counterpart: str
         panel.set_xticks(range(len(columns)), [*columns[:-1], "class"])
         panel.grid(visible=False)
         panel.spines[:].set_visible(False)
-    put_legend(legend, _handles(counterpart, has_others=len(graphs) > 1))
+    put_legend(legend, _handles(graphs, counterpart))
     title = f"Circuit graph, {whose}, round {graphs[0].rows['round'].iloc[0]}"
     return label_figure(figure, run, title, _caption(graphs, is_labelled=is_labelled))
 
@@ -120,12 +120,14 @@ def _draw_nodes(
                 )
 
 
-def _handles(counterpart: str, *, has_others: bool) -> list[Line2D]:
+def _handles(graphs: Sequence[CircuitGraph], counterpart: str) -> list[Line2D]:
     def node(label: str, fill: str, rim: str) -> Line2D:
         return Line2D([], [], linestyle="", marker="o", markersize=7, color=fill, markeredgecolor=rim, label=label)
 
     fills = [node("channel in this panel only", SKY, SKY), node("channel also in another panel", ORANGE, ORANGE)]
-    return [*(fills if has_others else fills[:1]), node(f"rim: also in {counterpart}", "white", INK)]
+    rim = node(f"rim: also in {counterpart}", "white", INK)
+    has_rims = any(graph.counterpart is not None for graph in graphs)
+    return [*fills[: len(graphs)], *([rim] if has_rims else [])]
 
 
 def _caption(graphs: Sequence[CircuitGraph], *, is_labelled: bool) -> str:
@@ -141,7 +143,8 @@ def _caption(graphs: Sequence[CircuitGraph], *, is_labelled: bool) -> str:
             [mean_overlap([graph.rows, graph.counterpart]) for graph in graphs if graph.counterpart is not None],
         ),
     ]
-    return " ".join([f"{drawn}{numbers}A channel stands at one height in all panels.", *filter(None, sharing)])
+    heights = "A channel stands at one height in all panels." if len(graphs) > 1 else ""
+    return " ".join(filter(None, [f"{drawn}{numbers}{heights}", *sharing]))
 
 
 def _sharing(between: str, overlaps: Sequence[tuple[float, float]]) -> str:

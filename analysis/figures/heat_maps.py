@@ -1,21 +1,26 @@
 """Heat maps of overlap in one round: all layers pooled, beside the deepest layer."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import product
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.figures.layer_lines import left_out_note
 from analysis.figures.panels import heat_map
 from analysis.run import Run
 from analysis.style import INK, RED, new_figure
-from fedcircuits.records import ALL_LAYERS
+from fedcircuits.records import ALL_LAYERS, Comparison
 
 _MOST_NAMES: Final = 60
 """More rows than this are too thin for names."""
 
-_MOST_BLOCKS: Final = 25
+_MOST_BLOCKS: Final = 12
+"""More numbers than this do not fit below a map."""
 
 IOU_SCALE = {"cmap": "viridis", "vmin": 0, "vmax": 1, "bar_label": "IoU (0–1)"}
 ADJUSTED_SCALE = {"cmap": "RdBu_r", "vmin": -1, "vmax": 1, "bar_label": "adjusted IoU (0 = chance)"}
@@ -55,9 +60,12 @@ def iou_and_chance(pairs: pd.DataFrame, keys: Sequence[str], members: Sequence[t
         keys: columns that identify a member, without their `a_` or `b_`.
         members: the values of `keys` of each row and column, in the order shown.
     """
-    place = {member: position for position, member in enumerate(members)}
-    ends = [[place[tuple(row)] for row in pairs[[f"{end}_{key}" for key in keys]].to_numpy()] for end in ("a", "b")]
-    low, high = ([choose(a, b) for a, b in zip(*ends, strict=True)] for choose in (max, min))
+    places = pd.MultiIndex.from_tuples(members)
+    a, b = (
+        places.get_indexer(pd.MultiIndex.from_frame(pairs[[f"{end}_{key}" for key in keys]].astype("int64")))
+        for end in ("a", "b")
+    )
+    low, high = np.maximum(a, b), np.minimum(a, b)
     below = pd.DataFrame({"row": low, "column": high, "value": pairs["iou"].to_numpy()})
     above = pd.DataFrame({"row": high, "column": low, "value": pairs["expected_iou"].to_numpy()})
     cells = pd.concat([below, above[above["row"] != above["column"]]]).astype({"value": "float64"})
@@ -74,16 +82,17 @@ def label_members(panel: Axes, names: Sequence[str], is_unusable: Sequence[bool]
         names: one per row; left out, but for the crosses, where there are too many to be read.
         is_unusable: one per row.
     """
-    if len(names) > _MOST_NAMES:
-        names = [""] * len(names)
-    labels = [f"{name}×" if unusable else name for name, unusable in zip(names, is_unusable, strict=True)]
-    positions = [position + 0.5 for position in range(len(labels))]
-    panel.set_xticks(positions, labels)
-    panel.set_yticks(positions, labels)
-    panel.tick_params(length=0, labelsize=9 if len(labels) <= 20 else 5)
-    for tick_labels in (panel.get_xticklabels(), panel.get_yticklabels()):
-        for label, unusable in zip(tick_labels, is_unusable, strict=True):
-            label.set_color(RED if unusable else INK)
+    is_crowded = len(names) > _MOST_NAMES
+    labels = {
+        row + 0.5: f"{'' if is_crowded else name}{'×' if unusable else ''}"
+        for row, (name, unusable) in enumerate(zip(names, is_unusable, strict=True))
+        if unusable or not is_crowded
+    }
+    panel.set_xticks(list(labels), list(labels.values()))
+    panel.set_yticks(list(labels), list(labels.values()))
+    panel.tick_params(length=0, labelsize=9 if len(names) <= 20 else 5)
+    for label in (*panel.get_xticklabels(), *panel.get_yticklabels()):
+        label.set_color(RED if label.get_text().endswith("×") else INK)
 
 
 def label_blocks(panel: Axes, blocks: Sequence[int], axis: str) -> None:
@@ -96,12 +105,13 @@ def label_blocks(panel: Axes, blocks: Sequence[int], axis: str) -> None:
     """
     numbers = sorted(set(blocks))
     starts = [blocks.index(number) for number in numbers]
-    for start in starts[1:]:
-        panel.axhline(start, color="white", linewidth=2)
-        panel.axvline(start, color="white", linewidth=2)
+    width = min(1.2, 20 / len(numbers))
+    for start, (colour, points) in product(starts[1:], (("white", 2.5 * width), (INK, width))):
+        panel.axhline(start, color=colour, linewidth=points)
+        panel.axvline(start, color=colour, linewidth=points)
     step = -(-len(numbers) // _MOST_BLOCKS)
     centres = [start + blocks.count(number) / 2 for start, number in zip(starts, numbers, strict=True)]
-    for outer, label in ((panel.secondary_xaxis(-0.06), "set_xlabel"), (panel.secondary_yaxis(-0.06), "set_ylabel")):
+    for outer, label in ((panel.secondary_xaxis(-0.08), "set_xlabel"), (panel.secondary_yaxis(-0.1), "set_ylabel")):
         ticks = outer.xaxis if label == "set_xlabel" else outer.yaxis
         ticks.set_ticks(centres[::step], [str(number) for number in numbers[::step]])
         outer.tick_params(length=0, labelsize=10)
@@ -115,11 +125,7 @@ def last_round(rows: pd.DataFrame) -> pd.DataFrame:
     return newest
 
 
-def left_out_of_round(run: Run, rows: pd.DataFrame) -> str:
-    """Say how many pairs of the drawn round and comparisons are not usable."""
-    drawn = run.overlap[
-        (run.overlap["round"] == rows["round"].iloc[0])
-        & (run.overlap["layer"] == ALL_LAYERS)
-        & run.overlap["comparison"].isin(rows["comparison"].unique())
-    ]
-    return f"Left out as not usable: {int((~drawn['usable'].fillna(True).astype(bool)).sum())} of {len(drawn)} pairs."
+def left_out_of_round(run: Run, rows: pd.DataFrame, comparisons: Sequence[Comparison]) -> str:
+    """Say how many pairs of some comparisons are not usable in the round of the drawn rows."""
+    drawn = replace(run, overlap=run.overlap[run.overlap["round"] == rows["round"].iloc[0]])
+    return left_out_note(drawn, comparisons)

@@ -21,9 +21,10 @@ def class_overlap(run: Run) -> Figure:
     has_same = bool((rows["comparison"] == _SAME).any())
     note = "" if has_same else f"Same class – {measures.why_no_pairs(run, _SAME)}. "
     figure, _ = two_maps(rows, lambda own: _matrix(own, "class_id"), "class", ADJUSTED_SCALE)
+    left_out = left_out_of_round(run, rows, [_SAME, _DIFFERENT])
     caption = (
         "Mean over pairs of clients; 0 = chance, 1 = identical, grey = no pair. Diagonal: the same class in two "
-        f"clients; a red diagonal means that circuits follow the class. {note}{left_out_of_round(run, rows)}"
+        f"clients; a red diagonal means that circuits follow the class. {note}{left_out}"
     )
     title = f"Overlap between classes across clients, round {rows['round'].iloc[0]}"
     return label_figure(figure, run, title, caption)
@@ -40,9 +41,10 @@ def client_pairs(run: Run) -> Figure:
         raise NothingToDrawError(measures.why_no_pairs(run, _SAME))
     note = "" if len(pairs) else f"Two clients – {measures.why_no_pairs(run, _SAME)}. "
     figure, _ = two_maps(rows, lambda own: _matrix(own, "partition_id"), "client (partition)", ADJUSTED_SCALE)
+    left_out = left_out_of_round(run, rows, [_SAME, Comparison.RETEST])
     caption = (
         "Mean over shared classes; 0 = chance, 1 = identical, grey = no pair. Diagonal: the same client's model, "
-        f"circuits found twice – the most that can be expected. {note}{left_out_of_round(run, rows)}"
+        f"circuits found twice – the most that can be expected. {note}{left_out}"
     )
     title = f"Same class in two clients, round {rows['round'].iloc[0]}"
     return label_figure(figure, run, title, caption)

@@ -17,6 +17,9 @@ from analysis.style import GREY, MISSING, WIDTH, new_figure
 from fedcircuits.records import ALL_LAYERS
 
 LineStyle = Literal["-", "--", ":"]
+Marker = Literal["o", "x"]
+
+_MARKER_SIZES: Final = {"o": 1.0, "x": 1.5}
 
 SPREAD: Final = (0.1, 0.9)
 """Quantiles between which the band around a mean reaches."""
@@ -95,6 +98,7 @@ def draw_by_round(
     style: LineStyle = "-",
     has_spread: bool = True,
     width: float | None = None,
+    marker: Marker = "o",
 ) -> None:
     """Draw the mean of a column by round, with a band that holds the middle 80 % of the rows.
 
@@ -106,6 +110,7 @@ def draw_by_round(
         style: the line's.
         has_spread: whether to draw the band.
         width: the line's in points; None = the theme's.
+        marker: of every round; dashed lines have none. A cross can be seen below a dot.
     """
     known = rows[["round", column]].dropna().astype("float64")
     if known.empty:
@@ -116,9 +121,9 @@ def draw_by_round(
         # One point cannot look dashed, so it becomes a short level line.
         panel.hlines(mean, mean.index - 0.4, mean.index + 0.4, color=colour, linestyles=style)
     else:
-        marker = "" if style == "--" else "o"
-        size = 4 if len(mean) < 20 else 2
-        panel.plot(mean.index, mean, color=colour, linestyle=style, marker=marker, markersize=size, linewidth=width)
+        size = (4 if len(mean) < 20 else 2) * _MARKER_SIZES[marker]
+        shown = "" if style == "--" else marker
+        panel.plot(mean.index, mean, color=colour, linestyle=style, marker=shown, markersize=size, linewidth=width)
     if has_spread and len(mean) > 1:
         panel.fill_between(mean.index, low, high, color=colour, alpha=0.15, linewidth=0)
     elif has_spread:

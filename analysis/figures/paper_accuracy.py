@@ -16,6 +16,7 @@ from analysis import measures
 from analysis.figures.layer_lines import MEMBER_WIDTH, MOST_MEMBERS, member_colours
 from analysis.figures.panels import (
     LineStyle,
+    Marker,
     around_zero,
     band_handle,
     draw_by_round,
@@ -51,13 +52,13 @@ def cross_accuracy(run: Run) -> Figure:
     figure = new_figure(height=1.9 + 2.1 * -(-len(shown) // 4))
     legend, panels = panel_grid(figure, [_panel_title(class_id) for class_id in shown], columns=4)
     for class_id, panel in zip(shown, panels, strict=True):
-        _draw_scores(panel, _of_class(recall, class_id), "-")
-        _draw_scores(panel, _of_class(false_positives, class_id), ":")
+        _draw_scores(panel, _of_class(recall, class_id), "-", "o")
+        _draw_scores(panel, _of_class(false_positives, class_id), ":", "x")
         is_labelled = panel in panels[-4:]
         round_axis(panel, list(recall["round"]), is_labelled=is_labelled)
         fraction_axis(panel, "rate (0–1)" if is_leftmost(panel) else "")
     handles: list[Artist] = [line_handle(label, colour) for label, colour in _LINES.values()]
-    kinds = [line_handle("recall", GREY), line_handle("false-positive rate", GREY, ":")]
+    kinds = [line_handle("recall", GREY), line_handle("false-positive rate", GREY, ":", "x")]
     put_legend(legend, [*handles, *kinds])
     hidden = f"The first {_MOST_CLASSES} of {len(classes)} classes. " if len(classes) > _MOST_CLASSES else ""
     caption = (
@@ -125,6 +126,6 @@ def _panel_title(class_id: int | None) -> str:
     return "mean of all" if class_id is None else f"class {class_id}"
 
 
-def _draw_scores(panel: Axes, rows: pd.DataFrame, style: LineStyle) -> None:
+def _draw_scores(panel: Axes, rows: pd.DataFrame, style: LineStyle, marker: Marker) -> None:
     for column, (_, colour) in _LINES.items():
-        draw_by_round(panel, rows, str(column), colour, style=style, has_spread=False, width=1.3)
+        draw_by_round(panel, rows, str(column), colour, style=style, has_spread=False, width=1.3, marker=marker)

@@ -40,14 +40,14 @@ def pairwise_heat_map(run: Run) -> Figure:
         raise NothingToDrawError(
             "; ".join(sorted({measures.why_no_pairs(run, comparison) for comparison in _PAIRS[1:]}))
         )
-    note = left_out_of_round(run, rows)
+    note = left_out_of_round(run, rows, _PAIRS)
     rows = pd.concat([rows, retests[retests["round"].isin(rows["round"])]])
     members, is_unusable = _local_circuits(run, int(rows["round"].iloc[0]))
     keys = ["partition_id", "class_id"]
     figure, panels = two_maps(rows, lambda own: iou_and_chance(own, keys, members), "", IOU_SCALE)
     for panel in panels:
         label_members(panel, [str(class_id) for _, class_id in members], is_unusable)
-        label_blocks(panel, [partition_id for partition_id, _ in members], "client, and class")
+        label_blocks(panel, [partition_id for partition_id, _ in members], "client and class")
     caption = (
         f"{_HOW_TO_READ} Only what differs between the two is similarity. "
         f"Diagonal: one model, circuits found twice, if they were. × = not usable (grey). {note}"
@@ -90,6 +90,8 @@ def _local_circuits(run: Run, server_round: int) -> tuple[list[tuple[int, int]],
 def _why_no_class_pairs(circuits: pd.DataFrame) -> str:
     if circuits.empty:
         return "no channels of the global model's circuits were logged"
+    if circuits["class_id"].nunique() == 1:
+        return "no pairs: the global model has circuits of one class only"
     return "no pairs: none of two usable circuits"
 
 
