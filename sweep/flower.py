@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from types import TracebackType
 from typing import Final, Self
 
@@ -54,6 +55,7 @@ class SweepFlower:
 
     def __init__(self, folder: Path, workers: int, gpus_per_client: float) -> None:
         self._folder = folder
+        self._is_over = Event()
         self._federation = f"client-resources-num-cpus=1 init-args-num-cpus={workers}"
         if gpus_per_client:
             self._federation += f" client-resources-num-gpus={gpus_per_client}"
@@ -81,6 +83,7 @@ class SweepFlower:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._is_over.set()
         _end_processes(self._environment["FLWR_HOME"])
 
     def run(self, job: Job, on_line: Callable[[str], None]) -> Outcome:
@@ -89,6 +92,9 @@ class SweepFlower:
         Args:
             job: what to run.
             on_line: gets every line of the run's console output.
+
+        Raises:
+            SweepError: if the sweep ended before the run did; how it would have ended is not known then.
         """
         stem = f"{job.experiment}-seed{job.seed}"
         config = self._folder / "configs" / f"{stem}.toml"
@@ -105,9 +111,28 @@ class SweepFlower:
                 on_line(line.strip())
                 found = re.match(r"run directory: (.+)", line.strip())
                 directory = Path(found[1]) if found else directory
+        if self._is_over.is_set():
+            raise SweepError(f"{stem} was cut off")
         if directory is None:
             return Outcome(None, f"the run did not begin; Flower's last words: {last}")
-        return Outcome(directory, _failure(directory))
+        return Outcome(directory, self._failure(directory))
+
+    def _failure(self, directory: Path) -> str | None:
+        """Return why a run failed, or None if it completed; its last words may come a little after the stream's end."""
+        deadline = time.monotonic() + _SETTLE_S
+        while True:
+            try:
+                info = read_info(directory)
+            except RunLogError as error:
+                return str(error)
+            if info["status"] == "completed":
+                return None
+            if info["status"] == "failed":
+                return str(info["reason"])
+            if time.monotonic() > deadline:
+                return f"it ended without a word after round {info['last_round']}: killed, or out of memory"
+            if self._is_over.wait(1):
+                raise SweepError(f"{directory.name} was cut off")
 
     def _lines(self, command: Sequence[str]) -> Iterator[str]:
         """Start a command and return its output as it comes."""
@@ -147,23 +172,6 @@ class SweepFlower:
             time.sleep(0.2)
         self.__exit__(None, None, None)
         raise SweepError(f"Flower's SuperLink did not start; see {self._folder / 'logs' / 'superlink.log'}")
-
-
-def _failure(directory: Path) -> str | None:
-    """Return why a run failed, or None if it completed; its last words may come a little after the stream's end."""
-    deadline = time.monotonic() + _SETTLE_S
-    while True:
-        try:
-            info = read_info(directory)
-        except RunLogError as error:
-            return str(error)
-        if info["status"] == "completed":
-            return None
-        if info["status"] == "failed":
-            return str(info["reason"])
-        if time.monotonic() > deadline:
-            return f"it ended without a word after round {info['last_round']}: killed, or out of memory"
-        time.sleep(1)
 
 
 def _free_ports() -> tuple[int, int]:

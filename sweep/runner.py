@@ -3,9 +3,10 @@
 import fcntl
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Protocol
 
 from fedcircuits.errors import RunLogError, SweepError
@@ -73,30 +74,30 @@ def _is_done(folder: Path, entry: Entry, job: Job) -> bool:
 
 def run_jobs(runner: Runner, index: Index, jobs: Sequence[Job], num_parallel: int, say: Callable[[str], None]) -> None:
     """Run jobs, `num_parallel` at a time, and note in the index how each ended; a failed one stops nothing."""
-    waiting, finished, number = list(jobs), [], 0
+    waiting: list[Job] = list(jobs)
+    finished: list[tuple[Job, float]] = []
+    turn = Lock()
 
-    def work(job: Job) -> tuple[Job, Entry]:
+    def work(job: Job) -> None:
         started = time.monotonic()
 
         def show(line: str) -> None:
             if line.startswith("round "):
                 say(f"  {job.experiment} seed {job.seed}: {line}")
 
-        return job, _entry(job, runner.run(job, show), time.monotonic() - started)
+        entry = _entry(job, runner.run(job, show), time.monotonic() - started)
+        with turn:
+            index.put(entry)
+            waiting.remove(job)
+            if entry.status == "completed":
+                finished.append((job, entry.seconds or 0.0))
+            left = seconds_left(waiting, finished, num_parallel)
+            say(ended_line(entry, len(jobs) - len(waiting), len(jobs), left))
 
     pool = ThreadPoolExecutor(num_parallel)
-    futures: set[Future[tuple[Job, Entry]]] = {pool.submit(work, job) for job in jobs}
     try:
-        while futures:
-            done, futures = wait(futures, return_when=FIRST_COMPLETED)
-            for future in done:
-                job, entry = future.result()
-                index.put(entry)
-                number += 1
-                waiting.remove(job)
-                if entry.status == "completed":
-                    finished.append((job, entry.seconds or 0.0))
-                say(ended_line(entry, number, len(jobs), seconds_left(waiting, finished, num_parallel)))
+        for future in [pool.submit(work, job) for job in jobs]:
+            future.result()
     finally:
         # Not waiting: after an interrupt the runs that are left end with their Flower.
         pool.shutdown(wait=False, cancel_futures=True)
