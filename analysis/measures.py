@@ -1,6 +1,7 @@
 """The figures that summary and charts share, computed from a run's tables. Nothing is drawn or printed here."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 import pandas as pd
@@ -103,6 +104,11 @@ def pooled_pairs(run: Run, comparison: Comparison) -> pd.DataFrame:
     """Return the rows of `pairs` that pool all layers: one per pair and round."""
     rows = pairs(run, comparison)
     return rows[rows["layer"] == ALL_LAYERS]
+
+
+def of_client_models(run: Run) -> Run:
+    """Return the run without the overlaps of the global model's circuits with each other."""
+    return replace(run, overlap=run.overlap[run.overlap["a_model"] == ModelKind.CLIENT])
 
 
 def left_out(run: Run, comparisons: Iterable[Comparison]) -> tuple[int, int]:

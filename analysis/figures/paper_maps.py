@@ -33,8 +33,7 @@ _HOW_TO_READ = "Below the diagonal: IoU; above: what chance gives for the same s
 @themed
 def pairwise_heat_map(run: Run) -> Figure:
     """Draw the overlap of all local circuits of the last round with each other."""
-    retests = measures.pairs(run, Comparison.RETEST)
-    retests = retests[retests["a_model"] == ModelKind.CLIENT]
+    retests = measures.pairs(measures.of_client_models(run), Comparison.RETEST)
     rows = last_round(pd.concat([measures.pairs(run, comparison) for comparison in _PAIRS]))
     if rows.empty:
         raise NothingToDrawError(
