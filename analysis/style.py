@@ -3,7 +3,7 @@
 import functools
 import textwrap
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import matplotlib as mpl
 import seaborn as sns
@@ -43,18 +43,21 @@ _THEME: Final[dict[Any, Any]] = {
 
 Draw = Callable[[Run], Figure]
 
+Subject = TypeVar("Subject")
+"""What a figure is drawn of: a run, or several side by side."""
+
 
 class NothingToDrawError(FedCircuitsError):
     """A run has not logged what a figure shows; the text says what is missing."""
 
 
-def themed(draw: Draw) -> Draw:
+def themed(draw: Callable[[Subject], Figure]) -> Callable[[Subject], Figure]:
     """Give a figure function the project's theme, without changing matplotlib's global settings."""
 
     @functools.wraps(draw)
-    def draw_themed(run: Run) -> Figure:
+    def draw_themed(subject: Subject) -> Figure:
         with sns.axes_style("whitegrid"), mpl.rc_context(_THEME):
-            return draw(run)
+            return draw(subject)
 
     return draw_themed
 
@@ -73,8 +76,13 @@ def label_figure(figure: Figure, run: Run, title: str, caption: str) -> Figure:
         title: what is shown.
         caption: what to look for, in a line or two.
     """
+    return put_texts(figure, title, f"{caption} Run: {run.path.name}.")
+
+
+def put_texts(figure: Figure, title: str, caption: str) -> Figure:
+    """Put title and caption on a figure, the caption in lines of its width, and return it."""
     figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold")
-    text = textwrap.fill(f"{caption} Run: {run.path.name}.", width=int(WIDTH * 14.8), break_on_hyphens=False)
+    text = textwrap.fill(caption, width=int(WIDTH * 14.8), break_on_hyphens=False)
     figure.supxlabel(text, x=0.01, ha="left", fontsize=9, color=GREY)
     return figure
 

@@ -1,6 +1,6 @@
 """Figures of a run: each is a function from a run to a matplotlib figure, for notebooks and for `save_figures`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -22,7 +22,7 @@ from analysis.figures.paper_overlap import (
 )
 from analysis.figures.weights import interference, supports
 from analysis.run import Run
-from analysis.style import DPI, Draw, NothingToDrawError
+from analysis.style import DPI, Draw, NothingToDrawError, Subject
 from fedcircuits.errors import RunLogError
 
 FigureSet = Literal["overview", "paper", "all"]
@@ -89,9 +89,26 @@ def save_figures(
         RunLogError: if the folder cannot be written.
     """
     chosen = {"overview": FIGURES, "paper": PAPER_FIGURES, "all": FIGURES | PAPER_FIGURES}[figure_set]
-    for name, draw in chosen.items():
+    yield from save_drawings(chosen, run, folder, image_format)
+
+
+def save_drawings(
+    drawings: Mapping[str, Callable[[Subject], Figure]], subject: Subject, folder: Path, image_format: str
+) -> Iterator[SavedFigure]:
+    """Draw and write figures of a subject, as `save_figures` does of a run.
+
+    Args:
+        drawings: file name without its ending to the function that draws it.
+        subject: what is drawn.
+        folder: where to; made if missing.
+        image_format: png, svg or pdf.
+
+    Raises:
+        RunLogError: if the folder cannot be written.
+    """
+    for name, draw in drawings.items():
         try:
-            yield SavedFigure(name, _save(draw(run), folder / f"{name}.{image_format}"), None)
+            yield SavedFigure(name, _save(draw(subject), folder / f"{name}.{image_format}"), None)
         except NothingToDrawError as error:
             yield SavedFigure(name, None, str(error))
         except OSError as error:

@@ -89,8 +89,8 @@ def _local_circuits(run: Run, server_round: int) -> tuple[list[tuple[int, int]],
 def _why_no_class_pairs(circuits: pd.DataFrame) -> str:
     if circuits.empty:
         return "no channels of the global model's circuits were logged"
-    if circuits["class_id"].nunique() == 1:
-        return "no pairs: the global model has circuits of one class only"
+    if circuits.groupby("partition_id", dropna=False)["class_id"].nunique().max() < 2:
+        return "no pairs: circuits of two classes of the global model were not found on the same data"
     return "no pairs: none of two usable circuits"
 
 

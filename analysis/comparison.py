@@ -1,0 +1,162 @@
+"""The figures of a comparison: means over seeds, and differences paired by seed, at the last round."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import pandas as pd
+
+from analysis.experiments import Experiment
+from analysis.seed_measures import MEASURES
+from analysis.seed_study import SeedStudy
+from analysis.seeds import Interval, interval, paired_interval
+
+AGAINST_CHANCE: Final = ("adjusted_iou", "common_adjusted_iou")
+"""The figures of overlap that may be subtracted: those that have chance taken out."""
+
+COMPARED: Final = (
+    *("accuracy", "accuracy_trained", "num_collapsed", "density"),
+    *("circuit_size", "usable_share", "false_positive_rate"),
+    *("sufficiency_client", "sufficiency_transplant", "drift_gap"),
+    *(f"{pair}_{figure}" for pair in ("same_class", "different_class") for figure in AGAINST_CHANCE),
+    *("local_vs_global_adjusted_iou", "retest_adjusted_iou"),
+)
+"""The measures in which an experiment is compared with the baseline."""
+
+COMPARED_BY_SPARSITY: Final = ("accuracy", "accuracy_trained", "num_collapsed", "same_class_adjusted_iou", "drift_gap")
+"""The measures in which a sparse experiment is compared with its dense control."""
+
+COMPARED_WITHIN: Final = (("same_class", "different_class"), ("same_class", "distinct_class"))
+"""The kinds of pairs that are compared within each experiment."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One experiment's measure minus another's (or minus another measure of its own), paired by seed.
+
+    Args:
+        experiment: label of the experiment.
+        measure: key of `MEASURES`.
+        baseline: label of the experiment that is subtracted.
+        baseline_measure: its measure.
+        experiment_mean: mean over the paired seeds; NaN if there is no pair.
+        baseline_mean: likewise.
+        interval: of the differences.
+    """
+
+    experiment: str
+    measure: str
+    baseline: str
+    baseline_measure: str
+    experiment_mean: float
+    baseline_mean: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class SparsityFamily:
+    """Experiments that differ in their nominal sparsity only.
+
+    Args:
+        label: the names of its members.
+        members: by nominal sparsity.
+    """
+
+    label: str
+    members: tuple[Experiment, ...]
+
+    @property
+    def dense(self) -> Experiment | None:
+        """The dense control, if there is one."""
+        return self.members[0] if self.members[0].settings["sparsity"] == 0 else None
+
+
+def seed_intervals(study: SeedStudy) -> dict[tuple[str, str], Interval]:
+    """Return the interval over seeds of each label and measure at the last round."""
+    return {(label, measure): interval(study.at_last(label, measure)) for label in study.labels for measure in MEASURES}
+
+
+def baseline_differences(study: SeedStudy) -> list[Difference]:
+    """Return how each experiment differs from the baseline at the last round."""
+    base = study.baseline.label
+    others = [label for label in study.labels if label != base]
+    return [difference(study, (label, name), (base, name)) for label in others for name in COMPARED]
+
+
+def sparsity_differences(study: SeedStudy) -> list[Difference]:
+    """Return how each sparse experiment differs from its dense control at the last round."""
+    return [
+        difference(study, (member.label, name), (family.dense.label, name))
+        for family in sparsity_families(study)
+        if family.dense
+        for member in family.members[1:]
+        for name in COMPARED_BY_SPARSITY
+    ]
+
+
+def within_differences(study: SeedStudy) -> list[Difference]:
+    """Return how kinds of pairs differ within each experiment that has both, at the last round."""
+    return [
+        found
+        for one, other in COMPARED_WITHIN
+        for label in study.labels
+        for figure in AGAINST_CHANCE
+        if (found := difference(study, (label, f"{one}_{figure}"), (label, f"{other}_{figure}"))).interval.num_seeds
+    ]
+
+
+def difference(study: SeedStudy, one: tuple[str, str], other: tuple[str, str]) -> Difference:
+    """Return one minus other at their last rounds, paired by seed.
+
+    Args:
+        study: the experiments.
+        one: label of an experiment, and a measure.
+        other: what is subtracted.
+    """
+    values, baseline = study.at_last(*one), study.at_last(*other)
+    paired = pd.DataFrame({"one": values, "other": baseline}).dropna()
+    means = float(paired["one"].mean()), float(paired["other"].mean())
+    return Difference(*one, *other, *means, paired_interval(values, baseline))
+
+
+def sparsity_families(study: SeedStudy) -> list[SparsityFamily]:
+    """Return the sets of experiments that differ in sparsity only, of two members or more."""
+    families: dict[str, list[Experiment]] = {}
+    for experiment in study.experiments:
+        others = {key: value for key, value in experiment.settings.items() if key != "sparsity"}
+        families.setdefault(repr(sorted(others.items())), []).append(experiment)
+    return [
+        SparsityFamily(" / ".join(dict.fromkeys(_name(one) for one in members)), _by_sparsity(members))
+        for members in families.values()
+        if len(members) > 1
+    ]
+
+
+def interval_table(intervals: dict[tuple[str, str], Interval]) -> pd.DataFrame:
+    """Return one row per experiment and measure with the fields of `Interval`."""
+    rows: list[dict[str, Any]] = [
+        {"experiment": label, "measure": measure, **asdict(one)} for (label, measure), one in intervals.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def difference_table(differences: Iterable[Difference]) -> pd.DataFrame:
+    """Return one row per difference with its fields and those of its interval."""
+    names = ["experiment", "measure", "baseline", "baseline_measure", "experiment_mean", "baseline_mean"]
+    figures = ["mean", "sd", "low", "high", "num_seeds", "num_missing"]
+    rows = []
+    for one in differences:
+        row = asdict(one)
+        rows.append({**row, **row.pop("interval"), "excludes_zero": one.interval.excludes_zero})
+    return pd.DataFrame(rows, columns=[*names, *figures, "excludes_zero"])
+
+
+def _name(experiment: Experiment) -> str:
+    """Return an experiment's label without its sparsity, which varies in a family."""
+    sparsity = experiment.settings["sparsity"]
+    label = experiment.label.replace(f", sparsity {sparsity}", "").replace(f"sparsity {sparsity}, ", "")
+    return label.replace(f" (sparsity {sparsity})", "")
+
+
+def _by_sparsity(members: Sequence[Experiment]) -> tuple[Experiment, ...]:
+    return tuple(sorted(members, key=lambda one: float(one.settings["sparsity"])))

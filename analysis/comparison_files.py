@@ -1,0 +1,57 @@
+"""Writes the tables of a comparison as CSV files."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.comparison import (
+    baseline_differences,
+    difference_table,
+    interval_table,
+    seed_intervals,
+    sparsity_differences,
+    within_differences,
+)
+from analysis.seed_study import SeedStudy
+from fedcircuits.errors import RunLogError
+
+
+def write_tables(study: SeedStudy, folder: Path) -> Iterator[Path]:
+    """Write the values of every seed, means over seeds and paired differences, and yield the path of each file.
+
+    Args:
+        study: the experiments.
+        folder: where to; made if missing.
+
+    Raises:
+        RunLogError: if the folder cannot be written.
+    """
+    differences = {
+        "baseline": baseline_differences(study),
+        "dense": sparsity_differences(study),
+        "within": within_differences(study),
+    }
+    against = [difference_table(rows).assign(against=name) for name, rows in differences.items() if rows]
+    tables = {
+        "seed-values": study.tidy(),
+        "seed-means": interval_table(seed_intervals(study)),
+        "differences": pd.concat(against, ignore_index=True) if against else difference_table([]).assign(against=""),
+    }
+    for name, table in tables.items():
+        try:
+            yield _write(table, folder / f"{name}.csv")
+        except OSError as error:
+            raise RunLogError(f"cannot write tables to {folder}: {error}") from error
+
+
+def _write(table: pd.DataFrame, path: Path) -> Path:
+    """Write a table beside its place and rename it, so that no reader sees half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        table.to_csv(temporary, index=False)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path

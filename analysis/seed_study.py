@@ -1,0 +1,111 @@
+"""Experiments side by side: the value of every measure for each experiment, seed and round."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from analysis.collection import find_runs
+from analysis.experiments import Experiment, group, read_seed_runs
+from analysis.run import load_run
+from analysis.seed_measures import MEASURES, seed_measures
+from fedcircuits.errors import RunLogError
+
+IDENTIFIERS: Final = ["experiment", "seed", "run", "round", "is_last"]
+"""The columns of `SeedStudy.values` beside the measures."""
+
+
+@dataclass(frozen=True, eq=False)
+class SeedStudy:
+    """Experiments side by side.
+
+    Args:
+        experiments: in the order in which their runs were found.
+        baseline: the one of them that the others are compared with.
+        values: one row per experiment, seed and round that all seeds of the experiment have, in that order;
+            `IDENTIFIERS` and one column per measure.
+        notes: what a reader must know about runs that are missing, unfinished, repeated or of different length.
+    """
+
+    experiments: tuple[Experiment, ...]
+    baseline: Experiment
+    values: pd.DataFrame
+    notes: tuple[str, ...]
+
+    @property
+    def labels(self) -> list[str]:
+        """The experiments' labels."""
+        return [experiment.label for experiment in self.experiments]
+
+    @property
+    def size(self) -> str:
+        """Says how many experiments and seeds there are."""
+        counts = [len(experiment.runs) for experiment in self.experiments]
+        seeds = str(max(counts)) if min(counts) == max(counts) else f"{min(counts)}–{max(counts)}"
+        noun = "experiment" if len(counts) == 1 else "experiments"
+        return f"{len(counts)} {noun} × {seeds} {'seed' if max(counts) == 1 else 'seeds'}"
+
+    @cached_property
+    def last(self) -> dict[str, pd.DataFrame]:
+        """The rows of each experiment's last round by its label, indexed by seed."""
+        rows = self.values[self.values["is_last"]].set_index("seed")
+        return {label: rows[rows["experiment"] == label] for label in self.labels}
+
+    def of(self, label: str) -> pd.DataFrame:
+        """Return the rows of one experiment."""
+        return self.values[self.values["experiment"] == label]
+
+    def at_last(self, label: str, measure: str) -> "pd.Series[float]":
+        """Return a measure of an experiment at its last round, indexed by seed; NaN for a seed without a value."""
+        return self.last[label][measure]
+
+    def all_at_last(self, measure: str) -> "dict[str, pd.Series[float]]":
+        """Return `at_last` of every experiment by its label."""
+        return {label: self.at_last(label, measure) for label in self.labels}
+
+    def tidy(self) -> pd.DataFrame:
+        """Return `values` as one row per experiment, seed, round and measure, with the value in a column `value`."""
+        return self.values.melt(id_vars=IDENTIFIERS, value_vars=list(MEASURES), var_name="measure")
+
+
+def read_seed_study(paths: Sequence[Path], baseline: str | None = None) -> SeedStudy:
+    """Find, group and read runs. One run's tables are in memory at a time.
+
+    Args:
+        paths: run directories and folders of them; see `collection.find_runs`.
+        baseline: label of the experiment to compare with; None = the first with IID clients, or else the first.
+
+    Raises:
+        RunLogError: if there is nothing to compare, a run is damaged, or no experiment has the baseline's label.
+    """
+    found = find_runs(paths)
+    experiments, notes = group(read_seed_runs(found.runs))
+    chosen = _find_baseline(experiments, baseline)
+    values = pd.concat([_values(experiment) for experiment in experiments], ignore_index=True)
+    return SeedStudy(experiments, chosen, values, (*found.notes, *notes))
+
+
+def _find_baseline(experiments: Sequence[Experiment], label: str | None) -> Experiment:
+    if label is None:
+        iid = [experiment for experiment in experiments if experiment.settings.get("partition") == "iid"]
+        return (iid or list(experiments))[0]
+    for experiment in experiments:
+        if experiment.label == label:
+            return experiment
+    known = ", ".join(repr(experiment.label) for experiment in experiments)
+    raise RunLogError(f"baseline: no experiment is called {label!r}; there are {known}")
+
+
+def _values(experiment: Experiment) -> pd.DataFrame:
+    """Read the runs of an experiment, up to the last round that all of them have."""
+    parts = []
+    for run in experiment.runs:
+        table = seed_measures(load_run(run.path)).reset_index()
+        table = table[table["round"] <= experiment.last_round]
+        is_last = table["round"] == experiment.last_round
+        table = table.assign(experiment=experiment.label, seed=run.seed, run=run.path.name, is_last=is_last)
+        parts.append(table[[*IDENTIFIERS, *MEASURES]])
+    return pd.concat(parts, ignore_index=True)
