@@ -134,10 +134,10 @@ def why_no_pairs(run: Run, comparison: Comparison) -> str:
     if comparison == Comparison.SAME_CLASS_ACROSS_CLIENTS and not has_shared_class(run):
         verb = "has circuits in" if holdings(run).empty else "is held by"
         return f"no pairs: no class {verb} two clients"
-    held = [len(classes) for classes in found_classes(run).values()]
-    if comparison == Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS and len(held) == 1:
+    num_classes = [len(classes) for classes in found_classes(run).values()]
+    if comparison == Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS and len(num_classes) == 1:
         return "no pairs: there is one client"
-    if comparison == Comparison.DIFFERENT_CLASS_WITHIN_CLIENT and held and max(held) == 1:
+    if comparison == Comparison.DIFFERENT_CLASS_WITHIN_CLIENT and num_classes and max(num_classes) == 1:
         return "no pairs: no client has circuits of two classes"
     if comparison == Comparison.ROUND_TO_ROUND and run.circuits["round"].nunique() < 2:
         return "no pairs: circuits were not found in two rounds"

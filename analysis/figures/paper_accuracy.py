@@ -63,8 +63,8 @@ def cross_accuracy(run: Run) -> Figure:
     hidden = f"The first {_MOST_CLASSES} of {len(classes)} classes. " if len(classes) > _MOST_CLASSES else ""
     unknown = "False positives were not logged: recall alone cannot tell. " if false_positives.empty else ""
     caption = (
-        f"{unknown}A circuit works where its recall (solid) lies far above its false positives (dotted, on the other classes "
-        "that its model was trained on); where they meet, the recall says nothing. A class of several clients is "
+        f"{unknown}A circuit works where its recall (solid) lies far above its false positives (dotted, on the other "
+        "classes that its model was trained on); where they meet, the recall says nothing. A class of several clients is "
         f"their mean. {hidden}{_unusable_note(run)}"
     )
     return label_figure(figure, run, "Cross-accuracy of circuits", caption)

@@ -119,7 +119,8 @@ def test_classes_overlap_within_and_across_clients_each_with_its_chance(run: Run
 def test_one_client_alone_says_why_nothing_is_across(write_run: WriteRun) -> None:
     def keep_one(server_round: int, tables: Tables) -> None:
         complete(server_round, tables)
-        tables["clients"] = _of(tables["clients"], partition_id=0)
+        for name in ("clients", "circuits"):
+            tables[name] = [row for row in tables[name] if row["partition_id"] != 1]
         tables["overlap"] = [
             row for row in tables["overlap"] if 1 not in (row["a_partition_id"], row["b_partition_id"])
         ]
