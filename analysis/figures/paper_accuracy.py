@@ -64,7 +64,7 @@ def cross_accuracy(run: Run) -> Figure:
     unknown = "False positives were not logged: recall alone cannot tell. " if false_positives.empty else ""
     caption = (
         f"{unknown}A circuit works where its recall (solid) lies far above its false positives (dotted, on the other "
-        "classes that its model was trained on); where they meet, the recall says nothing. A class of several clients is "
+        "classes that its model was trained on); where they meet, recall says nothing. A class of several clients is "
         f"their mean. {hidden}{_unusable_note(run)}"
     )
     return label_figure(figure, run, "Cross-accuracy of circuits", caption)
