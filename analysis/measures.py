@@ -1,6 +1,7 @@
 """The figures that summary and charts share, computed from a run's tables. Nothing is drawn or printed here."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 
 import pandas as pd
@@ -115,6 +116,11 @@ def pooled_pairs(run: Run, comparison: Comparison) -> pd.DataFrame:
     return rows[rows["layer"] == ALL_LAYERS]
 
 
+def of_client_models(run: Run) -> Run:
+    """Return the run without the overlaps of the global model's circuits with each other."""
+    return replace(run, overlap=run.overlap[run.overlap["a_model"] == ModelKind.CLIENT])
+
+
 def left_out(run: Run, comparisons: Iterable[Comparison]) -> tuple[int, int]:
     """Return how many pairs `pairs` leaves out, and out of how many."""
     rows = run.overlap[(run.overlap["layer"] == ALL_LAYERS) & run.overlap["comparison"].isin(list(comparisons))]
@@ -125,14 +131,14 @@ def why_no_pairs(run: Run, comparison: Comparison) -> str:
     """Say why `pairs` is empty for a comparison; meaningless if it is not."""
     if len(run.overlap[run.overlap["comparison"] == comparison]):
         return "no pairs: none of two usable circuits"
-    held = holdings(run)
     if comparison == Comparison.SAME_CLASS_ACROSS_CLIENTS and not has_shared_class(run):
-        verb = "has circuits in" if held.empty else "is held by"
+        verb = "has circuits in" if holdings(run).empty else "is held by"
         return f"no pairs: no class {verb} two clients"
-    if comparison == Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS and len(held) == 1:
+    num_classes = [len(classes) for classes in found_classes(run).values()]
+    if comparison == Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS and len(num_classes) == 1:
         return "no pairs: there is one client"
-    if comparison == Comparison.DIFFERENT_CLASS_WITHIN_CLIENT and len(held) and not (held > 0).sum(axis=1).gt(1).any():
-        return "no pairs: no client holds two classes"
+    if comparison == Comparison.DIFFERENT_CLASS_WITHIN_CLIENT and num_classes and max(num_classes) == 1:
+        return "no pairs: no client has circuits of two classes"
     if comparison == Comparison.ROUND_TO_ROUND and run.circuits["round"].nunique() < 2:
         return "no pairs: circuits were not found in two rounds"
     return "no pairs were logged"

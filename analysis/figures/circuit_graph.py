@@ -18,7 +18,7 @@ from analysis.figures.panels import panel_grid, put_legend
 from analysis.run import Run
 from analysis.style import GREY, INK, ORANGE, SKY, label_figure, new_figure, themed
 
-_MOST_LABELLED: Final = 30
+_MOST_LABELLED: Final = 32
 """Channels of a layer, in the largest circuit, up to which nodes carry their numbers."""
 
 _HEIGHT: Final = 7.6
@@ -111,7 +111,7 @@ def _draw_nodes(
             height = places[column][channel]
             if is_labelled or is_end:
                 box = {"boxstyle": "round,pad=0.2", "facecolor": fill, "edgecolor": rim, "linewidth": 0.9}
-                size = 9 if is_end else float(np.clip(0.7 * spacing, 4, 8))
+                size = 9 if is_end else float(np.clip(0.62 * spacing, 4, 8))
                 panel.text(number, height, str(channel), fontsize=size, ha="center", va="center", bbox=box, zorder=3)
             else:
                 size = float(np.clip(0.75 * spacing, 2.5, 7))

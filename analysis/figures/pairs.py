@@ -7,7 +7,7 @@ from analysis import measures
 from analysis.figures.heat_maps import ADJUSTED_SCALE, last_round, left_out_of_round, two_maps
 from analysis.run import Run
 from analysis.style import NothingToDrawError, label_figure, themed
-from fedcircuits.records import Comparison, ModelKind
+from fedcircuits.records import Comparison
 
 _SAME, _DIFFERENT = Comparison.SAME_CLASS_ACROSS_CLIENTS, Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS
 
@@ -33,15 +33,14 @@ def class_overlap(run: Run) -> Figure:
 @themed
 def client_pairs(run: Run) -> Figure:
     """Draw the mean overlap of two clients' circuits of the same class; on the diagonal, the noise ceiling."""
-    retests = measures.pairs(run, Comparison.RETEST)
-    retests = retests[retests["a_model"] == ModelKind.CLIENT]
-    pairs = measures.pairs(run, _SAME)
+    local = measures.of_client_models(run)
+    pairs, retests = measures.pairs(local, _SAME), measures.pairs(local, Comparison.RETEST)
     rows = last_round(pd.concat([pairs, retests]))
     if rows.empty:
         raise NothingToDrawError(measures.why_no_pairs(run, _SAME))
     note = "" if len(pairs) else f"Two clients – {measures.why_no_pairs(run, _SAME)}. "
     figure, _ = two_maps(rows, lambda own: _matrix(own, "partition_id"), "client (partition)", ADJUSTED_SCALE)
-    left_out = left_out_of_round(run, rows, [_SAME, Comparison.RETEST])
+    left_out = left_out_of_round(local, rows, [_SAME, Comparison.RETEST])
     caption = (
         "Mean over shared classes; 0 = chance, 1 = identical, grey = no pair. Diagonal: the same client's model, "
         f"circuits found twice – the most that can be expected. {note}{left_out}"

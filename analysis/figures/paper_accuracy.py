@@ -61,9 +61,10 @@ def cross_accuracy(run: Run) -> Figure:
     kinds = [line_handle("recall", GREY), line_handle("false-positive rate", GREY, ":", "x")]
     put_legend(legend, [*handles, *kinds])
     hidden = f"The first {_MOST_CLASSES} of {len(classes)} classes. " if len(classes) > _MOST_CLASSES else ""
+    unknown = "False positives were not logged: recall alone cannot tell. " if false_positives.empty else ""
     caption = (
-        "A circuit works where its recall (solid) lies far above its false positives (dotted, on the other classes "
-        "that its model was trained on); where they meet, the recall says nothing. A class of several clients is "
+        f"{unknown}A circuit works where its recall (solid) lies far above its false positives (dotted, on the other "
+        "classes that its model was trained on); where they meet, recall says nothing. A class of several clients is "
         f"their mean. {hidden}{_unusable_note(run)}"
     )
     return label_figure(figure, run, "Cross-accuracy of circuits", caption)
@@ -84,6 +85,8 @@ def drift_gap(run: Run) -> Figure:
         for class_id, colour in colours.items():
             draw_by_round(panel, _of_class(rows, class_id), "drift_gap", colour, has_spread=False, width=MEMBER_WIDTH)
         draw_by_round(panel, rows, "drift_gap", INK, has_spread=not has_classes)
+        if rows["drift_gap"].isna().all():
+            panel.text(0.5, 0.7, "not logged", transform=panel.transAxes, ha="center", color=GREY)
         panel.set(ylim=limits, ylabel="global minus local circuit (−1–1)")
         round_axis(panel, list(recall["round"]))
     handles: list[Artist] = [

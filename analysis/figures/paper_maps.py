@@ -33,8 +33,7 @@ _HOW_TO_READ = "Below the diagonal: IoU; above: what chance gives for the same s
 @themed
 def pairwise_heat_map(run: Run) -> Figure:
     """Draw the overlap of all local circuits of the last round with each other."""
-    retests = measures.pairs(run, Comparison.RETEST)
-    retests = retests[retests["a_model"] == ModelKind.CLIENT]
+    retests = measures.pairs(measures.of_client_models(run), Comparison.RETEST)
     rows = last_round(pd.concat([measures.pairs(run, comparison) for comparison in _PAIRS]))
     if rows.empty:
         raise NothingToDrawError(
@@ -90,8 +89,8 @@ def _local_circuits(run: Run, server_round: int) -> tuple[list[tuple[int, int]],
 def _why_no_class_pairs(circuits: pd.DataFrame) -> str:
     if circuits.empty:
         return "no channels of the global model's circuits were logged"
-    if circuits["class_id"].nunique() == 1:
-        return "no pairs: the global model has circuits of one class only"
+    if circuits.groupby("partition_id", dropna=False)["class_id"].nunique().max() < 2:
+        return "no pairs: circuits of two classes of the global model were not found on the same data"
     return "no pairs: none of two usable circuits"
 
 

@@ -9,10 +9,11 @@ from typing import Final
 
 from matplotlib.figure import Figure
 
+from analysis import measures
 from analysis.figures.layer_lines import OverlapLine, draw_layers, left_out_note, member_lines, overlap_line
 from analysis.run import Run
 from analysis.style import BLUE, GREY, INK, ORANGE, RED, label_figure, themed
-from fedcircuits.records import Comparison, ModelKind
+from fedcircuits.records import Comparison
 
 _MEAN_WIDTH: Final = 2.4
 
@@ -38,7 +39,7 @@ def overlap_between_classes(run: Run) -> Figure:
 @themed
 def stability_within_client(run: Run) -> Figure:
     """Draw how similar a client's circuit of a class is to its circuit of the round before."""
-    local = _of_client_models(run)
+    local = measures.of_client_models(run)
     figure = _draw_with_members(overlap_line(local, "mean", INK, Comparison.ROUND_TO_ROUND), None)
     caption = (
         "A client's circuit of a class against the one found before; a class of several clients is their mean. "
@@ -52,7 +53,7 @@ def stability_within_client(run: Run) -> Figure:
 def consistency_across_clients(run: Run) -> Figure:
     """Draw how similar two clients' circuits of the same class are."""
     same = Comparison.SAME_CLASS_ACROSS_CLIENTS
-    lines = [overlap_line(run, "same class, two clients", BLUE, same), _ceiling(_of_client_models(run))]
+    lines = [overlap_line(run, "same class, two clients", BLUE, same), _ceiling(measures.of_client_models(run))]
     figure = draw_layers(lines, "pairs")
     caption = (
         "One canonical circuit per class would reach the ceiling: the same client's model, circuits found twice. "
@@ -67,7 +68,7 @@ def local_against_global(run: Run) -> Figure:
     line = overlap_line(run, "mean", INK, Comparison.LOCAL_VS_GLOBAL)
     figure = _draw_with_members(line, _ceiling(run))
     caption = (
-        "A client's local circuit against the global model's, found on that client's data. Averaging preserves "
+        "A client's local circuit against the global model's, found on the same data. Averaging preserves "
         "circuits where lines reach the ceiling and replaces them at chance (dashed, of the mean); neither says "
         f"whether they work: see cross-accuracy. {left_out_note(run, [Comparison.LOCAL_VS_GLOBAL])}"
     )
@@ -85,8 +86,3 @@ def _draw_with_members(mean: OverlapLine, ceiling: OverlapLine | None) -> Figure
 
 def _ceiling(run: Run) -> OverlapLine:
     return replace(overlap_line(run, "ceiling (retest)", GREY, Comparison.RETEST, is_reference=True), style=":")
-
-
-def _of_client_models(run: Run) -> Run:
-    """Return the run without overlaps in which the first circuit is the global model's."""
-    return replace(run, overlap=run.overlap[run.overlap["a_model"] == ModelKind.CLIENT])

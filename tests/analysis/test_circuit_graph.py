@@ -86,13 +86,13 @@ def test_edges_that_were_not_logged_leave_the_nodes(tiny_run: Run) -> None:
 def test_large_circuits_have_dots_without_numbers(write_run: WriteRun) -> None:
     def enlarge(_: int, tables: Tables) -> None:
         for row in tables["circuits"]:
-            row |= {"channels": list(range(31)), "num_channels": 31, "layer_width": 64, "reachable": list(range(64))}
+            row |= {"channels": list(range(33)), "num_channels": 33, "layer_width": 64, "reachable": list(range(64))}
 
     figure = circuit_graph_local(load_run(write_run(change=enlarge).path))
     panel = _panels(figure)[0]
     assert [text.get_text() for text in panel.texts] == ["0", "1"]
-    assert len(panel.get_lines()) == 62
-    assert "No numbers: a layer has over 30 channels." in _caption(figure)
+    assert len(panel.get_lines()) == 66
+    assert "No numbers: a layer has over 32 channels." in _caption(figure)
 
 
 def test_an_unusable_or_empty_circuit_says_so(write_run: WriteRun) -> None:

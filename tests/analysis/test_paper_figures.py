@@ -119,7 +119,8 @@ def test_classes_overlap_within_and_across_clients_each_with_its_chance(run: Run
 def test_one_client_alone_says_why_nothing_is_across(write_run: WriteRun) -> None:
     def keep_one(server_round: int, tables: Tables) -> None:
         complete(server_round, tables)
-        tables["clients"] = _of(tables["clients"], partition_id=0)
+        for name in ("clients", "circuits"):
+            tables[name] = [row for row in tables[name] if row["partition_id"] != 1]
         tables["overlap"] = [
             row for row in tables["overlap"] if 1 not in (row["a_partition_id"], row["b_partition_id"])
         ]
@@ -230,7 +231,7 @@ def test_without_server_data_classes_are_compared_on_each_clients(write_run: Wri
 
 
 def test_one_class_has_nothing_to_overlap_with(tiny_run: Run) -> None:
-    with pytest.raises(NothingToDrawError, match="circuits of one class only"):
+    with pytest.raises(NothingToDrawError, match="circuits of two classes of the global model were not found"):
         PAPER_FIGURES["paper/class-overlap"](tiny_run)
 
 
@@ -256,6 +257,18 @@ def test_the_drift_gap_is_global_minus_transplant_in_recall_and_in_false_positiv
         assert _line(recall, number) == ([1, 2], [0.3, 0.3])
         assert _line(false_positives, number) == ([1, 2], [0.0, 0.0])
     assert recall.get_ylim() == false_positives.get_ylim() == pytest.approx((-0.315, 0.315))
+
+
+def test_false_positives_that_were_not_logged_are_said_to_be_missing(write_run: WriteRun) -> None:
+    def drop(_: int, tables: Tables) -> None:
+        for row in tables["quality"]:
+            row["false_positive_rate"] = None
+
+    run = load_run(write_run(change=drop).path)
+    recall, false_positives = _panels(PAPER_FIGURES["paper/drift-gap"](run))
+    assert [text.get_text() for text in false_positives.texts] == ["not logged"]
+    assert _line(recall, 1) == ([1, 2], [0.3, 0.3])
+    assert PAPER_FIGURES["paper/cross-accuracy"](run).get_supxlabel().startswith("False positives were not logged")
 
 
 def test_without_transplants_there_is_no_accuracy_to_draw(write_run: WriteRun) -> None:
