@@ -69,7 +69,7 @@ def last_transplants(study: SeedStudy) -> Figure:
     put_legend(legend, [*lines, *seed_handles()])
     caption = (
         "Averaging keeps local circuits where they are as good on the global weights (green) as on their own (blue). "
-        "A gap above 0: the global model does the class through other channels; 0 is good news only where green is high."
+        "A gap above 0: the global model does the class through other channels; 0 is good only where green is high."
     )
     return label_comparison(figure, study, "Local circuits on the global weights at the last round", caption)
 
