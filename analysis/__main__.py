@@ -1,8 +1,9 @@
-"""The command line of analysis: `python -m analysis summary|figures|status|compare`."""
+"""The command line of analysis: `python -m analysis summary|figures|status|compare|import-fedmi`."""
 
 import argparse
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -11,7 +12,9 @@ from typing import Final
 
 from analysis.run import Run, load_run
 from analysis.summary import summary_data, summary_text
-from fedcircuits.errors import FedCircuitsError, RunLogError
+from fedcircuits.config_values import read_value
+from fedcircuits.errors import FedCircuitsError, LogImportError, RunLogError
+from fedcircuits.fedmi_logs import DEFAULT_CHANNELS, read_fedmi_log
 from fedcircuits.run_reader import RUN_FILE
 
 EXIT_OK: Final = 0
@@ -25,6 +28,7 @@ examples:
   python -m analysis summary runs --format json       for other programs
   python -m analysis figures runs --out paper --format pdf
   python -m analysis status runs && echo completed    exit code 0 only if the run completed
+  python -m analysis import-fedmi circuits_per_round.json runs
   python -m analysis compare sweeps/paper              every experiment and seed of a sweep
   python -m analysis compare runs/A runs/B --baseline digits-iid --tables-only
 """
@@ -38,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
+        if options.command == "import-fedmi":
+            return _import_fedmi(Path(options.file), Path(options.out), options.channels)
         if options.command == "compare":
             return _compare(options)
         run = load_run(options.run)
@@ -85,6 +91,22 @@ def _status(run: Run) -> int:
     return EXIT_OK if status == "completed" else EXIT_NOT_COMPLETED
 
 
+def _import_fedmi(file: Path, root: Path, channels: str) -> int:
+    try:
+        widths = read_value({"channels": channels}, "channels", str)
+    except ValueError as error:
+        raise LogImportError(f"--{error}") from error
+    log = read_fedmi_log(file.expanduser(), widths)
+    # The writer compares circuits with torch, which takes seconds to load; reading logs does without.
+    from fedcircuits.fedmi_import import write_fedmi_run  # noqa: PLC0415
+
+    path = write_fedmi_run(log, root)
+    sys.stdout.write(f"imported; run directory: {path}\n")
+    sys.stdout.write(f"next: python -m analysis summary {shlex.quote(str(path))}\n")
+    sys.stdout.write(f"      python -m analysis figures {shlex.quote(str(path))}\n")
+    return EXIT_OK
+
+
 def _compare(options: argparse.Namespace) -> int:
     # As for figures: statistics take a second to load.
     from analysis.compare_command import compare  # noqa: PLC0415
@@ -113,7 +135,19 @@ def _parser() -> argparse.ArgumentParser:
     figures.add_argument("--format", choices=("png", "svg", "pdf"), default="png", help="default: png")
     _command(commands, "status", "print status and reason; exit code 0 = completed, 1 = failed or running, 2 = no run")
     _add_compare(commands)
+    _add_import(commands)
     return parser
+
+
+def _add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    purpose = "turn a published log of arXiv 2512.23043 (circuits_per_round_*.json) into a run directory"
+    command = commands.add_parser("import-fedmi", help=purpose, description=purpose)
+    command.add_argument("file", metavar="FILE.json", help="the published log")
+    command.add_argument("out", metavar="OUT", help="folder of run directories, in which a new one is made")
+    channels = ",".join(str(width) for width in DEFAULT_CHANNELS)
+    command.add_argument(
+        "--channels", default=channels, help=f"channels of each convolution, which the file lacks; default: {channels}"
+    )
 
 
 def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -43,11 +43,21 @@ def trained_classes(run: Run) -> dict[int, frozenset[int]]:
     seen: set[int] = set()
     by_round = {}
     for server_round, rows in run.clients.groupby("round"):
-        accepted = rows[rows["accepted"].fillna(False)].dropna(subset=["class_counts"])
-        for counts in accepted["class_counts"]:
+        accepted = rows[rows["accepted"].fillna(False)]
+        for counts in accepted["class_counts"].dropna():
             seen |= {class_id for class_id, count in enumerate(counts) if count}
+        # A client that did not say what it holds has at least the classes whose circuits it found.
+        silent = accepted.loc[accepted["class_counts"].isna(), "partition_id"]
+        found = _client_circuits(run)
+        seen |= set(found.loc[(found["round"] == server_round) & found["partition_id"].isin(silent), "class_id"])
         by_round[int(str(server_round))] = frozenset(seen)
     return by_round
+
+
+def found_classes(run: Run) -> dict[int, list[int]]:
+    """Return, for each partition, the classes whose circuits were found in the client's own model, ascending."""
+    by_partition = _client_circuits(run).groupby("partition_id")["class_id"]
+    return {int(str(partition)): sorted(set(classes)) for partition, classes in by_partition}
 
 
 def global_recall(run: Run) -> pd.DataFrame:
@@ -116,7 +126,8 @@ def why_no_pairs(run: Run, comparison: Comparison) -> str:
     if len(run.overlap[run.overlap["comparison"] == comparison]):
         return "no pairs: none of two usable circuits"
     if comparison == Comparison.SAME_CLASS_ACROSS_CLIENTS and not has_shared_class(run):
-        return "no pairs: no class is held by two clients"
+        verb = "has circuits in" if holdings(run).empty else "is held by"
+        return f"no pairs: no class {verb} two clients"
     if comparison == Comparison.ROUND_TO_ROUND and run.circuits["round"].nunique() < 2:
         return "no pairs: circuits were not found in two rounds"
     return "no pairs were logged"
@@ -159,6 +170,12 @@ def client_quality(run: Run) -> pd.DataFrame:
     return run.quality[run.quality["model"] == ModelKind.CLIENT]
 
 
+def usable_share(quality: pd.DataFrame) -> "pd.Series[float]":
+    """Return the share of usable circuits by round; NaN where the verdict on any of them is not known."""
+    verdicts = quality["usable"].astype("Float64").astype("float64")
+    return verdicts.groupby(quality["round"]).mean(skipna=False)
+
+
 def round_measures(run: Run) -> pd.DataFrame:
     """Return the figures of the summary, one row per round, NaN where a figure is undefined.
 
@@ -172,7 +189,7 @@ def round_measures(run: Run) -> pd.DataFrame:
         "accepted": run.clients["accepted"].fillna(False).astype(int).groupby(run.clients["round"]).sum(),
         "asked": run.clients.groupby("round").size(),
         "circuit_size": _by_round(sizes, "num_channels"),
-        "usable_share": _by_round(client_quality(run), "usable"),
+        "usable_share": usable_share(client_quality(run)),
         "sufficiency_transplant": _by_round(gaps, str(ModelKind.TRANSPLANT)),
         "drift_gap": _by_round(gaps, "drift_gap"),
     }
@@ -182,6 +199,10 @@ def round_measures(run: Run) -> pd.DataFrame:
             columns[f"{prefix}_{figure}"] = _by_round(rows, figure)
     table = pd.DataFrame(columns).reindex(rounds).rename_axis("round")
     return global_accuracy(run).reindex(rounds).join(table)
+
+
+def _client_circuits(run: Run) -> pd.DataFrame:
+    return run.circuits[run.circuits["model"] == ModelKind.CLIENT]
 
 
 def _by_round(rows: pd.DataFrame, column: str) -> "pd.Series[float]":

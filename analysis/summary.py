@@ -1,10 +1,11 @@
 """The summary of a run: one row of figures per round, as text of at most 100 columns or as JSON."""
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import pandas as pd
 
-from analysis.measures import OVERLAPS, holdings, left_out, round_measures
+from analysis.measures import OVERLAPS, found_classes, holdings, left_out, round_measures
 from analysis.run import Run
 
 UNDEFINED: Final = "–"
@@ -64,23 +65,28 @@ def summary_data(run: Run) -> dict[str, Any]:
 
 
 def _header(run: Run) -> str:
-    get = run.settings.get
+    def get(key: str) -> Any:
+        return run.settings.get(key, "unknown")
+
     reason = f": {run.info['reason']}" if run.info.get("reason") else ""
-    planned = get("num-server-rounds", "?")
+    planned = run.settings.get("num-server-rounds", "?")
+    source = f"imported from {get('imported-from')}, SHA-256 {str(get('imported-sha256'))[:12]}…"
     training = f"{get('strategy')}, weighting {get('weighting')}, local epochs {get('local-epochs')}"
+    circuits = f"objective {get('objective')}, {get('ablation')} ablation, found on {get('discovery-data')} data"
     facts = {
         "status": f"{run.info.get('status')}{reason}; {run.info['last_round']} of {planned} rounds",
+        **({"source": source} if "imported-from" in run.settings else {}),
         "data": f"{get('dataset')}, split {_split(run.settings)} over {run.info.get('num_clients', '?')} clients",
         "sparsity": f"{get('sparsity')} nominal; mean effective density of client models {_number(_density(run), 4)}",
         "strategy": f"{training}, seed {get('seed')}",
-        "circuits": f"objective {get('objective')}, {get('ablation')} ablation, found on {get('discovery-data')} data",
+        "circuits": circuits if get("circuit-every") != 0 else "not looked for (circuit-every 0)",
     }
     return "\n".join([f"Run {run.path.name}", *(f"  {name:<9} {fact}" for name, fact in facts.items())])
 
 
 def _split(settings: dict[str, Any]) -> str:
     """Name the partition together with the setting that shapes it."""
-    partition = settings.get("partition")
+    partition = settings.get("partition", "unknown")
     shapes = {"dirichlet": "dirichlet-alpha", "pathological": "classes-per-client", "classes": "client-classes"}
     key = shapes.get(str(partition))
     return f"{partition} ({key} {settings.get(key)})" if key else str(partition)
@@ -165,7 +171,8 @@ def _rejected(run: Run) -> str:
 def _holdings(run: Run) -> str:
     held = holdings(run)
     if held.empty:
-        return ""
+        found = [f"  partition {partition}: {_listed(classes)}" for partition, classes in found_classes(run).items()]
+        return "\n".join(["Classes with circuits, by client (numbers of images unknown)", *found]) if found else ""
     if held.shape[1] > _NUM_HELD_CLASSES:
         lines = [_held_classes(int(str(partition)), counts) for partition, counts in held.iterrows()]
         return "\n".join(["Who holds what: classes (images)", *lines])
@@ -173,8 +180,8 @@ def _holdings(run: Run) -> str:
     lines = [f"  {'partition':>9} {titles}  {'total':>6}"]
     for partition, counts in held.iterrows():
         lines.append(f"  {partition!s:>9} {_counts(counts)}  {counts.sum():>6}")
-    nobody = [str(class_id) for class_id in held.columns[held.sum() == 0]]
-    note = [f"  Held by nobody: class {', '.join(nobody)}"] if nobody else []
+    nobody = held.columns[held.sum() == 0]
+    note = [f"  Held by nobody: class {_listed(nobody)}"] if len(nobody) else []
     return "\n".join(["Who holds what: images of each class", *lines, *note])
 
 
@@ -184,9 +191,12 @@ def _counts(values: Any) -> str:
 
 
 def _held_classes(partition: int, counts: "pd.Series[int]") -> str:
-    classes = ", ".join(str(class_id) for class_id in counts.index[counts > 0])
-    text = f"  partition {partition}: {classes} ({counts.sum()})"
+    text = f"  partition {partition}: {_listed(counts.index[counts > 0])} ({counts.sum()})"
     return text if len(text) <= 100 else f"  partition {partition}: {int((counts > 0).sum())} classes ({counts.sum()})"
+
+
+def _listed(class_ids: Iterable[Any]) -> str:
+    return ", ".join(str(class_id) for class_id in class_ids)
 
 
 def _number(value: Any, digits: int) -> str:

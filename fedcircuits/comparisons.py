@@ -28,7 +28,7 @@ class FoundCircuits:
         server_round: the round they belong to, 1-based.
         circuits: one per class.
         reachable: `[channel]`, channels of this model that carry signal.
-        usable: one verdict per circuit.
+        usable: one verdict per circuit; None where it is not known.
     """
 
     model: ModelKind
@@ -36,7 +36,7 @@ class FoundCircuits:
     server_round: int
     circuits: Circuits
     reachable: Bool[Tensor, " channel"]
-    usable: tuple[bool, ...]
+    usable: tuple[bool | None, ...]
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,10 @@ def _nullable(figures: NDArray[Any]) -> pa.Array:
 
 
 def _both(a: bool | None, b: bool | None) -> bool | None:
-    return None if a is None or b is None else a and b
+    """Tell whether both circuits of a pair are usable: one that is not decides, whatever the other is."""
+    if a is False or b is False:
+        return False
+    return None if a is None or b is None else True
 
 
 def _repeat(values: Sequence[Any], times: int) -> list[Any]:

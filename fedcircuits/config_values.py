@@ -74,6 +74,14 @@ def _channels(key: str, text: str) -> tuple[int, ...]:
     return channels
 
 
+def _hidden_units(key: str, text: str) -> tuple[int, ...]:
+    """Parse "120,84"; "" is no hidden layer."""
+    units = _whole_numbers(key, text) if text.strip() else ()
+    if units and min(units) < 1:
+        raise ValueError(f"{key} = {text!r}: every layer needs at least 1 unit")
+    return units
+
+
 def _circuit_classes(key: str, text: str) -> ClassIds:
     """Parse "all", as the empty tuple, or a list of class ids."""
     return () if text.strip() == "all" else _whole_numbers(key, text)
@@ -94,4 +102,5 @@ _PARSERS: dict[str, Callable[[str, str], Any]] = {
     "channels": _channels,
     "circuit-classes": _circuit_classes,
     "client-classes": _client_classes,
+    "hidden-units": _hidden_units,
 }

@@ -1,21 +1,23 @@
 """Which channels feed which: the kernels that are alive, and the edges of a circuit.
 
-An edge joins two nodes of a circuit by at least one non-zero weight, as in arXiv 2512.23043. The linear layer sees
-each channel as a block of features; here these count as one channel, so that its edges go from channels to classes.
+An edge joins two nodes of a circuit by at least one non-zero weight, as in arXiv 2512.23043. The first linear layer
+sees each channel as a block of features; here these count as one channel. Hidden units are no nodes of a circuit: an
+edge from a channel to a class is a path of non-zero weights through them.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Bool
 from torch import Tensor
 
 from fedcircuits.circuits import Circuits
-from fedcircuits.model_spec import ModelSpec
+from fedcircuits.model_spec import READOUT, ModelSpec
 from fedcircuits.models import Weights
 
 Kernels = dict[str, Bool[Tensor, "target source"]]
-"""Layer name to a matrix: does any weight join this source channel to this target channel (or class)?"""
+"""Convolution, or `fc` for the classes, to a matrix: is this source channel joined to this target?"""
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,8 @@ class LayerEdges:
 
     Args:
         class_id: the circuit's class.
-        layer: the layer in which the edges end; `fc` for edges to the class itself.
-        sources: channel of the layer before (of the image for the first), one per edge.
+        layer: the convolution in which the edges end; `fc` for edges to the class itself.
+        sources: channel of the convolution before (of the image for the first), one per edge.
         targets: channel of `layer` (the class id for `fc`), one per edge.
     """
 
@@ -36,10 +38,14 @@ class LayerEdges:
 
 
 def alive_kernels(spec: ModelSpec, weights: Weights) -> Kernels:
-    """Tell, layer by layer, which pairs of channels are joined by a non-zero weight."""
+    """Tell which pairs of channels are joined in each convolution, and which channels lead to which class after it."""
     kernels = {name: weights[f"{name}.weight"].ne(0).flatten(2).any(2) for name in spec.conv_names}
-    head = weights["fc.weight"].ne(0)
-    kernels["fc"] = head.view(spec.num_classes, spec.channels[-1], -1).any(2)
+    first, *others = (weights[f"{name}.weight"].ne(0) for name in (*spec.hidden_names, READOUT))
+    paths = first.view(len(first), spec.channels[-1], -1).any(2)
+    for alive in others:
+        # A product of counts: above 0 where some unit between the two has a weight to both.
+        paths = alive.float() @ paths.float() > 0
+    kernels[READOUT] = paths
     return kernels
 
 
@@ -53,21 +59,21 @@ def reachable_channels(spec: ModelSpec, kernels: Kernels) -> Bool[Tensor, " num_
     for kernel in convs:
         known = (kernel & known).any(1)
         from_input.append(known)
-    to_output = [kernels["fc"].any(0)]
+    to_output = [kernels[READOUT].any(0)]
     for kernel in reversed(convs[1:]):
         to_output.insert(0, (kernel & to_output[0][:, None]).any(0))
     return torch.cat([a & b for a, b in zip(from_input, to_output, strict=True)])
 
 
 def circuit_edges(spec: ModelSpec, kernels: Kernels, circuits: Circuits) -> list[LayerEdges]:
-    """Return the edges of every circuit, one entry per circuit and layer, the linear layer included."""
+    """Return the edges of every circuit, one entry per circuit and convolution, and one for the edges to the class."""
     image = torch.ones(spec.in_channels, dtype=torch.bool)
     entries = []
     for class_id, member in zip(circuits.class_ids, circuits.members, strict=True):
         own_class = torch.zeros(spec.num_classes, dtype=torch.bool)
         own_class[class_id] = True
         nodes = [image, *member.split(list(spec.channels)), own_class]
-        for layer, sources, targets in zip(spec.layer_names, nodes[:-1], nodes[1:], strict=True):
-            ends = (kernels[layer] & targets[:, None] & sources).nonzero()
+        for (layer, kernel), (sources, targets) in zip(kernels.items(), pairwise(nodes), strict=True):
+            ends = (kernel & targets[:, None] & sources).nonzero()
             entries.append(LayerEdges(class_id, layer, ends[:, 1].tolist(), ends[:, 0].tolist()))
     return entries

@@ -19,6 +19,10 @@ class DataError(FedCircuitsError):
     """A dataset is missing or cannot be split as asked."""
 
 
+class LogImportError(FedCircuitsError):
+    """Another program's log is not of the form that we read; the message has the path inside the file."""
+
+
 class ReplyError(FedCircuitsError):
     """A message does not follow the schema; the text is the reason logged for its sender."""
 
@@ -29,3 +33,7 @@ class FederationError(FedCircuitsError):
 
 class RunLogError(FedCircuitsError):
     """A run directory is missing, incomplete or not ours."""
+
+
+class SweepError(FedCircuitsError):
+    """A sweep cannot start or go on; single runs that fail are no such error."""

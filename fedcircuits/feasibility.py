@@ -12,7 +12,7 @@ def sparsity_problems(spec: ModelSpec, sparsity: float, min_alive: int, is_insid
         spec: the network's shape.
         sparsity: target fraction of zeros per layer, 0 <= x < 1; 0 is dense and always possible.
         min_alive: weights that each filter keeps at least.
-        is_inside: the floor must fit into the target (`inside`); otherwise it may exceed it, and the linear layer has
+        is_inside: the floor must fit into the target (`inside`); otherwise it may exceed it, and linear layers have
             none (`reference`).
     """
     problems = []
@@ -21,7 +21,7 @@ def sparsity_problems(spec: ModelSpec, sparsity: float, min_alive: int, is_insid
         size = num_filters * num_inputs
         num_keep = int((1 - sparsity) * size)
         needed = max(1, min_alive * num_filters)
-        if min_alive > num_inputs and (is_inside or name != "fc"):
+        if min_alive > num_inputs and (is_inside or name in spec.conv_names):
             problems.append(f"min-alive = {min_alive}: a filter of {name} has only {num_inputs} weights")
         elif is_inside and num_keep < needed:
             problems.append(

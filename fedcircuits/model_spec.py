@@ -1,23 +1,40 @@
-"""The shape of the network under study: its layers, and what each of them holds."""
+"""The shape of the network under study: its layers, and what each of them holds.
+
+Convolutions `conv1`, `conv2`, … are followed by linear layers: hidden ones, `hidden1`, `hidden2`, …, if there are any,
+and the readout `fc`, whose outputs are the logits.
+"""
 
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+Padding = Literal["same", "valid"]
+"""What a convolution adds around its input: `same` keeps the image's size, `valid` adds nothing."""
+
+READOUT = "fc"
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """The shape of a network.
+    """The shape of a network; what has a default is as in arXiv 2512.23043.
 
     Args:
         in_channels: channels of an image, 1 or 3.
         image_size: height and width of an image in pixels.
         channels: output channels of each convolution.
-        num_classes: outputs of the linear layer.
+        num_classes: outputs of the readout.
+        kernel_size: height and width of each convolution's kernels, odd.
+        padding: what each convolution adds around its input.
+        hidden_units: outputs of each linear layer between convolutions and readout.
     """
 
     in_channels: int
     image_size: int
     channels: tuple[int, ...]
     num_classes: int
+    kernel_size: int = 3
+    padding: Padding = "same"
+    hidden_units: tuple[int, ...] = ()
 
     @property
     def conv_names(self) -> tuple[str, ...]:
@@ -25,9 +42,14 @@ class ModelSpec:
         return tuple(f"conv{i + 1}" for i in range(len(self.channels)))
 
     @property
+    def hidden_names(self) -> tuple[str, ...]:
+        """Names of the linear layers between convolutions and readout, input to output."""
+        return tuple(f"hidden{i + 1}" for i in range(len(self.hidden_units)))
+
+    @property
     def layer_names(self) -> tuple[str, ...]:
         """Names of all layers with weights, input to output."""
-        return (*self.conv_names, "fc")
+        return (*self.conv_names, *self.hidden_names, READOUT)
 
     @property
     def num_channels(self) -> int:
@@ -35,20 +57,26 @@ class ModelSpec:
         return sum(self.channels)
 
     @property
+    def margin(self) -> int:
+        """Pixels of zeros that each convolution adds at each edge of its input."""
+        return self.kernel_size // 2 if self.padding == "same" else 0
+
+    @property
     def feature_size(self) -> int:
-        """Height and width of the last activation map."""
-        return self.image_size >> len(self.channels)
+        """Height and width of the last activation map; 0 if nothing is left of the image."""
+        size = self.image_size
+        for _ in self.channels:
+            size = max(0, (size + 2 * self.margin - self.kernel_size + 1) // 2)
+        return size
 
     @property
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """Layer name to the shape of its weight, in the order in which masks are packed."""
-        inputs = (self.in_channels, *self.channels[:-1])
-        shapes: dict[str, tuple[int, ...]] = {
-            name: (num_out, num_in, 3, 3)
-            for name, num_out, num_in in zip(self.conv_names, self.channels, inputs, strict=True)
-        }
-        shapes["fc"] = (self.num_classes, self.channels[-1] * self.feature_size**2)
-        return shapes
+        kernel = (self.kernel_size, self.kernel_size)
+        widths = (self.channels[-1] * self.feature_size**2, *self.hidden_units, self.num_classes)
+        convs = [(num_out, num_in, *kernel) for num_in, num_out in pairwise((self.in_channels, *self.channels))]
+        linears = [(num_out, num_in) for num_in, num_out in pairwise(widths)]
+        return dict(zip(self.layer_names, [*convs, *linears], strict=True))
 
     @property
     def state_shapes(self) -> dict[str, tuple[int, ...]]:

@@ -1,7 +1,8 @@
 """The network under study, its layers as circuits see them, and its forward pass through gates.
 
-The network is that of arXiv 2512.23043: 3x3 convolutions with padding 1, each followed by ReLU and 2x2 max pooling,
-and one linear layer. Pooling runs before ReLU here: the two commute, and ReLU then has a quarter of the work.
+Convolutions, each followed by ReLU and 2x2 max pooling, then linear layers with ReLU between them. By default it is the
+network of arXiv 2512.23043: 3x3 convolutions with padding 1 and one linear layer. Pooling runs before ReLU here: the
+two commute, and ReLU then has a quarter of the work.
 """
 
 import math
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from fedcircuits.model_spec import ModelSpec
+from fedcircuits.model_spec import READOUT, ModelSpec
 from fedcircuits.settings import Settings
 
 Weights = Mapping[str, Tensor]
@@ -35,9 +36,8 @@ class GateSite(StrEnum):
 
 
 def model_spec(settings: Settings) -> ModelSpec:
-    """Return the shape of the network that the settings ask for; the linear layer follows from the image size."""
-    shape = settings.data.shape
-    return ModelSpec(shape.in_channels, shape.image_size, settings.model.channels, shape.num_classes)
+    """Return the shape of the network that the settings ask for; the first linear layer follows from the image size."""
+    return settings.model.spec(settings.data.shape)
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,16 @@ class Gating:
 
 
 class SparseCNN(nn.Module):
-    """The network; its layers are attributes `conv1`, `conv2`, … and `fc`."""
+    """The network; its layers are attributes of the names that its spec gives them."""
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         self.spec = spec
         for name, shape in spec.weight_shapes.items():
-            layer = nn.Linear(shape[1], shape[0]) if name == "fc" else nn.Conv2d(shape[1], shape[0], 3, padding=1)
-            self.add_module(name, layer)
+            if name in spec.conv_names:
+                self.add_module(name, nn.Conv2d(shape[1], shape[0], spec.kernel_size, padding=spec.margin))
+            else:
+                self.add_module(name, nn.Linear(shape[1], shape[0]))
         self.to(memory_format=torch.channels_last)
 
     def forward(
@@ -82,7 +84,10 @@ class SparseCNN(nn.Module):
             if gating is not None and gating.site is GateSite.POST:
                 maps = _gate(maps, gates[i], ablations[i])
         # Flattened channel by channel whatever the memory format, so that a channel owns a block of columns.
-        logits: Tensor = self.get_submodule("fc")(maps.flatten(1))
+        features = maps.flatten(1)
+        for name in self.spec.hidden_names:
+            features = F.relu(self.get_submodule(name)(features))
+        logits: Tensor = self.get_submodule(READOUT)(features)
         return logits
 
     def channel_means(

@@ -89,6 +89,7 @@ def _by_partitioner(labels: NDArray[Any], settings: DataSettings, num_clients: i
             "label",
             settings.dirichlet_alpha,
             min_partition_size=settings.min_partition_size,
+            self_balancing=settings.dirichlet_balanced,
             seed=partition_seed,
         )
     else:

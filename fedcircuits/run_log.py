@@ -72,22 +72,24 @@ class RunLog:
         return log
 
     def write_round(
-        self, server_round: int, tables: Mapping[str, Rows | pa.Table], weights: Mapping[str, Tensor]
+        self, server_round: int, tables: Mapping[str, Rows | pa.Table], weights: Mapping[str, Tensor] | None
     ) -> None:
         """Write one round's tables and checkpoint; readers see all of it or nothing.
 
         Args:
             server_round: the round, 1-based.
             tables: table name to rows, or to a table of the right schema; tables left out have no rows.
-            weights: the global model after the round.
+            weights: the global model after the round; None leaves no checkpoint.
         """
         for name, schema in TABLES.items():
             rows = tables.get(name, ())
             table = rows if isinstance(rows, pa.Table) else _table(name, rows)
             part = self.path / name / f"round-{server_round:04d}.parquet"
             _replace(part, partial(pq.write_table, table.cast(schema), compression="zstd"))
-        checkpoint = self.path / CHECKPOINTS / f"round-{server_round:04d}.safetensors"
-        _replace(checkpoint, lambda temporary: temporary.write_bytes(save(dict(weights))))
+        if weights is not None:
+            content = save(dict(weights))
+            checkpoint = self.path / CHECKPOINTS / f"round-{server_round:04d}.safetensors"
+            _replace(checkpoint, lambda temporary: temporary.write_bytes(content))
         self._info["last_round"] = server_round
         self._write_info()
         checkpoints = sorted((self.path / CHECKPOINTS).glob("round-*.safetensors"), key=_round_of)

@@ -5,13 +5,13 @@ Defaults live in pyproject.toml alone, where each key is explained.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
 
 from fedcircuits.config_values import Between, ClassIds, read_value
 from fedcircuits.errors import SettingsError
 from fedcircuits.feasibility import sparsity_problems
-from fedcircuits.model_spec import ModelSpec
+from fedcircuits.model_spec import ModelSpec, Padding
 
 Scalar = bool | int | float | str
 """What a Flower run config can hold."""
@@ -63,6 +63,7 @@ class DataSettings:
     partition: Literal["iid", "dirichlet", "pathological", "classes"]
     dirichlet_alpha: Positive
     min_partition_size: AtLeastOne
+    dirichlet_balanced: bool
     classes_per_client: AtLeastOne
     client_classes: tuple[ClassIds, ...]
 
@@ -78,6 +79,21 @@ class ModelSettings:
 
     model: Literal["cnn"]
     channels: tuple[int, ...]
+    kernel_size: AtLeastOne
+    padding: Padding
+    hidden_units: tuple[int, ...]
+
+    def spec(self, image: ImageShape) -> ModelSpec:
+        """Return the network for images of a shape."""
+        return ModelSpec(
+            in_channels=image.in_channels,
+            image_size=image.image_size,
+            channels=self.channels,
+            num_classes=image.num_classes,
+            kernel_size=self.kernel_size,
+            padding=self.padding,
+            hidden_units=self.hidden_units,
+        )
 
 
 @dataclass(frozen=True)
@@ -114,13 +130,15 @@ class DiscoverySettings:
     gate_penalty: Annotated[float, Between(0)]
     gate_penalty_unit: Literal["loss-range", "absolute"]
     circuit_classes: ClassIds
-    circuit_every: AtLeastOne
+    circuit_every: NotNegative
     retest_every: NotNegative
     discovery_data: Literal["client", "server"]
     share_probe: bool
 
     def is_circuit_round(self, server_round: int, num_rounds: int) -> bool:
-        """Tell whether circuits are extracted in this round (1-based); they always are in the last."""
+        """Tell whether circuits are extracted in this round (1-based); if they ever are, then also in the last."""
+        if self.circuit_every == 0:
+            return False
         return server_round % self.circuit_every == 0 or server_round == num_rounds
 
     def is_retest_round(self, server_round: int) -> bool:
@@ -299,20 +317,37 @@ def _check_classes_per_client(values: dict[str, Any]) -> list[str]:
     return [f"classes-per-client = {asked}: {values['dataset']} has {num_classes} classes"]
 
 
+def _spec(values: dict[str, Any]) -> ModelSpec:
+    """Return the network that the values describe."""
+    model = ModelSettings(**{field.name: values[field.name] for field in fields(ModelSettings)})
+    return model.spec(SHAPES[values["dataset"]])
+
+
 def _check_layers(values: dict[str, Any]) -> list[str]:
-    """Each convolution halves the image, and something must be left of it."""
-    size, num_layers = SHAPES[values["dataset"]].image_size, len(values["channels"])
-    if size >> num_layers:
+    """Each convolution shrinks the image, and something must be left of it."""
+    spec = _spec(values)
+    if spec.feature_size:
         return []
-    most = size.bit_length() - 1
-    return [f"channels: {num_layers} layers halve an image of {size} pixels to nothing; at most {most} layers"]
+    num_layers = len(spec.channels)
+    most = max(n for n in range(num_layers) if replace(spec, channels=spec.channels[:n]).feature_size)
+    return [
+        f"channels: {num_layers} layers with kernel-size = {spec.kernel_size} and padding = {spec.padding!r} leave "
+        f"nothing of an image of {spec.image_size} pixels; at most {most} layers are possible"
+    ]
+
+
+def _check_kernel_size(values: dict[str, Any]) -> list[str]:
+    """A kernel needs a pixel in its middle, so that padding can be the same on both sides."""
+    if values["kernel_size"] % 2:
+        return []
+    return [f"kernel-size = {values['kernel_size']}: must be odd"]
 
 
 def _check_sparsity(values: dict[str, Any]) -> list[str]:
     """Every layer must be able to keep what the floor promises."""
-    shape = SHAPES[values["dataset"]]
-    spec = ModelSpec(shape.in_channels, shape.image_size, values["channels"], shape.num_classes)
-    is_inside = values["sparsity_floor"] == "inside"
+    spec, is_inside = _spec(values), values["sparsity_floor"] == "inside"
+    if not spec.feature_size:
+        return []  # layers without inputs are a problem of their own
     return sparsity_problems(spec, values["sparsity"], values["min_alive"], is_inside)
 
 
@@ -352,6 +387,7 @@ _CHECKS: tuple[Callable[[dict[str, Any]], list[str]], ...] = (
     _check_num_clients,
     _check_classes_per_client,
     _check_layers,
+    _check_kernel_size,
     _check_run_dir,
     _check_sparsity,
     _check_gate_batch,

@@ -64,20 +64,15 @@ def _kth_largest(values: Tensor, k: int) -> Tensor:
 
 
 def weight_masks(spec: ModelSpec, weights: Mapping[str, Tensor], sparsity: float, settings: SparsitySettings) -> Masks:
-    """Return the mask of every layer at the given sparsity. In the `reference` floor the linear layer has none."""
+    """Return the mask of every layer at the given sparsity. In the `reference` floor linear layers have none."""
     rule: Callable[[Tensor, float, int], Tensor] = magnitude_mask
     if settings.sparsity_floor == "inside":
         rule = exact_mask
     masks = {}
     for name in spec.layer_names:
-        has_floor = name != "fc" or settings.sparsity_floor == "inside"
+        has_floor = name in spec.conv_names or settings.sparsity_floor == "inside"
         masks[name] = rule(weights[f"{name}.weight"], sparsity, settings.min_alive if has_floor else 0)
     return masks
-
-
-def dense_masks(spec: ModelSpec) -> Masks:
-    """Return masks that keep every weight."""
-    return {name: torch.ones(shape, dtype=torch.bool) for name, shape in spec.weight_shapes.items()}
 
 
 def densities(masks: Masks) -> dict[str, float]:

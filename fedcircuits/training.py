@@ -14,7 +14,7 @@ from fedcircuits.data import LabelledImages
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import SparseCNN, Weights, build_model, detached_weights
 from fedcircuits.settings import SparsitySettings, TrainingSettings
-from fedcircuits.sparsity import Masks, dense_masks, sparsity_at, weight_masks
+from fedcircuits.sparsity import Masks, sparsity_at, weight_masks
 
 SGD_MOMENTUM = 0.9
 
@@ -77,12 +77,12 @@ def train_sparse(
             epoch_loss += loss.detach() * len(batch)
             _sparsify(model, sparsity_at(step, total_steps, sparsity.sparsity), sparsity)
             step += 1
-    masks = _sparsify(model, sparsity_at(step, total_steps, sparsity.sparsity), sparsity)
+    _sparsify(model, sparsity_at(step, total_steps, sparsity.sparsity), sparsity)
     trained = detached_weights(model)
     return TrainedModel(
         weights=trained,
-        # A kept weight can be exactly zero, in a dead filter for one: only what can act counts as kept.
-        masks={name: mask.cpu() & (trained[f"{name}.weight"] != 0) for name, mask in masks.items()},
+        # Magnitude may keep a weight that is exactly zero, in a dead filter for one: only what can act counts as kept.
+        masks={name: trained[f"{name}.weight"] != 0 for name in spec.layer_names},
         train_loss=float(epoch_loss) / len(data),
     )
 
@@ -101,12 +101,10 @@ def _add_proximal_gradient(model: SparseCNN, anchor: list[Tensor], mu: float) ->
 
 
 @torch.no_grad()
-def _sparsify(model: SparseCNN, sparsity: float, settings: SparsitySettings) -> Masks:
-    """Set the smallest weights to zero in place and return the masks; a target of 0 leaves the model dense."""
+def _sparsify(model: SparseCNN, sparsity: float, settings: SparsitySettings) -> None:
+    """Set the smallest weights to zero in place; a target of 0 leaves the model dense."""
     if settings.sparsity == 0:
-        return dense_masks(model.spec)
+        return
     weights = model.state_dict()
-    masks = weight_masks(model.spec, weights, sparsity, settings)
-    for name, mask in masks.items():
+    for name, mask in weight_masks(model.spec, weights, sparsity, settings).items():
         weights[f"{name}.weight"].mul_(mask)
-    return masks

@@ -4,6 +4,7 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from analysis import measures
@@ -74,10 +75,8 @@ def circuit_sizes(run: Run) -> Figure:
         panel.axhline(width, color=GREY, linestyle="--", linewidth=1.2)
         panel.set(ylim=(-0.03 * width, 1.06 * width), ylabel="channels in the circuit" if is_leftmost(panel) else "")
         round_axis(panel, list(sizes["round"]))
-    handles = [line_handle(origin, colour) for origin, colour in _MODELS.items()]
-    put_legend(
-        legend, [*handles, line_handle("channels of the layer", GREY, "--", ""), band_handle("client models' circuits")]
-    )
+    width_handle = line_handle("channels of the layer", GREY, "--", "")
+    put_legend(legend, [*_origin_handles(sizes), width_handle, band_handle("client models' circuits")])
     caption = (
         "All circuits, usable or not. A circuit near the layer's width (dashed) selects nothing there; sizes that "
         "change between rounds move the IoU by themselves, so compare overlaps with chance."
@@ -105,17 +104,19 @@ def circuit_quality(run: Run) -> Figure:
             own = rows[rows["origin"] == origin]
             # Necessity and usability of one circuit are nearly always 0 or 1: a band would fill the panel.
             has_spread = origin == _CLIENTS and column in {"sufficiency", "false_positive_rate"}
-            draw_by_round(panel, own, column, colour, has_spread=has_spread)
+            drawn = measures.usable_share(own).reset_index() if column == "usable" else own
+            draw_by_round(panel, drawn, column, colour, has_spread=has_spread)
+        if rows[column].isna().all():
+            panel.text(0.5, 0.5, "not logged", transform=panel.transAxes, ha="center", color=GREY)
         if column == "necessity":
             clients = rows[rows["origin"] == _CLIENTS]
             draw_by_round(panel, clients, "empty_circuit_recall", GREY, style="--", has_spread=False)
         round_axis(panel, list(rows["round"]))
         fraction_axis(panel, labels[column])
-    handles = [line_handle(origin, colour) for origin, colour in _MODELS.items()]
-    put_legend(
-        legend,
-        [*handles, line_handle("every channel off", GREY, "--", ""), band_handle("client models' circuits")],
-    )
+    handles = _origin_handles(rows)
+    if rows["empty_circuit_recall"].notna().any():
+        handles.append(line_handle("every channel off", GREY, "--", ""))
+    put_legend(legend, [*handles, band_handle("client models' circuits")])
     caption = (
         "A good circuit has high sufficiency, few false positives (among the classes its model was trained on) and "
         "necessity no higher than with every channel off: a model that is left with biases says one class for every "
@@ -129,6 +130,11 @@ def _with_origin(rows: pd.DataFrame) -> pd.DataFrame:
     clients, on_clients, on_server = _MODELS
     origin = pd.Series(on_clients, index=rows.index).mask(rows["model"] == ModelKind.CLIENT, clients)
     return rows.assign(origin=origin.mask(rows["partition_id"].isna(), on_server))
+
+
+def _origin_handles(rows: pd.DataFrame) -> list[Artist]:
+    """Return the legend entries of the origins that were logged."""
+    return [line_handle(origin, colour) for origin, colour in _MODELS.items() if (rows["origin"] == origin).any()]
 
 
 def _gap_limits(gaps: pd.DataFrame) -> tuple[float, float]:

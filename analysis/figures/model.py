@@ -20,7 +20,7 @@ def who_holds_what(run: Run) -> Figure:
     """Draw how many images each client holds of each class."""
     held = measures.holdings(run)
     if held.empty:
-        raise NothingToDrawError("no client has said what it holds")
+        raise NothingToDrawError("no client has said how many images it holds")
     figure = new_figure(height=float(np.clip(1.8 + 0.4 * len(held), 2.6, 8)))
     panel = figure.subplots()
     heat_map(panel, held.where(held > 0), "images", digits=0, cmap="crest", vmin=0)

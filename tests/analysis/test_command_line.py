@@ -90,6 +90,36 @@ def test_a_folder_that_cannot_be_written_is_one_line_and_exits_with_two(
     assert capsys.readouterr().err.startswith("error: cannot write figures to")
 
 
+def test_a_published_log_is_imported_and_can_be_summarised(tmp_path: Path, capsys: Output) -> None:
+    circuit = {"active_nodes": {"conv1": [0], "conv2": [1]}, "metrics": {"accuracy": 100.0}}
+    side = {"client_0": {"3 - three": circuit}, "client_1": {"3 - three": circuit}}
+    file = tmp_path / "published.json"
+    file.write_text(json.dumps({"round_1": {"clients_local_model": side, "clients_global_model": side}}))
+    assert main(["import-fedmi", str(file), str(tmp_path / "runs"), "--channels", "2,4"]) == 0
+    first, *commands = capsys.readouterr().out.splitlines()
+    path = first.removeprefix("imported; run directory: ")
+    assert commands == [f"next: python -m analysis summary {path}", f"      python -m analysis figures {path}"]
+    assert main(["status", path]) == 0
+    assert main(["summary", str(tmp_path / "runs")]) == 0
+    assert "imported from published.json" in capsys.readouterr().out
+
+
+def test_a_published_log_that_is_not_sound_is_one_line_and_leaves_no_run(tmp_path: Path, capsys: Output) -> None:
+    file = tmp_path / "published.json"
+    file.write_text('{"round_1": {"clients_local_model": {"client_0": {"3": {"conv1": [64], "conv2": []}}}}}')
+    assert main(["import-fedmi", str(file), str(tmp_path / "runs"), "--channels", "64,64"]) == 2
+    where = "round_1 / clients_local_model / client_0 / 3 / conv1"
+    assert capsys.readouterr().err == f"error: published.json: {where}: 64 is not a channel of conv1 (0 to 63)\n"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_channels_that_are_no_numbers_are_refused(tmp_path: Path, capsys: Output) -> None:
+    assert main(["import-fedmi", "published.json", str(tmp_path), "--channels", "32,many"]) == 2
+    assert capsys.readouterr().err == (
+        "error: --channels = '32,many': must be whole numbers with commas between them\n"
+    )
+
+
 def test_analysis_starts_without_torch_and_flower() -> None:
     program = "import sys, analysis.__main__, analysis.figures; print({'torch', 'flwr', 'ray'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

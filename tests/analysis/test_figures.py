@@ -63,6 +63,25 @@ def test_without_shared_classes_the_figures_say_so(write_run: WriteRun) -> None:
         assert "no pairs: no class is held by two clients" in _texts(FIGURES[name](run))
 
 
+def test_a_panel_of_what_was_not_logged_says_so_and_the_legend_names_only_what_was(write_run: WriteRun) -> None:
+    def forget(_: int, tables: Tables) -> None:
+        tables["quality"] = [
+            {**row, "false_positive_rate": None} for row in tables["quality"] if row["partition_id"] is not None
+        ]
+
+    figure = FIGURES["10-circuit-quality"](load_run(write_run(change=forget).path))
+    said = {panel.get_title(loc="left"): [text.get_text() for text in panel.texts] for panel in figure.axes}
+    assert said["false positives (low)"] == ["not logged"]
+    assert said["sufficiency (high)"] == []
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "client models",
+        "global model, clients' data",
+        "10–90 % of client models' circuits",
+    ]
+
+
 def test_a_run_without_any_round_skips_every_figure_with_a_reason(write_run: WriteRun, tmp_path: Path) -> None:
     saved = list(save_figures(load_run(write_run(num_rounds=0).path), tmp_path))
     assert len(saved) == len(FIGURES)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from analysis import Run, load_run, measures
@@ -45,6 +46,28 @@ def test_a_class_that_was_trained_once_stays_trained(write_run: WriteRun) -> Non
             del tables["clients"][1]
 
     assert measures.trained_classes(load_run(write_run(change=drop).path))[2] == {0, 1, 2}
+
+
+def test_where_images_are_unknown_the_classes_of_a_clients_circuits_are_trained(write_run: WriteRun) -> None:
+    def forget(server_round: int, tables: Tables) -> None:
+        tables["clients"][1] |= {"class_counts": None}
+        if server_round == 1:
+            tables["circuits"] = [row for row in tables["circuits"] if row["class_id"] != 2]
+
+    run = load_run(write_run(change=forget).path)
+    assert measures.trained_classes(run) == {1: {0, 1}, 2: {0, 1, 2}}
+    assert measures.found_classes(run) == {0: [0, 1], 1: [1, 2]}
+
+
+def test_the_usable_share_is_unknown_where_a_verdict_is(write_run: WriteRun) -> None:
+    def forget(server_round: int, tables: Tables) -> None:
+        if server_round == 2:
+            tables["quality"][0] |= {"usable": None}
+
+    run = load_run(write_run(change=forget).path)
+    share = measures.round_measures(run)["usable_share"]
+    assert share[1] == 1.0
+    assert pd.isna(share[2])
 
 
 def test_client_accuracy_counts_only_the_classes_that_the_client_holds(tiny_run: Run) -> None:
@@ -129,6 +152,15 @@ def test_missing_pairs_are_explained(write_run: WriteRun) -> None:
     spoiled = load_run(write_run("spoiled", change=spoil).path)
     assert measures.why_no_pairs(disjoint, SAME) == "no pairs: no class is held by two clients"
     assert measures.why_no_pairs(spoiled, SAME) == "no pairs: none of two usable circuits"
+
+
+def test_no_word_is_said_on_who_holds_a_class_where_that_was_not_logged(write_run: WriteRun) -> None:
+    def forget(_: int, tables: Tables) -> None:
+        for row in tables["clients"]:
+            row["class_counts"] = None
+
+    run = load_run(write_run(is_shared=False, change=forget).path)
+    assert measures.why_no_pairs(run, SAME) == "no pairs: no class has circuits in two clients"
 
 
 def test_a_run_without_any_round_has_no_measures(write_run: WriteRun) -> None:

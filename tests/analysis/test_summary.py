@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from analysis import Run, load_run
@@ -39,6 +40,13 @@ def test_the_header_names_the_run_its_state_and_what_matters(tiny_run: Run) -> N
     assert "density of client models 0.2000" in header
 
 
+def test_the_header_says_where_no_circuits_were_looked_for(tiny_run: Run) -> None:
+    assert "circuits  objective" in summary_text(tiny_run)
+    settings = {**tiny_run.settings, "circuit-every": 0}
+    without = replace(tiny_run, info={**tiny_run.info, "settings": settings})
+    assert "circuits  not looked for (circuit-every 0)" in summary_text(without)
+
+
 def test_a_failed_run_says_why(write_run: WriteRun) -> None:
     log = write_run(num_rounds=1)
     log.fail("node lost")
@@ -66,6 +74,20 @@ def test_who_holds_what_names_classes_that_nobody_holds(tiny_run: Run) -> None:
     text = summary_text(tiny_run)
     assert ["0", "30", "30", ".", ".", "60"] in [line.split() for line in text.splitlines()]
     assert "Held by nobody: class 3" in text
+
+
+def test_what_a_run_does_not_say_is_unknown(write_run: WriteRun) -> None:
+    def forget(_: int, tables: Tables) -> None:
+        for row in tables["clients"]:
+            row["class_counts"] = None
+
+    run = load_run(write_run(change=forget).path)
+    run.info["settings"] = {"imported-from": "log.json", "imported-sha256": "0123456789abcdef"}
+    text = summary_text(run)
+    assert "imported from log.json, SHA-256 0123456789ab…" in text
+    assert "unknown, split unknown over 2 clients" in text
+    assert "None" not in text
+    assert "Classes with circuits, by client (numbers of images unknown)\n  partition 0: 0, 1\n" in text
 
 
 def test_pairs_that_were_left_out_are_counted(write_run: WriteRun) -> None:

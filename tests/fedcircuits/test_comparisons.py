@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -167,6 +168,12 @@ def test_a_pair_is_usable_if_both_of_its_circuits_are() -> None:
     assert usable == {(0, 1): True, (0, 2): False, (1, 2): False}
     both = compare([found(0, {0: A}, unusable=(0,)), found(1, {0: A}, unusable=(0,))])
     assert {row["usable"] for row in both} == {False}
+
+
+def test_an_unknown_verdict_leaves_a_pair_unknown_unless_the_other_circuit_is_not_usable() -> None:
+    circuits = replace(found(0, {0: A, 1: B, 2: C, 3: A}), usable=(None, True, False, None))
+    usable = {(row["a_class_id"], row["b_class_id"]): row["usable"] for row in compare([circuits])}
+    assert usable == {(0, 1): None, (0, 2): False, (0, 3): None, (1, 2): False, (1, 3): None, (2, 3): False}
 
 
 def test_figures_of_two_empty_circuits_are_missing() -> None:

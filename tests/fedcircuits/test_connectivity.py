@@ -66,6 +66,39 @@ def test_a_circuit_has_no_edges_to_the_logit_of_another_class():
     assert edges_of(circuits_of(0, 0, 3))[-1] == LayerEdges(0, "fc", [], [])
 
 
+def with_hidden_units() -> tuple[ModelSpec, dict[str, torch.Tensor]]:
+    """Two channels of four features each, two hidden layers of three and two units, two classes."""
+    spec = ModelSpec(1, 4, (2,), 2, hidden_units=(3, 2))
+    weights = no_weights(spec)
+    weights["conv1.weight"][:, 0, 1, 1] = 1.0
+    weights["hidden1.weight"][0, 3] = 1.0  # the first channel's last feature to unit 0
+    weights["hidden1.weight"][1, 4] = -1.0  # the second channel's first feature to unit 1
+    weights["hidden2.weight"][0, 0] = 1.0  # unit 0 leads on; unit 1 does not
+    weights["hidden2.weight"][1, 2] = 1.0  # unit 2 leads on, but nothing leads to it
+    weights["fc.weight"][1, 0] = 1.0
+    weights["fc.weight"][0, 1] = 1.0
+    return spec, weights
+
+
+def test_a_path_through_hidden_units_joins_a_channel_to_a_class():
+    spec, weights = with_hidden_units()
+    kernels = alive_kernels(spec, weights)
+    assert list(kernels) == ["conv1", "fc"]
+    assert kernels["fc"].tolist() == [[False, False], [True, False]]
+    assert reachable_channels(spec, kernels).tolist() == [True, False]
+    both = Circuits((1,), torch.ones(1, 2, dtype=torch.bool), torch.ones(1, 2))
+    assert circuit_edges(spec, kernels, both)[-1] == LayerEdges(1, "fc", [0], [1])
+
+
+def test_two_paths_to_a_class_are_one_edge_and_one_of_them_is_enough():
+    spec, weights = with_hidden_units()
+    weights["hidden2.weight"][0, 1] = 1.0  # now unit 1 leads on as well
+    weights["hidden1.weight"][1, 0] = 1.0  # and the first channel has a second way
+    assert alive_kernels(spec, weights)["fc"].tolist() == [[False, False], [True, True]]
+    weights["hidden1.weight"][0] = 0.0
+    assert alive_kernels(spec, weights)["fc"].tolist() == [[False, False], [True, True]]
+
+
 def test_features_of_the_linear_layer_belong_to_their_channel():
     spec = ModelSpec(1, 4, (2,), 1)  # four features per channel
     weights = no_weights(spec)

@@ -20,6 +20,13 @@ def test_a_floor_above_a_filters_weights_names_the_layers_concerned():
     assert problems == ["min-alive = 10: a filter of conv1 has only 9 weights"]
 
 
+def test_a_floor_concerns_linear_layers_only_if_it_lies_inside_the_target():
+    spec = ModelSpec(in_channels=1, image_size=8, channels=(4, 2), num_classes=27, hidden_units=(8,))
+    assert sparsity_problems(spec, 0.1, min_alive=9, is_inside=False) == []
+    inside = sparsity_problems(spec, 0.1, min_alive=9, is_inside=True)
+    assert "min-alive = 9: a filter of fc has only 8 weights" in inside
+
+
 def test_every_layer_that_cannot_be_met_is_listed():
     problems = sparsity_problems(TINY_CNN, 0.997, min_alive=5, is_inside=True)
     assert [re.findall(r"conv1|conv2|fc", problem)[0] for problem in problems] == ["conv1", "conv2", "fc"]

@@ -33,7 +33,7 @@ from fedcircuits.replies import NodeInfo
 from fedcircuits.study import Study
 from fedcircuits.training import TrainedModel
 
-SPEC = ModelSpec(in_channels=1, image_size=4, channels=(2, 3), num_classes=3)
+SPEC = ModelSpec(in_channels=1, image_size=4, channels=(2, 3), num_classes=3, hidden_units=(4,))
 
 
 def quality_of(class_id: int) -> CircuitQuality:
@@ -202,7 +202,7 @@ BAD_UPDATES = {
     "nan loss": (with_metric(Key.TRAIN_LOSS, math.nan), "train_loss"),
     "truncated mask": (with_value(Key.UPDATE, Key.PARAMETER_MASK, b"\xff"), "parameter mask: 1 bytes"),
     "mask as text": (with_value(Key.UPDATE, Key.PARAMETER_MASK, "ff"), "parameter-mask: str"),
-    "empty mask with live weights": (with_value(Key.UPDATE, Key.PARAMETER_MASK, bytes(11)), "says are pruned"),
+    "empty mask with live weights": (with_value(Key.UPDATE, Key.PARAMETER_MASK, bytes(12)), "says are pruned"),
     "truncated circuits": (with_value(Key.CIRCUITS, Key.MEMBERS, b""), "circuits: 0 bytes"),
     "truncated scores": (with_value(Key.CIRCUITS, Key.SCORES, b"\x00"), "1 bytes of scores"),
     "a class that is not there": (with_value(Key.CIRCUITS, Key.CLASS_IDS, [0, 3]), "class ids"),

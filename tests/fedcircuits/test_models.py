@@ -1,3 +1,6 @@
+import math
+
+import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given
@@ -16,6 +19,10 @@ from fedcircuits.models import (
 
 CPU = torch.device("cpu")
 SPEC = ModelSpec(in_channels=1, image_size=8, channels=(3, 4, 5), num_classes=10)
+DEEP = ModelSpec(
+    in_channels=1, image_size=16, channels=(3, 4), num_classes=10, kernel_size=5, padding="valid", hidden_units=(7, 6)
+)
+NIID_BENCH = {"channels": "6,16", "kernel-size": 5, "padding": "valid", "hidden-units": "120,84"}
 
 
 def seeded_weights(spec: ModelSpec, seed: int = 0) -> dict[str, torch.Tensor]:
@@ -30,27 +37,30 @@ def slow_forward(spec, weights, images, gates, ablation, site):
         for name, width in zip(spec.conv_names, spec.channels, strict=True):
             on = gate[offset : offset + width].view(1, -1, 1, 1)
             instead = ablation[offset : offset + width].view(1, -1, 1, 1)
-            maps = F.conv2d(maps, weights[f"{name}.weight"], weights[f"{name}.bias"], padding=1)
+            maps = F.conv2d(maps, weights[f"{name}.weight"], weights[f"{name}.bias"], padding=spec.padding)
             if site is GateSite.PRE:
                 maps = torch.where(on > 0, maps, instead.expand_as(maps))
             maps = F.max_pool2d(F.relu(maps), 2)
             if site is GateSite.POST:
                 maps = torch.where(on > 0, maps, instead.expand_as(maps))
             offset += width
-        logits.append(F.linear(maps.flatten(1), weights["fc.weight"], weights["fc.bias"])[0])
+        features = maps.flatten(1)
+        for name in spec.hidden_names:
+            features = F.linear(features, weights[f"{name}.weight"], weights[f"{name}.bias"]).relu()
+        logits.append(F.linear(features, weights["fc.weight"], weights["fc.bias"])[0])
     return torch.stack(logits)
 
 
-@given(seed=st.integers(0, 2**20), site=st.sampled_from(list(GateSite)))
-def test_gated_forward_agrees_with_the_paper_order_of_operations(seed, site):
+@given(seed=st.integers(0, 2**20), site=st.sampled_from(list(GateSite)), spec=st.sampled_from([SPEC, DEEP]))
+def test_gated_forward_agrees_with_the_paper_order_of_operations(seed, site, spec):
     generator = torch.Generator().manual_seed(seed)
-    weights = seeded_weights(SPEC, seed)
-    images = torch.randn(6, 1, 8, 8, generator=generator)
-    rows = (torch.rand(2, SPEC.num_channels, generator=generator) > 0.5).float()
+    weights = seeded_weights(spec, seed)
+    images = torch.randn(6, 1, spec.image_size, spec.image_size, generator=generator)
+    rows = (torch.rand(2, spec.num_channels, generator=generator) > 0.5).float()
     group = torch.tensor([0, 1, 1, 0, 1, 0])
-    ablation = torch.randn(SPEC.num_channels, generator=generator)
-    fast = build_model(SPEC, weights, CPU)(images, Gating(rows, group, ablation, site))
-    slow = slow_forward(SPEC, weights, images, rows[group], ablation, site)
+    ablation = torch.randn(spec.num_channels, generator=generator)
+    fast = build_model(spec, weights, CPU)(images, Gating(rows, group, ablation, site))
+    slow = slow_forward(spec, weights, images, rows[group], ablation, site)
     # Float32 sums in another order: a few units in the last place of numbers of order 1.
     torch.testing.assert_close(fast, slow, rtol=1e-4, atol=1e-5)
 
@@ -101,9 +111,35 @@ def test_paper_model_on_mnist_has_the_published_size(make_settings):
     assert [torch.Size(shape).numel() for shape in shapes.values()] == [288, 18432, 73728, 11520]
 
 
-def test_state_shapes_are_the_models_own():
-    state = SparseCNN(SPEC).state_dict()
-    assert {name: tuple(value.shape) for name, value in state.items()} == SPEC.state_shapes
+def test_the_benchmark_model_has_the_layers_and_the_size_of_niid_benchs(make_settings):
+    specs = {name: model_spec(make_settings({"dataset": name, **NIID_BENCH})) for name in ("mnist", "cifar10")}
+    assert specs["mnist"].weight_shapes == {
+        "conv1": (6, 1, 5, 5),
+        "conv2": (16, 6, 5, 5),
+        "hidden1": (120, 256),
+        "hidden2": (84, 120),
+        "fc": (10, 84),
+    }
+    assert specs["cifar10"].weight_shapes["conv1"] == (6, 3, 5, 5)
+    assert specs["cifar10"].weight_shapes["hidden1"] == (120, 400)
+    sizes = {name: sum(math.prod(shape) for shape in spec.state_shapes.values()) for name, spec in specs.items()}
+    # conv1 6 * 26 (CIFAR-10: 6 * 76), conv2 16 * 151, then 120 * 257 (120 * 401), 84 * 121 and 10 * 85.
+    assert sizes == {"mnist": 44_426, "cifar10": 62_006}
+
+
+@pytest.mark.parametrize(
+    ("kernel_size", "padding", "size"),
+    [(3, "same", 7), (5, "same", 7), (5, "valid", 4), (3, "valid", 5), (1, "valid", 7)],
+)
+def test_features_shrink_with_kernels_without_padding(kernel_size, padding, size):
+    # 28 pixels, two layers: 5 without padding leaves 24, 12, 8, 4; 3 leaves 26, 13, 11, 5.
+    assert ModelSpec(1, 28, (2, 2), 10, kernel_size, padding).feature_size == size
+
+
+@pytest.mark.parametrize("spec", [SPEC, DEEP])
+def test_state_shapes_are_the_models_own(spec):
+    state = SparseCNN(spec).state_dict()
+    assert [(name, tuple(value.shape)) for name, value in state.items()] == list(spec.state_shapes.items())
 
 
 def test_initial_weights_are_pytorchs_default_law():

@@ -99,6 +99,16 @@ def test_dirichlet_parts_have_their_least_size(make_settings: MakeSettings) -> N
         assert min(len(part) for part in split(make_settings, overrides, 5, seed)) >= 15
 
 
+def test_balanced_dirichlet_parts_exceed_an_even_share_by_less_than_one_class(make_settings: MakeSettings) -> None:
+    def largest(is_balanced: bool, seed: int) -> int:
+        overrides = {"partition": "dirichlet", "dirichlet-alpha": 0.1, "min-partition-size": 1}
+        return max(map(len, split(make_settings, {**overrides, "dirichlet-balanced": is_balanced}, 4, seed)))
+
+    # An even share is 50 of 200 images; whoever is not above it may still get the 20 images of one more class.
+    assert all(largest(True, seed) <= 70 for seed in range(5))
+    assert any(largest(False, seed) > 70 for seed in range(5))
+
+
 def test_a_smaller_dirichlet_concentration_is_more_skewed(make_settings: MakeSettings) -> None:
     def share_of_the_largest_class(alpha: float) -> float:
         overrides = {"partition": "dirichlet", "dirichlet-alpha": alpha, "min-partition-size": 1}
@@ -119,6 +129,17 @@ def test_pathological_parts_have_the_asked_number_of_classes(
     # A class that somebody holds is held completely, by all of its holders together.
     held = torch.bincount(LABELS[torch.cat(parts)], minlength=10)
     assert set(held.tolist()) <= {0, 20}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pathological_parts_are_those_of_niid_bench(make_settings: MakeSettings, seed: int) -> None:
+    parts = split(make_settings, {"partition": "pathological", "classes-per-client": 3}, 10, seed)
+    counts = torch.stack([torch.bincount(LABELS[part], minlength=10) for part in parts])  # [client, class]
+    assert bool(counts.diagonal().all())  # client i holds class i, and two others by chance
+    assert torch.equal(counts.sum(0), torch.full((10,), 20))
+    for of_class in counts.T:
+        shares = of_class[of_class > 0]
+        assert int(shares.max() - shares.min()) <= 1
 
 
 def test_each_listed_client_has_every_image_of_its_classes(make_settings: MakeSettings) -> None:

@@ -63,6 +63,12 @@ def test_a_new_run_has_a_folder_per_table_and_says_that_it_is_running(log: RunLo
     assert datetime.fromisoformat(info["started"]).utcoffset() is not None
 
 
+def test_a_round_without_weights_leaves_no_checkpoint(log: RunLog) -> None:
+    log.write_round(1, {}, weights=None)
+    assert read_info(log.path)["last_round"] == 1
+    assert not list((log.path / CHECKPOINTS).iterdir())
+
+
 def test_a_run_is_named_after_its_start_in_utc(log: RunLog) -> None:
     assert re.fullmatch(r"\d{8}T\d{6}Z-test", log.path.name)
     started = datetime.fromisoformat(read_info(log.path)["started"])

@@ -159,15 +159,50 @@ def test_spaces_in_lists_are_ignored(make_settings: MakeSettings) -> None:
 def test_more_layers_than_the_image_can_be_halved_are_refused(make_settings: MakeSettings) -> None:
     assert make_settings({"channels": "4,4,4"}).model.channels == (4, 4, 4)  # 8 pixels: 4, 2, 1
     problem = only_problem_of(make_settings, {"channels": "4,4,4,4"})
-    assert problem == "channels: 4 layers halve an image of 8 pixels to nothing; at most 3 layers"
+    assert problem == (
+        "channels: 4 layers with kernel-size = 3 and padding = 'same' leave nothing of an image of 8 pixels; "
+        "at most 3 layers are possible"
+    )
 
 
+@pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("dataset", ["mnist", "cifar10"])
-def test_the_number_of_layers_that_the_message_allows_is_allowed(make_settings: MakeSettings, dataset: str) -> None:
-    problem = only_problem_of(make_settings, {"dataset": dataset, "channels": ",".join(["4"] * 9)})
+def test_the_number_of_layers_that_the_message_allows_is_allowed(
+    make_settings: MakeSettings, dataset: str, padding: str
+) -> None:
+    shape = {"dataset": dataset, "padding": padding}
+    problem = only_problem_of(make_settings, {**shape, "channels": ",".join(["4"] * 9)})
     most = int(problem.rsplit("at most ", 1)[1].split()[0])
-    make_settings({"dataset": dataset, "channels": ",".join(["4"] * most)})
-    problems_of(make_settings, {"dataset": dataset, "channels": ",".join(["4"] * (most + 1))})
+    make_settings({**shape, "channels": ",".join(["4"] * most)})
+    problems_of(make_settings, {**shape, "channels": ",".join(["4"] * (most + 1))})
+
+
+def test_a_kernel_that_is_larger_than_the_image_is_refused_without_padding(make_settings: MakeSettings) -> None:
+    assert make_settings({"kernel-size": 9, "channels": "4"}).model.kernel_size == 9
+    problem = only_problem_of(make_settings, {"kernel-size": 9, "padding": "valid", "channels": "4"})
+    assert problem == (
+        "channels: 1 layers with kernel-size = 9 and padding = 'valid' leave nothing of an image of 8 pixels; "
+        "at most 0 layers are possible"
+    )
+
+
+def test_an_even_kernel_is_refused(make_settings: MakeSettings) -> None:
+    assert only_problem_of(make_settings, {"kernel-size": 4}) == "kernel-size = 4: must be odd"
+
+
+def test_hidden_units_are_none_or_whole_numbers_of_at_least_one(make_settings: MakeSettings) -> None:
+    assert make_settings({"hidden-units": " "}).model.hidden_units == ()
+    assert make_settings({"hidden-units": "120, 84"}).model.hidden_units == (120, 84)
+    assert "must be whole numbers" in only_problem_of(make_settings, {"hidden-units": "120,"})
+    problem = only_problem_of(make_settings, {"hidden-units": "120,0"})
+    assert problem == "hidden-units = '120,0': every layer needs at least 1 unit"
+
+
+def test_a_network_without_inputs_for_its_linear_layer_is_one_problem_whatever_the_floor(
+    make_settings: MakeSettings,
+) -> None:
+    overrides = {"channels": "4,4,4,4", "sparsity": 0.1, "sparsity-floor": "inside", "min-alive": 0}
+    assert only_problem_of(make_settings, overrides).startswith("channels: 4 layers")
 
 
 def test_a_class_that_the_dataset_does_not_have_is_refused(make_settings: MakeSettings) -> None:
@@ -309,6 +344,11 @@ def test_circuits_are_extracted_at_every_nth_round_and_always_in_the_last(make_s
     assert [r for r in range(1, 9) if discovery.is_circuit_round(r, 8)] == [3, 6, 8]
     discovery = make_settings({"circuit-every": 100}).discovery
     assert [r for r in range(1, 9) if discovery.is_circuit_round(r, 8)] == [8]
+
+
+def test_circuits_are_never_extracted_if_circuit_every_is_zero(make_settings: MakeSettings) -> None:
+    discovery = make_settings({"circuit-every": 0}).discovery
+    assert not any(discovery.is_circuit_round(r, 8) for r in range(1, 9))
 
 
 def test_discovery_is_repeated_at_every_nth_round_and_never_if_that_is_zero(make_settings: MakeSettings) -> None:

@@ -1,3 +1,5 @@
+"""Local training, apart from its agreement with the paper's: that is in fidelity/test_training.py."""
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -5,7 +7,7 @@ import torch.nn.functional as F
 from fedcircuits.data import LabelledImages
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import SparseCNN, initial_weights
-from fedcircuits.sparsity import densities, magnitude_mask, sparsity_at
+from fedcircuits.sparsity import densities
 from fedcircuits.training import RoundPosition, train_sparse
 
 SPEC = ModelSpec(in_channels=1, image_size=8, channels=(4, 6), num_classes=3)
@@ -28,43 +30,6 @@ def start() -> dict[str, torch.Tensor]:
 def run(settings, start, data, position=FIRST_OF_TWO, seed=3):
     generator = torch.Generator().manual_seed(seed)
     return train_sparse(SPEC, start, data, settings.training, settings.sparsity, position, generator)
-
-
-def slow_training(settings, start, data, seed=3):
-    """The reference's loop, written out: step, then mask every tensor, then once more at the end."""
-    model = SparseCNN(SPEC)
-    model.load_state_dict(start)
-    optimiser = torch.optim.Adam(model.parameters(), lr=settings.training.learning_rate)
-    generator = torch.Generator().manual_seed(seed)
-    size, epochs = settings.training.batch_size, settings.training.local_epochs
-    total, step = epochs * -(-len(data) // size), 0
-
-    def mask(sparsity):
-        for name in SPEC.layer_names:
-            weight = model.get_submodule(name).weight.data
-            floor = settings.sparsity.min_alive if name != "fc" else 0
-            weight *= magnitude_mask(weight, sparsity, floor)
-
-    for _ in range(epochs):
-        order = torch.randperm(len(data), generator=generator)
-        for first in range(0, len(data), size):
-            batch = order[first : first + size]
-            optimiser.zero_grad()
-            F.cross_entropy(model(data.images[batch]), data.labels[batch]).backward()
-            optimiser.step()
-            mask(sparsity_at(step, total, settings.sparsity.sparsity))
-            step += 1
-    mask(settings.sparsity.sparsity)
-    return model.state_dict()
-
-
-def test_training_agrees_with_the_loop_written_out(make_settings, data, start):
-    settings = make_settings({"sparsity": 0.8, "local-epochs": 3, "batch-size": 5, "min-alive": 2})
-    fast = run(settings, start, data).weights
-    slow = slow_training(settings, start, data)
-    for name in SPEC.state_shapes:
-        # The fused optimiser rounds differently: some units in the last place after 15 steps.
-        torch.testing.assert_close(fast[name], slow[name], rtol=1e-4, atol=1e-6)
 
 
 def test_the_same_generator_gives_the_same_bits(make_settings, data, start):

@@ -161,6 +161,27 @@ def test_rounds_without_circuits_skip_them_but_the_last_has_them(federate):
     assert sorted(table(run, "interference")["round"].unique()) == [1, 2, 3]
 
 
+def test_a_run_without_circuits_logs_everything_else(federate):
+    run = federate(InProcessGrid(2), circuit_every=0)
+    assert all(table(run, name).empty for name in ("circuits", "edges", "quality"))
+    assert set(table(run, "overlap")["comparison"].str.split("_").str[0]) == {"parameter"}
+    assert sorted(table(run, "accuracy")["round"].unique()) == [1, 2]
+    assert table(run, "clients")["accepted"].all()
+
+
+def test_hidden_layers_have_masks_and_interference_but_no_circuits(federate):
+    run = federate(InProcessGrid(2), kernel_size=5, hidden_units="7,6", num_server_rounds=1)
+    layers = ["conv1", "conv2", "hidden1", "hidden2", "fc"]
+    assert read_info(run)["model"]["layers"] == layers
+    assert list(table(run, "interference")["layer"]) == layers
+    assert set(table(run, "circuits")["layer"]) == {"conv1", "conv2"}
+    assert set(table(run, "edges")["layer"]) == {"conv1", "conv2", "fc"}
+    assert table(run, "edges").query("layer == 'fc'")["num_edges"].sum() > 0
+    masks = table(run, "overlap").query("comparison == 'parameter_mask_across_clients'")
+    assert list(masks["layer"]) == [*layers, "all"]
+    assert {len(density) for density in table(run, "clients")["layer_density"]} == {len(layers)}
+
+
 def test_the_edges_of_every_circuit_join_channels_that_it_keeps(federate):
     run = federate(InProcessGrid(2), num_server_rounds=1)
     key = ["model", "partition_id", "data", "class_id", "layer"]

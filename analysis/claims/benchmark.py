@@ -1,0 +1,71 @@
+"""The dense sanity check, whether the app reaches published accuracies where nothing is sparse.
+
+Numbers of Flower's own reproduction of NIID-Bench (arXiv 2102.02079), FedAvg: best test accuracy over 50 rounds.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from analysis import measures
+from analysis.claims.families import Family
+from analysis.run import load_run
+from analysis.seeds import interval
+
+FAMILY: Final = "niid"
+
+FULL_LENGTH: Final = 50
+"""Rounds of the published runs."""
+
+TOLERANCE: Final = 0.015
+
+PUBLISHED: Final = {
+    "mnist-iid": 0.9909,
+    "mnist-dirichlet-0.5": 0.9889,
+    "mnist-2class": 0.9686,
+    "mnist-3class": 0.9786,
+    "fashion-mnist-dirichlet-0.5": 0.8809,
+    "fashion-mnist-2class": 0.7810,
+    "cifar10-dirichlet-0.5": 0.6247,
+    "cifar10-2class": 0.5117,
+}
+"""Experiment of the family to its published accuracy."""
+
+
+def benchmark_section(families: Sequence[Family]) -> str:
+    """Return the section on the benchmark as Markdown; empty if none of it was run."""
+    rows = []
+    for family in families:
+        if family.name != FAMILY:
+            continue
+        for role, experiment in family.experiments.items():
+            best = [_best(run.path, experiment.last_round) for run in experiment.runs]
+            rows.append(_row(role, experiment.last_round, best))
+    if not rows:
+        return ""
+    lines = ["| experiment | rounds | best accuracy by seed | published | verdict |", "|---|---|---|---|---|", *rows]
+    return "\n".join(
+        [
+            "## Dense sanity check: NIID-Bench",
+            "",
+            f"Rule: the mean over seeds of the best test accuracy lies within {TOLERANCE} of the published one, at "
+            f"{FULL_LENGTH} rounds.",
+            "",
+            *lines,
+        ]
+    )
+
+
+def _best(run: Path, last_round: int) -> float:
+    accuracy = measures.global_accuracy(load_run(run))
+    return float(accuracy.loc[accuracy.index <= last_round, "accuracy"].max())
+
+
+def _row(role: str, rounds: int, best: Sequence[float]) -> str:
+    published, mean = PUBLISHED.get(role), interval(best).mean
+    if published is None or rounds < FULL_LENGTH:
+        verdict = f"not decided: {rounds} of {FULL_LENGTH} rounds"
+    else:
+        verdict = "within" if abs(mean - published) <= TOLERANCE else f"off by {mean - published:+.4f}"
+    seeds = " ".join(f"{value:.4f}" for value in best)
+    return f"| {role} | {rounds} | {seeds} | {published or '–'} | {verdict} |"

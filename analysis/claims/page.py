@@ -1,0 +1,145 @@
+"""The page of results: every claim with its rule, its numbers by seed and its verdict, as Markdown."""
+
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import pandas as pd
+
+from analysis.claims.benchmark import benchmark_section
+from analysis.claims.families import Family
+from analysis.claims.rules import RULES, Verdict, judge_iid, judge_non_iid, judge_sparsity
+from analysis.seeds import Interval, interval
+
+_JUDGES: Final[dict[int, Callable[[Family], Verdict | None]]] = {1: judge_iid, 2: judge_non_iid, 3: judge_sparsity}
+
+UNDEFINED: Final = "–"
+
+_NUMBERS: Final = {
+    "accuracy": "accuracy, trained classes",
+    "own_accuracy": "clients' own, before averaging",
+    "collapsed_share": "collapsed classes, share",
+    "density": "effective density",
+    "sign_conflict": "sign conflict",
+    "usable_share": "usable circuits",
+    "false_positive_rate": "their false positives",
+    "same_class": "true φ, same class",
+    "different_class": "true φ, different classes",
+    "preserved": "balanced accuracy kept",
+}
+
+
+def results_page(families: Sequence[Family], notes: Sequence[str], command: str) -> str:
+    """Return the page.
+
+    Args:
+        families: from `read_families`.
+        notes: what a reader must know about the runs.
+        command: the command that made the page.
+    """
+    verdicts = {number: {family.name: judge(family) for family in families} for number, judge in _JUDGES.items()}
+    sections = [
+        _INTRODUCTION.format(command=command),
+        _overview(verdicts),
+        *(_claim(number, verdicts[number]) for number in _JUDGES),
+        *(_numbers(family) for family in families),
+        benchmark_section(families),
+        _runs(families, notes),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+_INTRODUCTION: Final = """\
+# Results
+
+Do the claims of *Mechanistic Analysis of Circuit Preservation in Federated Learning* (arXiv 2512.23043) hold? Every
+rule below was fixed before the runs it is applied to. The unit is the seed; intervals are 95 % t-intervals over seeds,
+differences are paired by seed; numbers are means over the second half of a run's rounds. This page is generated:
+
+```bash
+{command}
+```"""
+
+
+def _overview(verdicts: dict[int, dict[str, Verdict | None]]) -> str:
+    rows = []
+    for number, by_family in verdicts.items():
+        for family, verdict in by_family.items():
+            if verdict:
+                rows.append([f"{number}. {RULES[number][0]}", family, f"**{verdict.decision}**"])
+    return "## In short\n\n" + _table(["claim", "family", "verdict"], rows)
+
+
+def _claim(number: int, by_family: dict[str, Verdict | None]) -> str:
+    title, rule = RULES[number]
+    parts = [f"## Claim {number}. {title}", _fill(f"Rule: {rule}.")]
+    for family, verdict in by_family.items():
+        if verdict is None:
+            continue
+        rows = [
+            [f.condition, _interval(f.measured), str(f.measured.num_seeds), str(f.decision)] for f in verdict.findings
+        ]
+        parts += [f"**{family}: {verdict.decision}**", _table(["condition", "measured", "seeds", "decision"], rows)]
+        parts += map(_fill, verdict.remarks)
+    return "\n\n".join(parts)
+
+
+def _numbers(family: Family) -> str:
+    """Return every number of every experiment, over seeds and seed by seed."""
+    spread, every = [], []
+    for role, table in family.evidence.items():
+        measured = {column: interval(table[column]) for column in _NUMBERS}
+        spread.append([role, str(len(table)), *(_spread(one) for one in measured.values())])
+        every += [[role, str(seed), *(_seed(row[column]) for column in _NUMBERS)] for seed, row in table.iterrows()]
+    titles = list(_NUMBERS.values())
+    parts = [
+        f"## Numbers: {family.name}",
+        "Mean ± standard deviation over seeds.",
+        _table(["experiment", "seeds", *titles], spread),
+        "<details><summary>Every seed</summary>",
+        _table(["experiment", "seed", *titles], every),
+        "</details>",
+    ]
+    return "\n\n".join(parts)
+
+
+def _runs(families: Sequence[Family], notes: Sequence[str]) -> str:
+    """Say what was run, at what size."""
+    rows = []
+    for family in families:
+        for role, experiment in family.experiments.items():
+            settings = experiment.settings
+            seeds = ", ".join(str(seed) for seed in experiment.seeds)
+            size = f"{experiment.last_round} rounds × {settings.get('local-epochs')} epochs"
+            rows.append(
+                [f"{family.name}-{role}", str(settings.get("num-clients")), size, str(settings["sparsity"]), seeds]
+            )
+    table = _table(["experiment", "clients", "size", "nominal sparsity", "seeds"], rows)
+    listed = "\n".join(f"- {note}" for note in notes)
+    return "\n\n".join(part for part in ("## What was run", table, listed) if part)
+
+
+def _fill(text: str) -> str:
+    return textwrap.fill(text, width=118, break_on_hyphens=False)
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _interval(measured: Interval) -> str:
+    if not measured.num_seeds:
+        return UNDEFINED
+    reach = f" [{measured.low:.3f}, {measured.high:.3f}]" if measured.is_bounded else ""
+    return f"{measured.mean:.3f}{reach}"
+
+
+def _spread(measured: Interval) -> str:
+    if not measured.num_seeds:
+        return UNDEFINED
+    return f"{measured.mean:.3f} ± {measured.sd:.3f}" if measured.is_bounded else f"{measured.mean:.3f}"
+
+
+def _seed(value: float) -> str:
+    return UNDEFINED if pd.isna(value) else f"{value:.3f}"

@@ -1,0 +1,198 @@
+"""The decision rules, fixed before any of the runs that they are applied to.
+
+The unit is the seed. Differences between experiments are paired by seed; a rule decides only with `MIN_SEEDS` seeds and
+an interval (95 %, t) that lies on one side of its threshold. Otherwise the claim is not decided, which is a result too.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import pandas as pd
+
+from analysis.claims.families import DENSE, Family
+from analysis.seeds import Interval, interval, paired_interval
+
+MIN_SEEDS: Final = 5
+
+FOLLOWS_CLASS: Final = 0.1
+"""Least difference of correlations that counts, between classes or between splits."""
+
+ONE_CIRCUIT: Final = 0.7
+"""Least true correlation of circuits that may be called one: half of the variance of membership is common."""
+
+PRESERVED: Final = -0.05
+"""A circuit is preserved if the averaged weights cost it no more balanced accuracy than this."""
+
+LOST_ACCURACY: Final = 0.1
+"""Least loss of accuracy, against the matched IID control, that counts as functional collapse."""
+
+GAINED_ACCURACY: Final = 0.02
+"""Least gain of accuracy over the dense control that counts as mitigation."""
+
+
+class Decision(StrEnum):
+    """What a rule says."""
+
+    HOLDS = "holds"
+    DOES_NOT = "does not hold"
+    UNDECIDED = "not decided"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One condition of a rule.
+
+    Args:
+        condition: what must be true.
+        measured: what it is decided on, over seeds.
+        decision: whether it is.
+    """
+
+    condition: str
+    measured: Interval
+    decision: Decision
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the runs of one family say about one claim.
+
+    Args:
+        findings: the rule's conditions, one by one.
+        decision: holds if all hold, does not if any does not.
+        remarks: what a reader must know beside it.
+    """
+
+    findings: tuple[Finding, ...]
+    decision: Decision
+    remarks: tuple[str, ...] = ()
+
+
+RULES: Final = {
+    1: (
+        "IID: averaging preserves one circuit per class across clients",
+        "holds if (a) the true correlation (phi over all layers, retest noise taken out) of same-class circuits across "
+        f"clients exceeds that of different classes by {FOLLOWS_CLASS} or more, (b) it is {ONE_CIRCUIT} or more, and "
+        f"(c) local circuits keep their balanced accuracy on the averaged weights to within {-PRESERVED}",
+    ),
+    2: (
+        "Non-IID: circuits of clients diverge structurally and collapse when averaged",
+        f"holds if (a) the true correlation of the shared class's circuits is lower by {FOLLOWS_CLASS} or more than in "
+        "the IID control with as many clients and steps, (b) also within the channels that both models reach, and (c) "
+        f"the global model loses {LOST_ACCURACY} or more of the control's accuracy over trained classes under the "
+        "3-class split",
+    ),
+    3: (
+        "Higher weight sparsity mitigates destructive interference",
+        "holds if at some sparsity (a) accuracy over trained classes is above the dense control's by "
+        f"{GAINED_ACCURACY} or more and (b) sign conflict is below it; does not hold if at every sparsity (a) or (b) "
+        "surely fails. Intervals of the gains are widened for their number (Bonferroni)",
+    ),
+}
+"""Claim number to its text and its rule in words."""
+
+
+def judge_iid(family: Family) -> Verdict | None:
+    """Apply the rule of claim 1, or return None if the family has no IID run."""
+    if "iid" not in family.evidence:
+        return None
+    iid = family.evidence["iid"]
+    return _all_of(
+        more("same class minus different classes", iid["same_class"] - iid["different_class"], FOLLOWS_CLASS),
+        at_least("same class across clients", iid["same_class"], ONE_CIRCUIT),
+        at_least("balanced accuracy on global minus on local weights", iid["preserved"], PRESERVED),
+    )
+
+
+def judge_non_iid(family: Family) -> Verdict | None:
+    """Apply the rule of claim 2, or return None if the family lacks the splits or their control."""
+    needed = ("iid-3clients", "shared-class", "noniid-3class")
+    if not set(needed) <= family.evidence.keys():
+        return None
+    control, shared, split = (family.evidence[role] for role in needed)
+    return _all_of(
+        more(
+            "IID control minus shared-class split, the shared class",
+            control["shared_class"] - shared["shared_class"],
+            FOLLOWS_CLASS,
+        ),
+        more(
+            "the same within channels that both models reach",
+            control["shared_class_common"] - shared["shared_class_common"],
+            FOLLOWS_CLASS,
+        ),
+        more(
+            "accuracy over trained classes, IID control minus 3-class split",
+            control["accuracy"] - split["accuracy"],
+            LOST_ACCURACY,
+        ),
+        remarks=(
+            "Circuits were not aligned before they were compared: all clients start a round from the same weights, but "
+            "that channels of two clients do the same job under different numbers is not excluded.",
+            "(c) is a symptom. Whether averaging destroyed circuits, or the last layer and missing negatives did it, "
+            "takes the client models' features, which this page does not have.",
+        ),
+    )
+
+
+def judge_sparsity(family: Family) -> Verdict | None:
+    """Apply the rule of claim 3, or return None if the family lacks sparse runs or their dense control."""
+    levels = family.sparsities()
+    if not levels:
+        return None
+    dense = family.evidence[DENSE]
+    confidence = 1 - 0.05 / len(levels)
+    findings: list[Finding] = []
+    decisions = []
+    for role, sparsity in levels.items():
+        level, sparse = f"sparsity {sparsity:g}", family.evidence[role]
+        gain = paired_interval(sparse["accuracy"], dense["accuracy"], confidence)
+        relief = paired_interval(dense["sign_conflict"], sparse["sign_conflict"])
+        own = (
+            Finding(f"{level}: accuracy gained: {GAINED_ACCURACY:g} or more", gain, decide(gain, GAINED_ACCURACY, 0)),
+            Finding(f"{level}: sign conflict taken away: above 0", relief, decide(relief, 0, 0)),
+        )
+        findings += own
+        decisions.append(_all_of(*own).decision)
+    return Verdict(tuple(findings), _any_of(decisions))
+
+
+def at_least(condition: str, by_seed: "pd.Series[float]", threshold: float) -> Finding:
+    """Decide whether a number is at least a threshold: the whole interval must be."""
+    measured = interval(by_seed)
+    return Finding(f"{condition}: at least {threshold:g}", measured, decide(measured, threshold, threshold))
+
+
+def more(condition: str, by_seed: "pd.Series[float]", threshold: float) -> Finding:
+    """Decide whether a difference is large enough to count and surely not zero."""
+    measured = interval(by_seed)
+    return Finding(f"{condition}: {threshold:g} or more", measured, decide(measured, threshold, 0.0))
+
+
+def decide(measured: Interval, threshold: float, surely_above: float) -> Decision:
+    """Compare an interval with a threshold.
+
+    Args:
+        measured: over seeds; too few of them decide nothing.
+        threshold: what the mean must reach; if the whole interval lies below it, the condition does not hold.
+        surely_above: what the whole interval must lie above for the condition to hold.
+    """
+    if measured.num_seeds < MIN_SEEDS:
+        return Decision.UNDECIDED
+    if measured.mean >= threshold and measured.low > surely_above:
+        return Decision.HOLDS
+    return Decision.DOES_NOT if measured.high < threshold else Decision.UNDECIDED
+
+
+def _all_of(*findings: Finding, remarks: tuple[str, ...] = ()) -> Verdict:
+    decisions = {finding.decision for finding in findings}
+    if Decision.DOES_NOT in decisions:
+        return Verdict(findings, Decision.DOES_NOT, remarks)
+    return Verdict(findings, Decision.HOLDS if decisions == {Decision.HOLDS} else Decision.UNDECIDED, remarks)
+
+
+def _any_of(decisions: list[Decision]) -> Decision:
+    if Decision.HOLDS in decisions:
+        return Decision.HOLDS
+    return Decision.DOES_NOT if set(decisions) == {Decision.DOES_NOT} else Decision.UNDECIDED

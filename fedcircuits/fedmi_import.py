@@ -1,0 +1,156 @@
+"""Writes a log of the authors of arXiv 2512.23043 as a run log of ours, so that tables and figures can be made of it.
+
+What such a log does not say stays missing; `docs/run-log.md` lists it. Two assumptions are made, both named there:
+every channel counts as reachable, and a circuit is unusable only where that follows from what the log says.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import torch
+
+from fedcircuits.circuits import Circuits
+from fedcircuits.comparisons import FoundCircuits, compare_circuits
+from fedcircuits.errors import RunLogError
+from fedcircuits.fedmi_logs import FedMILog, LoggedCircuit, LoggedClient
+from fedcircuits.records import DataKind, ModelKind
+from fedcircuits.run_log import RunLog
+from fedcircuits.tables import Row
+
+_Tables = dict[str, list[Row] | pa.Table]
+
+
+def write_fedmi_run(log: FedMILog, root: Path) -> Path:
+    """Write a new, completed run directory under `root` and return its path.
+
+    Args:
+        log: the whole file, checked.
+        root: folder of run directories, made if missing.
+
+    Raises:
+        RunLogError: if the folder cannot be written.
+    """
+    rounds = list(_tables(log))  # before anything is written
+    run_log = RunLog.create(root, log.path.stem, _facts(log))
+    try:
+        for server_round, tables in enumerate(rounds, start=1):
+            run_log.write_round(server_round, tables, weights=None)
+        run_log.complete()
+    except OSError as error:
+        raise RunLogError(f"{run_log.path} cannot be written: {error}; the run in it is incomplete") from error
+    return run_log.path
+
+
+def _facts(log: FedMILog) -> dict[str, Any]:
+    """Return what run.json can say: settings that the log does not have are left out, not guessed."""
+    settings = {
+        "imported-from": log.path.name,
+        "imported-sha256": log.sha256,
+        "num-server-rounds": len(log.rounds),
+        "channels": ",".join(str(width) for width in log.layers.values()),
+        "discovery-data": str(DataKind.CLIENT),
+    }
+    clients = {client.partition_id for clients in log.rounds for client in clients}
+    return {"settings": settings, "num_clients": len(clients)}
+
+
+def _tables(log: FedMILog) -> Iterator[_Tables]:
+    """Yield the tables of each round; a model's circuits are compared with those that it had when last logged."""
+    earlier: dict[tuple[ModelKind, int | None], FoundCircuits] = {}
+    for server_round, clients in enumerate(log.rounds, start=1):
+        local = [_found(log, server_round, ModelKind.CLIENT, client.partition_id, client.local) for client in clients]
+        on_global = [
+            _found(log, server_round, ModelKind.GLOBAL, client.partition_id, client.on_global)
+            for client in clients
+            if client.on_global is not None
+        ]
+        now = {(found.model, found.partition_id): found for found in (*local, *on_global)}
+        successive = [(earlier[key], found) for key, found in now.items() if key in earlier]
+        earlier |= now
+        yield {
+            "clients": [
+                {"round": server_round, "partition_id": client.partition_id, "accepted": True} for client in clients
+            ],
+            "circuits": [row for client in clients for row in _circuit_rows(log, server_round, client)],
+            "quality": [row for client in clients for row in _quality_rows(log, server_round, client)],
+            "overlap": compare_circuits(
+                list(log.layers), list(log.layers.values()), local, on_global, retested=[], successive=successive
+            ),
+        }
+
+
+def _found(
+    log: FedMILog, server_round: int, model: ModelKind, partition_id: int, circuits: Sequence[LoggedCircuit]
+) -> FoundCircuits:
+    """Lay the circuits of one model out for comparison."""
+    widths = log.layers.values()
+    members = torch.zeros(len(circuits), sum(widths), dtype=torch.bool)
+    for row, circuit in zip(members, circuits, strict=True):
+        for part, channels in zip(row.split(list(widths)), circuit.channels.values(), strict=True):
+            part[list(channels)] = True
+    return FoundCircuits(
+        model,
+        partition_id,
+        server_round,
+        Circuits(tuple(circuit.class_id for circuit in circuits), members, members.float()),
+        reachable=torch.ones(sum(widths), dtype=torch.bool),
+        usable=tuple(_usable(log, circuit, circuit.sufficiency) for circuit in circuits),
+    )
+
+
+def _circuit_rows(log: FedMILog, server_round: int, client: LoggedClient) -> Iterator[Row]:
+    """Yield one row per circuit and layer."""
+    for model, circuits in ((ModelKind.CLIENT, client.local), (ModelKind.GLOBAL, client.on_global or ())):
+        for circuit in circuits:
+            identity = _identity(server_round, model, client.partition_id, circuit.class_id)
+            for layer, channels in circuit.channels.items():
+                width = log.layers[layer]
+                yield {
+                    **identity,
+                    "layer": layer,
+                    "num_channels": len(channels),
+                    "layer_width": width,
+                    "channels": list(channels),
+                    "score": [float(channel in channels) for channel in range(width)],
+                    "reachable": list(range(width)),
+                }
+
+
+def _quality_rows(log: FedMILog, server_round: int, client: LoggedClient) -> Iterator[Row]:
+    """Yield one row per circuit and model that it was run in; the log has no false positives."""
+
+    def row(model: ModelKind, circuit: LoggedCircuit, sufficiency: float | None, necessity: float | None) -> Row:
+        identity = _identity(server_round, model, client.partition_id, circuit.class_id)
+        usable = _usable(log, circuit, sufficiency)
+        return {**identity, "sufficiency": sufficiency, "necessity": necessity, "usable": usable}
+
+    for local in client.local:
+        yield row(ModelKind.CLIENT, local, local.sufficiency, local.necessity)
+    if client.on_global is None:
+        return
+    for local, on_global in zip(client.local, client.on_global, strict=True):
+        yield row(ModelKind.GLOBAL, on_global, on_global.sufficiency, on_global.necessity)
+        if on_global.transplant is not None:
+            yield row(ModelKind.TRANSPLANT, local, on_global.transplant, None)
+
+
+def _identity(server_round: int, model: ModelKind, partition_id: int, class_id: int) -> Row:
+    return {
+        "round": server_round,
+        "model": str(model),
+        "partition_id": partition_id,
+        "data": str(DataKind.CLIENT),
+        "class_id": class_id,
+    }
+
+
+def _usable(log: FedMILog, circuit: LoggedCircuit, recall: float | None) -> bool | None:
+    """Return False where a circuit cannot be usable whatever its false-positive rate, which the log lacks; else None.
+
+    Past a layer without channels nothing depends on the image, so the answer is constant and both rates are equal. A
+    recall of 0 cannot exceed any rate, and a circuit of all channels selects nothing.
+    """
+    sizes = {layer: len(channels) for layer, channels in circuit.channels.items()}
+    return False if not all(sizes.values()) or sizes == log.layers or recall == 0 else None

@@ -1,0 +1,59 @@
+"""Masks: the largest magnitudes stay, and each convolution's filter keeps four. Twins: fedcircuits/test_sparsity.py."""
+
+import pytest
+import torch
+from reference.masks import kept, masks
+
+from fedcircuits.model_spec import ModelSpec
+from fedcircuits.models import initial_weights
+from fedcircuits.sparsity import densities, weight_masks
+
+PAPER_CNN = ModelSpec(in_channels=1, image_size=28, channels=(32, 64, 128), num_classes=10)
+
+
+def test_the_reference_keeps_what_the_description_says():
+    # A budget of int(0.5 * 8) = 4, but the two of magnitude 6 tie. The second filter is left with one weight.
+    filters = [[9.0, -8.0, 6.0, 0.1], [-6.0, 0.5, 0.4, -0.3]]
+    assert kept(filters, 0.5) == [[True, True, True, False], [True, False, False, False]]
+    assert kept(filters, 0.5, min_alive=2) == [[True, True, True, False], [True, True, False, False]]
+    assert kept([[0.1, -0.4], [0.3, 0.2]], 0.999) == [[False, True], [False, False]]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.8, 0.9, 0.95, 0.997])
+def test_masks_of_a_whole_network_agree_with_the_reference(small, seed, sparsity):
+    spec = ModelSpec(in_channels=1, image_size=8, channels=(6, 8, 10), num_classes=10)
+    weights = initial_weights(spec, torch.Generator().manual_seed(seed))
+    weights["fc.weight"][3] /= 100  # a class that loses every weight, for the linear layer has no floor
+    weights["conv2.weight"][5] /= 100  # a filter that lives from the floor
+    ours = weight_masks(spec, weights, sparsity, small().sparsity)
+    theirs = masks(weights, sparsity)
+    assert set(theirs) == {f"{name}.weight" for name in ours}
+    for name, mask in ours.items():
+        assert torch.equal(mask, theirs[f"{name}.weight"].bool())
+    if sparsity >= 0.8:
+        assert not ours["fc"][3].any()
+        assert int(ours["conv2"][5].sum()) == 4
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "conv1", "conv2", "conv3", "fc"),
+    [
+        (0.95, "0.444", "0.050", "0.050", "0.050"),
+        (0.97, "0.444", "0.030", "0.030", "0.030"),
+        (0.99, "0.444", "0.0146", "0.0105", "0.0100"),
+        (0.995, "0.444", "0.0139", "0.0075", "0.0049"),
+        (0.997, "0.444", "0.0139", "0.0071", "0.0030"),
+    ],
+)
+def test_the_mnist_network_keeps_the_densities_measured_on_the_authors_code(small, sparsity, conv1, conv2, conv3, fc):
+    weights = initial_weights(PAPER_CNN, torch.Generator().manual_seed(0))
+    masks_ = weight_masks(PAPER_CNN, weights, sparsity, small().sparsity)
+    theirs = masks(weights, sparsity)
+    assert all(torch.equal(mask, theirs[f"{name}.weight"].bool()) for name, mask in masks_.items())
+    density = densities(masks_)
+    # How many filters the floor lifts is chance: four standard deviations over random weights, where not negligible.
+    spread = {("conv2", 0.99): 4 * 0.00016, ("conv3", 0.99): 4 * 0.00007, ("conv3", 0.995): 4 * 0.00011}
+    for name, measured in {"conv1": conv1, "conv2": conv2, "conv3": conv3, "fc": fc}.items():
+        half_a_digit = 0.5 * 10 ** -len(measured.split(".")[1])
+        assert density[name] == pytest.approx(float(measured), abs=half_a_digit + spread.get((name, sparsity), 1e-9))
