@@ -29,7 +29,7 @@ examples:
   python -m analysis figures runs --out paper --format pdf
   python -m analysis status runs && echo completed    exit code 0 only if the run completed
   python -m analysis import-fedmi circuits_per_round.json runs
-  python -m analysis compare sweeps/paper              every experiment and seed of a sweep
+  python -m analysis compare sweeps/paper             every experiment and seed of a sweep
   python -m analysis compare runs/A runs/B --baseline digits-iid --tables-only
 """
 
@@ -46,12 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _import_fedmi(Path(options.file), Path(options.out), options.channels)
         if options.command == "compare":
             return _compare(options)
-        run = load_run(options.run)
-        if options.command == "summary":
-            return _summary(run, options.format)
-        if options.command == "figures":
-            return _figures(run, Path(options.out) if options.out else run.path / "figures", options.format)
-        return _status(run)
+        return _of_one_run(options)
     except FedCircuitsError as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         return EXIT_ERROR
@@ -59,6 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of the pipe has gone; without this, Python complains once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
+
+
+def _of_one_run(options: argparse.Namespace) -> int:
+    run = load_run(options.run)
+    if options.command == "summary":
+        return _summary(run, options.format)
+    if options.command == "figures":
+        return _figures(run, Path(options.out) if options.out else run.path / "figures", options.format)
+    return _status(run)
 
 
 def _summary(run: Run, text_format: str) -> int:

@@ -97,7 +97,7 @@ def _sweep(folder: Path) -> Found:
     listed = {entry["run"] for entry in entries if entry["status"] == "completed"}
     leftovers = [file.parent for file in folder.glob(f"*/{RUN_FILE}") if file.parent.name not in listed]
     if leftovers:
-        notes.append(f"{name}: runs in the folder that {SWEEP_FILE} does not list as completed: {len(leftovers)}; left out")
+        notes.append(f"{name}: {len(leftovers)} more in the folder left out, not completed according to {SWEEP_FILE}")
     return Found(tuple(runs), tuple(note for note in notes if note))
 
 

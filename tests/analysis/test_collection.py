@@ -82,7 +82,7 @@ def test_leftovers_of_attempts_do_not_count_even_if_their_run_was_completed(writ
     _write_index(path.parent, _entry("completed", path))
     found = find_runs([path.parent])
     assert found.runs == (path,)
-    assert found.notes == ("runs: runs in the folder that sweep.json does not list as completed: 1; left out",)
+    assert found.notes == ("runs: 1 more in the folder left out, not completed according to sweep.json",)
 
 
 def test_a_run_that_the_index_calls_completed_but_is_not_is_left_out(write_run: WriteRun) -> None:
