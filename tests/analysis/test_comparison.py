@@ -142,6 +142,11 @@ def test_sparsities_are_compared_with_the_dense_control_of_the_same_settings(wri
     assert found.interval.mean == pytest.approx(0.6 - 0.7)
 
 
+def test_a_family_whose_members_have_names_of_their_own_goes_by_the_first(write_run: WriteRun) -> None:
+    runs = [_write(write_run, name, 0, sparsity=sparsity) for name, sparsity in (("dense", 0.0), ("half", 0.5))]
+    assert [family.label for family in sparsity_families(read_seed_study(runs))] == ["dense and 1 more"]
+
+
 def test_without_a_dense_control_sparsities_are_a_family_but_not_compared(write_run: WriteRun) -> None:
     study = read_seed_study([_write(write_run, "iid", 0, sparsity=sparsity) for sparsity in (0.9, 0.95)])
     assert [family.dense for family in sparsity_families(study)] == [None]

@@ -94,6 +94,12 @@ def test_more_experiments_than_colours_are_told_apart_by_line_style(write_run: W
     assert len(looks) == 8
 
 
+def test_experiments_of_different_length_have_rows_of_their_own(write_run: WriteRun) -> None:
+    paths = [write_run(num_rounds=rounds, strategy=str(rounds)).path for rounds in (1, 2)]
+    _, *panels = COMPARISON_FIGURES["02-accuracy-by-round"](read_seed_study(paths)).axes
+    assert [panel.get_ylabel() for panel in panels[::3]] == ["experiments up to round 1", "experiments up to round 2"]
+
+
 def test_drawing_leaves_matplotlib_as_it_was(study: SeedStudy) -> None:
     before = dict(plt.rcParams)
     COMPARISON_FIGURES["04-overlap"](study)
