@@ -125,15 +125,20 @@ def why_no_pairs(run: Run, comparison: Comparison) -> str:
     """Say why `pairs` is empty for a comparison; meaningless if it is not."""
     if len(run.overlap[run.overlap["comparison"] == comparison]):
         return "no pairs: none of two usable circuits"
+    held = holdings(run)
     if comparison == Comparison.SAME_CLASS_ACROSS_CLIENTS and not has_shared_class(run):
-        verb = "has circuits in" if holdings(run).empty else "is held by"
+        verb = "has circuits in" if held.empty else "is held by"
         return f"no pairs: no class {verb} two clients"
+    if comparison == Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS and len(held) == 1:
+        return "no pairs: there is one client"
+    if comparison == Comparison.DIFFERENT_CLASS_WITHIN_CLIENT and len(held) and not (held > 0).sum(axis=1).gt(1).any():
+        return "no pairs: no client holds two classes"
     if comparison == Comparison.ROUND_TO_ROUND and run.circuits["round"].nunique() < 2:
         return "no pairs: circuits were not found in two rounds"
     return "no pairs were logged"
 
 
-def drift_gaps(run: Run) -> pd.DataFrame:
+def drift_gaps(run: Run, score: str = "sufficiency") -> pd.DataFrame:
     """Return what local circuits lose on the averaged weights, against circuits that are found there.
 
     The drift gap is that of arXiv 2512.23043: sufficiency of the global model's own circuit, found on the data of a
@@ -141,14 +146,18 @@ def drift_gaps(run: Run) -> pd.DataFrame:
     averaging kept the local circuit as good as the global one, or that both fail; a positive gap means that the class
     moved to other channels.
 
+    Args:
+        run: the run.
+        score: another column of the quality table to compare in the same way.
+
     Returns:
-        one row per round, partition and class: the sufficiencies `client` (local circuit on local weights),
-        `transplant` and `global`, and `drift_gap`. Rows without a transplant are left out; a missing figure is NaN.
+        one row per round, partition and class: the score of `client` (local circuit on local weights), `transplant`
+        and `global`, and `drift_gap`. Rows without a transplant are left out; a missing figure is NaN.
     """
     rows = run.quality[run.quality["partition_id"].notna()]
     kinds = [str(ModelKind.CLIENT), str(ModelKind.TRANSPLANT), str(ModelKind.GLOBAL)]
     key = ["round", "partition_id", "class_id"]
-    wide = rows.pivot_table(index=key, columns="model", values="sufficiency").reindex(columns=kinds)
+    wide = rows.pivot_table(index=key, columns="model", values=score).reindex(columns=kinds)
     wide = wide.dropna(subset=[str(ModelKind.TRANSPLANT)])
     return wide.assign(drift_gap=wide[ModelKind.GLOBAL] - wide[ModelKind.TRANSPLANT]).reset_index()
 

@@ -20,6 +20,7 @@ DPI: Final = 150
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 """Okabe and Ito's palette, which colour-blind readers can tell apart."""
 
+INK: Final = "#1A1A1A"
 GREY: Final = "#595959"
 MISSING: Final = "#DDDDDD"
 """Background of heat maps: a cell without a value."""

@@ -3,18 +3,29 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from matplotlib.figure import Figure
 
+from analysis.figures.circuit_graph import circuit_graph_global, circuit_graph_local
 from analysis.figures.circuits import circuit_quality, circuit_sizes, transplants
 from analysis.figures.model import global_accuracy, who_holds_what
 from analysis.figures.overlap import local_vs_global, overlap_across_clients, stability, weight_masks
 from analysis.figures.pairs import class_overlap, client_pairs
+from analysis.figures.paper_accuracy import cross_accuracy, drift_gap
+from analysis.figures.paper_maps import global_class_overlap, pairwise_heat_map
+from analysis.figures.paper_overlap import (
+    consistency_across_clients,
+    local_against_global,
+    overlap_between_classes,
+    stability_within_client,
+)
 from analysis.figures.weights import interference, supports
 from analysis.run import Run
 from analysis.style import DPI, Draw, NothingToDrawError, Subject
 from fedcircuits.errors import RunLogError
+
+FigureSet = Literal["overview", "paper", "all"]
 
 FIGURES: Final[dict[str, Draw]] = {
     "01-who-holds-what": who_holds_what,
@@ -31,7 +42,21 @@ FIGURES: Final[dict[str, Draw]] = {
     "12-supports": supports,
     "13-weight-masks": weight_masks,
 }
-"""File name without its ending to the function that draws it."""
+"""The overview of a run: file name without its ending to the function that draws it."""
+
+PAPER_FIGURES: Final[dict[str, Draw]] = {
+    "paper/overlap-between-classes": overlap_between_classes,
+    "paper/stability-within-client": stability_within_client,
+    "paper/consistency-across-clients": consistency_across_clients,
+    "paper/local-vs-global": local_against_global,
+    "paper/pairwise-heat-map": pairwise_heat_map,
+    "paper/class-overlap": global_class_overlap,
+    "paper/cross-accuracy": cross_accuracy,
+    "paper/drift-gap": drift_gap,
+    "paper/circuit-graph-local": circuit_graph_local,
+    "paper/circuit-graph-global": circuit_graph_global,
+}
+"""The figures of arXiv 2512.23043, under its authors' names, as `FIGURES`."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +64,7 @@ class SavedFigure:
     """What became of one figure.
 
     Args:
-        name: its key in `FIGURES`.
+        name: its key in `FIGURES` or `PAPER_FIGURES`.
         path: the file written; None if it was skipped.
         reason: why it was skipped; None if it was written.
     """
@@ -49,18 +74,22 @@ class SavedFigure:
     reason: str | None
 
 
-def save_figures(run: Run, folder: Path, image_format: str = "png") -> Iterator[SavedFigure]:
-    """Draw and write every figure, one at a time; a figure whose data was not logged is skipped.
+def save_figures(
+    run: Run, folder: Path, image_format: str = "png", figure_set: FigureSet = "overview"
+) -> Iterator[SavedFigure]:
+    """Draw and write every figure of a set, one at a time; a figure whose data was not logged is skipped.
 
     Args:
         run: the run.
         folder: where to; made if missing.
         image_format: png, svg or pdf.
+        figure_set: `FIGURES`, `PAPER_FIGURES` or both.
 
     Raises:
         RunLogError: if the folder cannot be written.
     """
-    yield from save_drawings(FIGURES, run, folder, image_format)
+    chosen = {"overview": FIGURES, "paper": PAPER_FIGURES, "all": FIGURES | PAPER_FIGURES}[figure_set]
+    yield from save_drawings(chosen, run, folder, image_format)
 
 
 def save_drawings(

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from analysis import measures
 from analysis.figures.panels import (
     SPREAD,
+    around_zero,
     band_handle,
     draw_by_round,
     fraction_axis,
@@ -138,7 +139,5 @@ def _origin_handles(rows: pd.DataFrame) -> list[Artist]:
 
 
 def _gap_limits(gaps: pd.DataFrame) -> tuple[float, float]:
-    """Return limits around zero that hold every band, and never so close that noise looks like a gap."""
     bands = gaps.groupby("round")["drift_gap"].quantile(np.array(SPREAD)).abs()
-    limit = max(0.25, 1.05 * float(bands.max())) if bands.notna().any() else 0.25
-    return -limit, limit
+    return around_zero(float(bands.max()) if bands.notna().any() else 0.0)

@@ -1,15 +1,13 @@
 """Heat maps of overlap in the last round: class against class, and client against client."""
 
-from collections.abc import Callable
-
 import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis import measures
-from analysis.figures.panels import heat_map
+from analysis.figures.heat_maps import ADJUSTED_SCALE, last_round, left_out_of_round, two_maps
 from analysis.run import Run
-from analysis.style import NothingToDrawError, label_figure, new_figure, themed
-from fedcircuits.records import ALL_LAYERS, Comparison, ModelKind
+from analysis.style import NothingToDrawError, label_figure, themed
+from fedcircuits.records import Comparison, ModelKind
 
 _SAME, _DIFFERENT = Comparison.SAME_CLASS_ACROSS_CLIENTS, Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS
 
@@ -17,15 +15,16 @@ _SAME, _DIFFERENT = Comparison.SAME_CLASS_ACROSS_CLIENTS, Comparison.DIFFERENT_C
 @themed
 def class_overlap(run: Run) -> Figure:
     """Draw the mean overlap of circuits of two classes in different clients."""
-    rows = _last_round(pd.concat([measures.pairs(run, _SAME), measures.pairs(run, _DIFFERENT)]))
+    rows = last_round(pd.concat([measures.pairs(run, _SAME), measures.pairs(run, _DIFFERENT)]))
     if rows.empty:
         raise NothingToDrawError(measures.why_no_pairs(run, _DIFFERENT))
     has_same = bool((rows["comparison"] == _SAME).any())
     note = "" if has_same else f"Same class – {measures.why_no_pairs(run, _SAME)}. "
-    figure = _two_maps(rows, lambda own: _matrix(own, "class_id"), "class")
+    figure, _ = two_maps(rows, lambda own: _matrix(own, "class_id"), "class", ADJUSTED_SCALE)
+    left_out = left_out_of_round(run, rows, [_SAME, _DIFFERENT])
     caption = (
         "Mean over pairs of clients; 0 = chance, 1 = identical, grey = no pair. Diagonal: the same class in two "
-        f"clients; a red diagonal means that circuits follow the class. {note}{_left_out(run, rows)}"
+        f"clients; a red diagonal means that circuits follow the class. {note}{left_out}"
     )
     title = f"Overlap between classes across clients, round {rows['round'].iloc[0]}"
     return label_figure(figure, run, title, caption)
@@ -37,30 +36,18 @@ def client_pairs(run: Run) -> Figure:
     retests = measures.pairs(run, Comparison.RETEST)
     retests = retests[retests["a_model"] == ModelKind.CLIENT]
     pairs = measures.pairs(run, _SAME)
-    rows = _last_round(pd.concat([pairs, retests]))
+    rows = last_round(pd.concat([pairs, retests]))
     if rows.empty:
         raise NothingToDrawError(measures.why_no_pairs(run, _SAME))
     note = "" if len(pairs) else f"Two clients – {measures.why_no_pairs(run, _SAME)}. "
-    figure = _two_maps(rows, lambda own: _matrix(own, "partition_id"), "client (partition)")
+    figure, _ = two_maps(rows, lambda own: _matrix(own, "partition_id"), "client (partition)", ADJUSTED_SCALE)
+    left_out = left_out_of_round(run, rows, [_SAME, Comparison.RETEST])
     caption = (
         "Mean over shared classes; 0 = chance, 1 = identical, grey = no pair. Diagonal: the same client's model, "
-        f"circuits found twice – the most that can be expected. {note}{_left_out(run, rows)}"
+        f"circuits found twice – the most that can be expected. {note}{left_out}"
     )
     title = f"Same class in two clients, round {rows['round'].iloc[0]}"
     return label_figure(figure, run, title, caption)
-
-
-def _two_maps(rows: pd.DataFrame, matrix: Callable[[pd.DataFrame], pd.DataFrame], axis: str) -> Figure:
-    """Draw all layers pooled beside the deepest layer, where channels are most specific to a class."""
-    deepest = [layer for layer in rows["layer"].unique() if layer != ALL_LAYERS][-1:]
-    figure = new_figure(height=4.6)
-    panels = figure.subplots(1, 1 + len(deepest), squeeze=False)[0]
-    for panel, layer in zip(panels, [ALL_LAYERS, *deepest], strict=True):
-        values = matrix(rows[rows["layer"] == layer])
-        heat_map(panel, values, "adjusted IoU (0 = chance)", cmap="RdBu_r", vmin=-1, vmax=1, square=True)
-        panel.set(xlabel=axis, ylabel=axis)
-        panel.set_title("all layers" if layer == ALL_LAYERS else layer, loc="left")
-    return figure
 
 
 def _matrix(rows: pd.DataFrame, identifier: str) -> pd.DataFrame:
@@ -72,18 +59,3 @@ def _matrix(rows: pd.DataFrame, identifier: str) -> pd.DataFrame:
     table = both.pivot_table(index=a, columns=b, values="adjusted_iou", dropna=False)
     members = sorted({*both[a], *both[b]})
     return table.reindex(index=members, columns=members)
-
-
-def _last_round(rows: pd.DataFrame) -> pd.DataFrame:
-    newest: pd.DataFrame = rows[rows["round"] == rows["round"].max()]
-    return newest
-
-
-def _left_out(run: Run, rows: pd.DataFrame) -> str:
-    """Say how many pairs of the drawn round and comparisons are not usable."""
-    drawn = run.overlap[
-        (run.overlap["round"] == rows["round"].iloc[0])
-        & (run.overlap["layer"] == ALL_LAYERS)
-        & run.overlap["comparison"].isin(rows["comparison"].unique())
-    ]
-    return f"Left out as not usable: {int((~drawn['usable'].fillna(True).astype(bool)).sum())} of {len(drawn)} pairs."

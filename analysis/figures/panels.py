@@ -17,6 +17,9 @@ from analysis.style import GREY, MISSING, WIDTH, new_figure
 from fedcircuits.records import ALL_LAYERS
 
 LineStyle = Literal["-", "--", ":"]
+Marker = Literal["o", "x"]
+
+_MARKER_SIZES: Final = {"o": 1.0, "x": 1.5}
 
 SPREAD: Final = (0.1, 0.9)
 """Quantiles between which the band around a mean reaches."""
@@ -74,9 +77,11 @@ def put_legend(legend: Axes, handles: Sequence[Artist]) -> None:
     legend.legend(handles, labels, loc="lower left", ncols=columns, borderaxespad=0, handlelength=2.2)
 
 
-def line_handle(label: str, colour: str, style: LineStyle = "-", marker: str = "o") -> Line2D:
+def line_handle(
+    label: str, colour: str, style: LineStyle = "-", marker: str = "o", width: float | None = None
+) -> Line2D:
     """Return a legend entry for a line."""
-    return Line2D([], [], color=colour, linestyle=style, marker=marker, markersize=4, label=label)
+    return Line2D([], [], color=colour, linestyle=style, marker=marker, markersize=4, linewidth=width, label=label)
 
 
 def band_handle(what: str) -> Patch:
@@ -85,7 +90,15 @@ def band_handle(what: str) -> Patch:
 
 
 def draw_by_round(
-    panel: Axes, rows: pd.DataFrame, column: str, colour: str, *, style: LineStyle = "-", has_spread: bool = True
+    panel: Axes,
+    rows: pd.DataFrame,
+    column: str,
+    colour: str,
+    *,
+    style: LineStyle = "-",
+    has_spread: bool = True,
+    width: float | None = None,
+    marker: Marker = "o",
 ) -> None:
     """Draw the mean of a column by round, with a band that holds the middle 80 % of the rows.
 
@@ -96,6 +109,8 @@ def draw_by_round(
         colour: of line and band.
         style: the line's.
         has_spread: whether to draw the band.
+        width: the line's in points; None = the theme's.
+        marker: of every round; dashed lines have none. A cross can be seen below a dot.
     """
     known = rows[["round", column]].dropna().astype("float64")
     if known.empty:
@@ -106,9 +121,9 @@ def draw_by_round(
         # One point cannot look dashed, so it becomes a short level line.
         panel.hlines(mean, mean.index - 0.4, mean.index + 0.4, color=colour, linestyles=style)
     else:
-        marker = "" if style == "--" else "o"
-        size = 4 if len(mean) < 20 else 2
-        panel.plot(mean.index, mean, color=colour, linestyle=style, marker=marker, markersize=size)
+        size = (4 if len(mean) < 20 else 2) * _MARKER_SIZES[marker]
+        shown = "" if style == "--" else marker
+        panel.plot(mean.index, mean, color=colour, linestyle=style, marker=shown, markersize=size, linewidth=width)
     if has_spread and len(mean) > 1:
         panel.fill_between(mean.index, low, high, color=colour, alpha=0.15, linewidth=0)
     elif has_spread:
@@ -134,6 +149,12 @@ def from_zero(values: "pd.Series[float]", at_least: float = 0.1) -> tuple[float,
     largest = float(values.max()) if values.notna().any() else 0.0
     top = max(at_least, 1.1 * largest)
     return -0.03 * top, top
+
+
+def around_zero(largest: float) -> tuple[float, float]:
+    """Return limits around zero that hold a difference, and never so close that noise looks like one."""
+    limit = max(0.25, 1.05 * largest)
+    return -limit, limit
 
 
 def heat_map(panel: Axes, values: pd.DataFrame, bar_label: str, digits: int = 2, **options: Any) -> None:

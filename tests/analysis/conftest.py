@@ -44,11 +44,14 @@ def accuracy_rows(server_round: int, model: str, partition_id: int | None, recal
 
 
 def circuit_rows(server_round: int, model: str, partition_id: int | None, class_id: int) -> list[Row]:
+    """Even classes have the first half of each layer, odd classes one channel more; every channel can be reached."""
     identity = {"round": server_round, "model": model, "partition_id": partition_id, "class_id": class_id}
-    return [
-        {**identity, "layer": layer, "num_channels": width // 2 + class_id % 2, "layer_width": width}
-        for layer, width in CONV_WIDTHS.items()
-    ]
+    rows: list[Row] = []
+    for layer, width in CONV_WIDTHS.items():
+        size = width // 2 + class_id % 2
+        lists = {"channels": list(range(size)), "reachable": list(range(width))}
+        rows.append({**identity, "layer": layer, "num_channels": size, "layer_width": width, **lists})
+    return rows
 
 
 def edge_rows(server_round: int, model: str, partition_id: int | None, class_id: int) -> list[Row]:

@@ -81,6 +81,19 @@ def test_figures_are_written_into_the_run_and_what_became_of_each_is_printed(
     assert written.is_file()
 
 
+def test_the_papers_figures_are_a_set_of_their_own(
+    write_run: WriteRun, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    names = ("paper/stability-within-client", "paper/drift-gap")
+    monkeypatch.setattr(figures, "PAPER_FIGURES", {name: figures.PAPER_FIGURES[name] for name in names})
+    path = write_run(num_rounds=1).path
+    assert main(["figures", str(path), "--set", "paper"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "skipped paper/stability-within-client: no pairs: circuits were not found in two rounds",
+        str(path / "figures" / "paper" / "drift-gap.png"),
+    ]
+
+
 def test_a_folder_that_cannot_be_written_is_one_line_and_exits_with_two(
     write_run: WriteRun, tmp_path: Path, capsys: Output
 ) -> None:

@@ -1,0 +1,42 @@
+"""`verdicts`: the page that says which of the paper's claims hold."""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from analysis.commands import EXIT_OK, Commands, new_command
+from fedcircuits.errors import RunLogError
+
+
+def add(commands: Commands) -> None:
+    """Describe the command."""
+    purpose = "judge the claims of arXiv 2512.23043 by the runs of sweeps, and write a page in Markdown"
+    details = "Experiments are told by their names, as the files in conf/ give them: digits-iid, paper-dense and so on."
+    parser = new_command(commands, "verdicts", purpose, verdicts, details)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="sweep folders, or runs")
+    parser.add_argument("--out", metavar="FILE", help="file to write; default: print")
+
+
+def verdicts(options: argparse.Namespace) -> int:
+    """Judge the claims."""
+    # Statistics take a second to load; the other commands do without.
+    from analysis.claims.families import read_families  # noqa: PLC0415
+    from analysis.claims.page import results_page  # noqa: PLC0415
+
+    families, notes = read_families([Path(path) for path in options.runs])
+    out = f" --out {shlex.quote(options.out)}" if options.out else ""
+    command = f"python -m analysis verdicts {shlex.join(options.runs)}{out}"
+    page = results_page(families, notes, command)
+    if not options.out:
+        sys.stdout.write(page)
+        return EXIT_OK
+    path = Path(options.out).expanduser()
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_text(page, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        raise RunLogError(f"cannot write {path}: {error}") from error
+    sys.stdout.write(f"{path}\n")
+    return EXIT_OK
