@@ -60,7 +60,7 @@ def _runs_at(path: Path) -> Found:
     if (path / RUN_FILE).is_file():
         return _single(path)
     if not path.is_dir():
-        raise RunLogError(f"{path.resolve()} is no folder")
+        raise RunLogError(f"{path.resolve()} {'is no run or folder of runs' if path.exists() else 'does not exist'}")
     return _sweep(path) if (path / SWEEP_FILE).is_file() else _folder(path)
 
 
@@ -69,7 +69,7 @@ def _single(run: Path) -> Found:
     status = info.get("status")
     if status == "completed":
         return Found((run,), ())
-    return Found((run,), (f"{run.resolve().name}: {status}; counts with the {info.get('last_round')} rounds it has",))
+    return Found((run,), (f"{run.resolve().name}: {status}; counts up to round {info.get('last_round')}",))
 
 
 def _folder(folder: Path) -> Found:
@@ -97,7 +97,7 @@ def _sweep(folder: Path) -> Found:
     listed = {entry["run"] for entry in entries if entry["status"] == "completed"}
     leftovers = [file.parent for file in folder.glob(f"*/{RUN_FILE}") if file.parent.name not in listed]
     if leftovers:
-        notes.append(f"{name}: {len(leftovers)} more in the folder are left over from attempts that did not complete")
+        notes.append(f"{name}: {len(leftovers)} more in the folder left out, not completed according to {SWEEP_FILE}")
     return Found(tuple(runs), tuple(note for note in notes if note))
 
 

@@ -58,7 +58,7 @@ class SparsityFamily:
     """Experiments that differ in their nominal sparsity only.
 
     Args:
-        label: the names of its members.
+        label: the name of its members, or of one of them where they have several.
         members: by nominal sparsity.
     """
 
@@ -126,7 +126,7 @@ def sparsity_families(study: SeedStudy) -> list[SparsityFamily]:
         others = {key: value for key, value in experiment.settings.items() if key != "sparsity"}
         families.setdefault(repr(sorted(others.items())), []).append(experiment)
     return [
-        SparsityFamily(" / ".join(dict.fromkeys(_name(one) for one in members)), _by_sparsity(members))
+        SparsityFamily(_common_name(members), _by_sparsity(members))
         for members in families.values()
         if len(members) > 1
     ]
@@ -149,6 +149,11 @@ def difference_table(differences: Iterable[Difference]) -> pd.DataFrame:
         row = asdict(one)
         rows.append({**row, **row.pop("interval"), "excludes_zero": one.interval.excludes_zero})
     return pd.DataFrame(rows, columns=[*names, *figures, "excludes_zero"])
+
+
+def _common_name(members: Sequence[Experiment]) -> str:
+    names = list(dict.fromkeys(_name(member) for member in members))
+    return names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
 
 
 def _name(experiment: Experiment) -> str:

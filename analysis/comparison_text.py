@@ -169,9 +169,8 @@ def _overlaps(study: SeedStudy, intervals: Intervals) -> str:
         "  the channels that both models reach; distinct classes: held by one client each, beside shared\n"
         "  ones; retest: the same model searched twice, the most to be expected"
     )
-    measures = [f"{pair}_{figure}" for pair in PAIRS for figure in OVERLAP]
     table = lay_out(["", "pairs", "IoU", "chance", "adjusted", "common"], rows, 2)
-    return "\n".join([title, table, how, *_incomplete(study, intervals, measures)])
+    return "\n".join([title, table, how, *_incomplete(study, intervals, [f"{pair}_iou" for pair in PAIRS])])
 
 
 def _incomplete(study: SeedStudy, intervals: Intervals, measures: Iterable[str]) -> list[str]:

@@ -55,6 +55,7 @@ def seed_measures(run: Run) -> pd.DataFrame:
         one row per round, one float column per key of `MEASURES`; NaN where a measure is undefined.
     """
     table = measures.round_measures(run)
+    distinct = _distinct_pairs(run)
     collapsed = table["collapsed"].map(lambda classes: len(classes) if isinstance(classes, list) else None)
     added = pd.DataFrame(
         {
@@ -63,7 +64,7 @@ def seed_measures(run: Run) -> pd.DataFrame:
             "density_global": _global_density(run),
             **_sizes(run),
             **_functions(run),
-            **{f"distinct_class_{figure}": _mean(_distinct_pairs(run), figure) for figure in OVERLAP},
+            **{f"distinct_class_{figure}": _mean(distinct, figure) for figure in OVERLAP},
         }
     )
     return table.join(added).reindex(columns=list(MEASURES)).astype("float64")

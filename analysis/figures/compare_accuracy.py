@@ -1,11 +1,14 @@
 """Figures of accuracy over seeds: at the last round and by round."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.compare_panels import (
+    Styles,
     draw_rows,
     draw_seeds_by_round,
     experiment_styles,
@@ -44,22 +47,33 @@ def last_accuracy(study: SeedStudy) -> Figure:
 
 @themed
 def accuracy_by_round(study: SeedStudy) -> Figure:
-    """Draw accuracy and collapsed classes of every seed by round."""
+    """Draw accuracy and collapsed classes of every seed by round, a row of panels for each length of experiments."""
     _require_accuracy(study)
-    figure = new_figure(height=4.2 + 0.1 * len(study.labels))
-    legend, panels = panel_grid(figure, [title for title, _ in _PANELS.values()])
+    lengths = sorted({experiment.last_round for experiment in study.experiments})
+    figure = new_figure(height=1.6 + 2.6 * len(lengths) + 0.1 * len(study.labels))
+    titles = [title for title, _ in _PANELS.values()] + [""] * len(_PANELS) * (len(lengths) - 1)
+    legend, panels = panel_grid(figure, titles, columns=len(_PANELS))
     styles = experiment_styles(study)
-    for panel, measure in zip(panels, _PANELS, strict=True):
-        for label, (colour, style) in styles.items():
-            draw_seeds_by_round(panel, study.of(label), measure, colour, style=style)
-        round_axis(panel, list(study.values["round"]))
-        fraction_axis(panel)
-    panels[2].set_ylim(*from_zero(study.values["num_collapsed"], at_least=1))
+    for place, length in enumerate(lengths):
+        own = [experiment.label for experiment in study.experiments if experiment.last_round == length]
+        row = panels[place * len(_PANELS) : (place + 1) * len(_PANELS)]
+        _draw_lines(row, study, {label: styles[label] for label in own}, length)
+        if len(lengths) > 1:
+            row[0].set_ylabel(f"experiments up to round {length}")
     put_legend(legend, [*(line_handle(label, *style) for label, style in styles.items()), thin_handle()])
     caption = (
         "Thick: mean over seeds; thin: every seed. Lines that still rise at the end had too few rounds to compare."
     )
     return label_comparison(figure, study, "The global model by round", caption)
+
+
+def _draw_lines(row: Sequence[Axes], study: SeedStudy, styles: Styles, length: int) -> None:
+    for panel, measure in zip(row, _PANELS, strict=True):
+        for label, (colour, style) in styles.items():
+            draw_seeds_by_round(panel, study.of(label), measure, colour, style=style)
+        round_axis(panel, range(1, length + 1))
+        fraction_axis(panel)
+    row[-1].set_ylim(*from_zero(study.values["num_collapsed"], at_least=1))
 
 
 def _count_limits(study: SeedStudy) -> tuple[float, float]:

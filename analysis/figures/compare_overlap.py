@@ -3,6 +3,7 @@
 from typing import Final
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -38,6 +39,7 @@ def last_overlap(study: SeedStudy) -> Figure:
     """Draw the overlap of every seed at the last round, for the same class and for different classes."""
     if study.values[list(_ACROSS)].isna().all(axis=None):
         raise NothingToDrawError("no pairs of usable circuits of two clients were logged")
+    last = pd.concat(list(study.last.values()))
     titles = {name: OVERLAP[name] for name in ("adjusted_iou", "common_adjusted_iou", "iou")}
     figure, legend, panels = row_figure(study.labels, list(titles.values()), len(_KINDS))
     for panel, figure_name in zip(panels, titles, strict=True):
@@ -47,7 +49,7 @@ def last_overlap(study: SeedStudy) -> Figure:
                 _draw_chance(panel, study, pair, kind)
         if figure_name != "iou":
             panel.axvline(0, color=GREY, linewidth=1)
-        panel.set_xlim(_lowest(study) if figure_name != "iou" else -0.03, 1.05)
+        panel.set_xlim(_lowest(last) if figure_name != "iou" else -0.03, 1.05)
     kinds = [line_handle(label, colour, marker="") for label, colour in _KINDS.values()]
     chance = line_handle("chance, same sizes (right)", GREY, ":", marker="")
     put_legend(legend, [*kinds, *seed_handles(), chance])
@@ -69,7 +71,7 @@ def adjusted_overlap_by_round(study: SeedStudy) -> Figure:
         panel.axhline(0, color=GREY, linewidth=1)
         for measure, colour in measures.items():
             draw_seeds_by_round(panel, own, measure, colour)
-        panel.set(ylim=(_lowest(study), 1.05), ylabel="adjusted IoU" if is_leftmost(panel) else "")
+        panel.set(ylim=(_lowest(study.values), 1.05), ylabel="adjusted IoU" if is_leftmost(panel) else "")
     put_legend(legend, [*(line_handle(label, colour) for label, colour in _KINDS.values()), thin_handle()])
     caption = (
         "0 = chance, 1 = equal circuits. Clients agree on a canonical circuit where the same class rises to the "
@@ -111,11 +113,12 @@ def shared_against_distinct(study: SeedStudy) -> Figure:
             values = {label: study.at_last(label, f"{pair}_{name}") for label in labels}
             draw_rows(panel, values, colour, kind, len(_SHARED))
     shared, distinct = (f"{pair}_{AGAINST_CHANCE[-1]}" for pair in _SHARED)
+    last = pd.concat([study.last[label] for label in labels])
     gaps = {label: paired_differences(study.at_last(label, shared), study.at_last(label, distinct)) for label in labels}
     draw_rows(panels[-1], gaps, PURPLE, is_interval=True)
     for panel in panels:
         panel.axvline(0, color=GREY, linewidth=1)
-        panel.set_xlim(_lowest(study), 1.05)
+        panel.set_xlim(_lowest(last), 1.05)
     kinds = [line_handle(label, colour, marker="") for label, colour in _SHARED.values()]
     gap = line_handle("difference, bar: 95 % interval", PURPLE, marker="")
     put_legend(legend, [*kinds, gap, *seed_handles()])
@@ -135,7 +138,7 @@ def _draw_chance(panel: Axes, study: SeedStudy, pair: str, kind: int) -> None:
         panel.vlines(values.mean(), *ends, color=_KINDS[pair][1], linestyles=":", linewidth=2)
 
 
-def _lowest(study: SeedStudy) -> float:
+def _lowest(values: pd.DataFrame) -> float:
     """Return the lower limit of axes of adjusted IoU, whose values below 0 depend on the sizes of circuits."""
     drawn = [f"{pair}_{figure}" for pair in (*_KINDS, *_SHARED) for figure in AGAINST_CHANCE]
-    return min(-0.2, 1.1 * float(np.nanmin(study.values[drawn].to_numpy(dtype="float64"), initial=0.0)))
+    return min(-0.2, 1.1 * float(np.nanmin(values[drawn].to_numpy(dtype="float64"), initial=0.0)))

@@ -143,15 +143,17 @@ def pair_rows(server_round: int, holders: dict[int, list[int]]) -> list[Row]:
 
 @pytest.fixture
 def write_run(tmp_path: Path) -> WriteRun:
-    """Return a function that writes a run that is still running."""
+    """Return a function that writes a run that is still running; further arguments are settings."""
 
     def write(
         name: str = "tiny",
         num_rounds: int = 2,
         is_shared: bool = True,
         change: Callable[[int, Tables], None] = lambda server_round, tables: None,
+        **changes: Any,
     ) -> RunLog:
         settings = {"num-server-rounds": 2, "seed": 7, "dataset": "digits", "partition": "classes", "sparsity": 0.9}
+        settings |= {key.replace("_", "-"): value for key, value in changes.items()}
         log = RunLog.create(tmp_path / "runs", name, {"settings": settings, "num_clients": 2})
         for server_round in range(1, num_rounds + 1):
             tables = round_tables(server_round, SHARED if is_shared else DISJOINT)
