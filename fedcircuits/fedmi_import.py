@@ -74,6 +74,7 @@ def _tables(log: FedMILog) -> Iterator[_Tables]:
                 {"round": server_round, "partition_id": client.partition_id, "accepted": True} for client in clients
             ],
             "circuits": [row for client in clients for row in _circuit_rows(log, server_round, client)],
+            "edges": [row for client in clients for row in _edge_rows(server_round, client)],
             "quality": [row for client in clients for row in _quality_rows(log, server_round, client)],
             "overlap": compare_circuits(
                 list(log.layers), list(log.layers.values()), local, on_global, retested=[], successive=successive
@@ -102,20 +103,33 @@ def _found(
 
 def _circuit_rows(log: FedMILog, server_round: int, client: LoggedClient) -> Iterator[Row]:
     """Yield one row per circuit and layer."""
+    for identity, circuit in _identified(server_round, client):
+        for layer, channels in circuit.channels.items():
+            width = log.layers[layer]
+            yield {
+                **identity,
+                "layer": layer,
+                "num_channels": len(channels),
+                "layer_width": width,
+                "channels": list(channels),
+                "score": [float(channel in channels) for channel in range(width)],
+                "reachable": list(range(width)),
+            }
+
+
+def _edge_rows(server_round: int, client: LoggedClient) -> Iterator[Row]:
+    """Yield one row per circuit and convolution, if the log has edges."""
+    for identity, circuit in _identified(server_round, client):
+        for layer, edges in circuit.edges.items():
+            sources, targets = [source for source, _ in edges], [target for _, target in edges]
+            yield {**identity, "layer": layer, "num_edges": len(edges), "sources": sources, "targets": targets}
+
+
+def _identified(server_round: int, client: LoggedClient) -> Iterator[tuple[Row, LoggedCircuit]]:
+    """Yield the circuits of a client, with the columns that say which each is."""
     for model, circuits in ((ModelKind.CLIENT, client.local), (ModelKind.GLOBAL, client.on_global or ())):
         for circuit in circuits:
-            identity = _identity(server_round, model, client.partition_id, circuit.class_id)
-            for layer, channels in circuit.channels.items():
-                width = log.layers[layer]
-                yield {
-                    **identity,
-                    "layer": layer,
-                    "num_channels": len(channels),
-                    "layer_width": width,
-                    "channels": list(channels),
-                    "score": [float(channel in channels) for channel in range(width)],
-                    "reachable": list(range(width)),
-                }
+            yield _identity(server_round, model, client.partition_id, circuit.class_id), circuit
 
 
 def _quality_rows(log: FedMILog, server_round: int, client: LoggedClient) -> Iterator[Row]:

@@ -2,7 +2,8 @@
 
 Such a file nests round, side, client and class; `docs/run-log.md` says what each side is. Newer files hold an object
 `active_nodes` per class, with `metrics` and `connectivity` beside it; in older ones the class holds the layers itself.
-Nothing is taken on trust: whatever does not fit is refused with the path of keys that leads to it.
+Nothing is taken on trust: whatever does not fit is refused with the path of keys that leads to it. Only what stands
+beside these three, or beside the metrics known here, is passed over.
 """
 
 import hashlib
@@ -22,9 +23,13 @@ _LOCAL, _GLOBAL = "clients_local_model", "clients_global_model"
 _NODES, _EDGES, _METRICS = "active_nodes", "connectivity", "metrics"
 _SUFFICIENCY, _NECESSITY, _TRANSPLANT = "accuracy", "necessity", "local_mask_on_global_weights_acc"
 
+_IMAGE_CHANNELS: Final = 3
+"""Most channels that an image can have; the files do not say how many theirs have."""
+
 # Nine digits are more than any log needs, and fit the columns of the run log.
 _ROUND: Final = re.compile(r"round_([1-9][0-9]{0,8})")
 _CLIENT: Final = re.compile(r"client_(0|[1-9][0-9]{0,8})")
+_CHANNEL: Final = re.compile(r"(0|[1-9][0-9]{0,8})")
 _CLASS: Final = re.compile(r"([0-9]{1,9})(?![0-9]).*")
 
 
@@ -35,6 +40,9 @@ class LoggedCircuit:
     Args:
         class_id: its class.
         channels: layer to the channels kept, ascending; every layer is there, input to output.
+        edges: layer to (channel of the layer before, channel of this layer), for each edge between channels of the
+            circuit; no layer if the file has no `connectivity`. Edges of the linear layer are left out, because the
+            authors' code takes its 1,152 features for 128 channels there.
         sufficiency: recall of the class with only the circuit on.
         necessity: recall of the class with only the circuit off.
         transplant: for circuits of the global model, recall of the client's local circuit on the global weights.
@@ -42,6 +50,7 @@ class LoggedCircuit:
 
     class_id: int
     channels: dict[str, tuple[int, ...]]
+    edges: dict[str, tuple[tuple[int, int], ...]]
     sufficiency: float | None
     necessity: float | None
     transplant: float | None
@@ -145,12 +154,12 @@ def read_fedmi_log(path: Path, channels: Sequence[int] = DEFAULT_CHANNELS) -> Fe
 def _clients(server_round: _Node, layers: Mapping[str, int]) -> tuple[LoggedClient, ...]:
     """Return the clients of a round; both sides must have the same clients and classes."""
     sides = server_round.entries(allowed=(_LOCAL, _GLOBAL), required=(_LOCAL,))
-    local = _side(sides[_LOCAL], layers, (_SUFFICIENCY, _NECESSITY))
+    local = _side(sides[_LOCAL], layers)
     if not local:
         raise sides[_LOCAL].refused("no clients")
     if _GLOBAL not in sides:
         return tuple(LoggedClient(partition_id, circuits, None) for partition_id, circuits in local.items())
-    on_global = _side(sides[_GLOBAL], layers, (_SUFFICIENCY, _NECESSITY, _TRANSPLANT))
+    on_global = _side(sides[_GLOBAL], layers)
     _check_same(sides[_GLOBAL], "clients", list(on_global), list(local))
     for partition_id, circuits in local.items():
         client = _Node(None, (*sides[_GLOBAL].keys, f"client_{partition_id}"))
@@ -160,32 +169,50 @@ def _clients(server_round: _Node, layers: Mapping[str, int]) -> tuple[LoggedClie
     )
 
 
-def _side(side: _Node, layers: Mapping[str, int], metrics: Collection[str]) -> dict[int, tuple[LoggedCircuit, ...]]:
+def _side(side: _Node, layers: Mapping[str, int]) -> dict[int, tuple[LoggedCircuit, ...]]:
     """Return the circuits of each client."""
     return {
         partition_id: tuple(
-            _circuit(class_id, node, layers, metrics)
+            _circuit(class_id, node, layers)
             for class_id, node in client.numbered(_CLASS, "a class such as '3 - three'").items()
         )
         for partition_id, client in side.numbered(_CLIENT, "client_0, client_1, …").items()
     }
 
 
-def _circuit(class_id: int, node: _Node, layers: Mapping[str, int], metrics: Collection[str]) -> LoggedCircuit:
+def _circuit(class_id: int, node: _Node, layers: Mapping[str, int]) -> LoggedCircuit:
     """Return one circuit, of the newer or the older form."""
-    keys, rates = node.entries(), {}
+    keys = node.entries()
     is_newer = not keys.keys().isdisjoint((_NODES, _EDGES, _METRICS))
     if is_newer:
-        keys = node.entries(allowed=(_NODES, _EDGES, _METRICS), required=(_NODES,))
-        rates = keys[_METRICS].entries(allowed=metrics) if _METRICS in keys else {}
+        keys = node.entries(required=(_NODES,))
     nodes = (keys[_NODES] if is_newer else node).entries(allowed=layers, required=layers)
+    rates = keys[_METRICS].entries() if _METRICS in keys else {}
     return LoggedCircuit(
         class_id=class_id,
         channels={layer: _channels(nodes[layer], layer, width) for layer, width in layers.items()},
+        edges=_edges(keys[_EDGES], layers) if _EDGES in keys else {},
         sufficiency=_fraction(rates.get(_SUFFICIENCY)),
         necessity=_fraction(rates.get(_NECESSITY)),
         transplant=_fraction(rates.get(_TRANSPLANT)),
     )
+
+
+def _edges(node: _Node, layers: Mapping[str, int]) -> dict[str, tuple[tuple[int, int], ...]]:
+    """Return the edges that end in each convolution: every target channel has a list of its sources."""
+    keys = node.entries(allowed=(*layers, "fc"))
+    edges: dict[str, tuple[tuple[int, int], ...]] = {}
+    before, width_before = "the image", _IMAGE_CHANNELS
+    for layer, width in layers.items():
+        targets = keys[layer].numbered(_CHANNEL, "a channel") if layer in keys else {}
+        ends = []
+        for target, sources in targets.items():
+            if target >= width:
+                raise sources.refused(f"{target} is not a channel of {layer} (0 to {width - 1})")
+            ends += [(source, target) for source in _channels(sources, before, width_before)]
+        edges[layer] = tuple(ends)
+        before, width_before = layer, width
+    return edges
 
 
 def _channels(node: _Node, layer: str, width: int) -> tuple[int, ...]:

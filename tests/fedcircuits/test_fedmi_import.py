@@ -87,6 +87,16 @@ def test_circuits_are_laid_out_by_layer_and_every_channel_counts_as_reachable(ru
     assert list(row["reachable"]) == [0, 1, 2, 3]
 
 
+def test_edges_of_the_log_become_rows(tmp_path: Path) -> None:
+    content = newer_round(LOCAL, ([0], [1]))
+    content["clients_local_model"]["client_0"]["0 - x"]["connectivity"] = {"conv1": {"0": [0]}, "conv2": {"1": [0]}}
+    rows = table(write(tmp_path, [content]), "edges")
+    assert list(rows["layer"]) == ["conv1", "conv2"]
+    assert set(rows["model"]) == {"client"}
+    last = rows.iloc[-1]
+    assert (last["num_edges"], list(last["sources"]), list(last["targets"])) == (1, [0], [1])
+
+
 def test_rates_become_fractions_and_the_crossed_one_a_transplant(run: Path) -> None:
     rows = table(run, "quality").query("round == 1 and partition_id == 0").set_index("model")
     assert rows["sufficiency"].to_dict() == {"client": 0.9, "global": 0.8, "transplant": 0.4}
