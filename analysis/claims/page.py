@@ -1,6 +1,7 @@
 """The page of results: every claim with its rule, its numbers by seed and its verdict, as Markdown."""
 
 import textwrap
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -8,7 +9,7 @@ import pandas as pd
 
 from analysis.claims.benchmark import benchmark_section
 from analysis.claims.families import Family
-from analysis.claims.rules import RULES, Verdict, judge_iid, judge_non_iid, judge_sparsity
+from analysis.claims.rules import RULES, Decision, Verdict, judge_iid, judge_non_iid, judge_sparsity
 from analysis.seeds import Interval, interval
 
 _JUDGES: Final[dict[int, Callable[[Family], Verdict | None]]] = {1: judge_iid, 2: judge_non_iid, 3: judge_sparsity}
@@ -61,13 +62,27 @@ differences are paired by seed; numbers are means over the second half of a run'
 ```"""
 
 
+_SIZES: Final = (
+    "Family `digits`: the bundled digits, with this project's default circuit discovery. Family `paper`: MNIST in the "
+    "authors' setting, their discovery included. Family `niid`: dense networks in the setting of NIID-Bench. The files "
+    "in conf/ say how long each is meant to run; fewer rounds say less."
+)
+
+
 def _overview(verdicts: dict[int, dict[str, Verdict | None]]) -> str:
     rows = []
     for number, by_family in verdicts.items():
         for family, verdict in by_family.items():
             if verdict:
-                rows.append([f"{number}. {RULES[number][0]}", family, f"**{verdict.decision}**"])
-    return "## In short\n\n" + _table(["claim", "family", "verdict"], rows)
+                title = f"{number}. {RULES[number][0]}"
+                rows.append([title, family, f"**{verdict.decision}**", _tally(verdict)])
+    return "## In short\n\n" + _table(["claim", "family", "verdict", "its conditions"], rows)
+
+
+def _tally(verdict: Verdict) -> str:
+    """Count the conditions of a rule by what was decided on them."""
+    counts = Counter(finding.decision for finding in verdict.findings)
+    return ", ".join(f"{counts[decision]} {decision}" for decision in Decision if counts[decision])
 
 
 def _claim(number: int, by_family: dict[str, Verdict | None]) -> str:
@@ -116,7 +131,17 @@ def _runs(families: Sequence[Family], notes: Sequence[str]) -> str:
             )
     table = _table(["experiment", "clients", "size", "nominal sparsity", "seeds"], rows)
     listed = "\n".join(f"- {note}" for note in notes)
-    return "\n\n".join(part for part in ("## What was run", table, listed) if part)
+    parts = ["## What was run", _fill(_SIZES), table, _fill(_made_with(families)), listed]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _made_with(families: Sequence[Family]) -> str:
+    """Name the software of the runs, by the first of each experiment."""
+    infos = [experiment.runs[0].info for family in families for experiment in family.experiments.values()]
+    codes = sorted({str(info.get("code_digest"))[:12] for info in infos})
+    versions = {package: version for info in infos for package, version in info.get("versions", {}).items() if version}
+    listed = ", ".join(f"{package} {version}" for package, version in versions.items())
+    return f"Made with {listed}; code digest {', '.join(codes)}." if listed else ""
 
 
 def _fill(text: str) -> str:
