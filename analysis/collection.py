@@ -141,7 +141,10 @@ def _what_is_missing(name: str, entries: Sequence[dict[str, Any]]) -> str:
 
 
 def _status(run: Path) -> str:
-    return str(read_info(run).get("status"))
+    """Return a run's status; `imported` for a log that was made elsewhere, which has no seed to compare by."""
+    info = read_info(run)
+    is_imported = "imported-from" in (info.get("settings") or {})
+    return "imported" if is_imported else str(info.get("status"))
 
 
 def _counts(statuses: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """The command line of sweeps: `python -m sweep CONFIG… --seeds 0-4 --out DIR`."""
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -36,7 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the command line without the program's name; None = that of the process.
     """
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, _interrupt)
     try:
         return _sweep(options)
     except FedCircuitsError as error:
@@ -53,7 +55,8 @@ def _sweep(options: argparse.Namespace) -> int:
     folder = Path(options.out).expanduser().resolve()
     with locked(folder):
         index = Index.open(folder, jobs)
-        left = jobs_to_run(folder, index, jobs)
+        left = jobs_to_run(folder, index, jobs, _say)
+        index.write()
         _say(f"{len(jobs)} runs, {len(jobs) - len(left)} of them completed already; folder: {folder}")
         if left:
             workers = max(1, (os.cpu_count() or 1) // options.jobs)
@@ -98,6 +101,13 @@ def _jobs(text: str) -> int:
     return int(text)
 
 
+def _gpus(text: str) -> float:
+    """Read how much of a GPU a client is given."""
+    if not 0 <= float(text) < math.inf:
+        raise ValueError
+    return float(text)
+
+
 def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
@@ -119,10 +129,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", default="0", metavar="LIST", help="such as 0-4 or 0,3,7; default: 0")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of run directories and their index")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting for all of them")
-    parser.add_argument(
-        "--jobs", type=int, choices=range(1, 65), default=1, metavar="N", help="runs at a time; default: 1"
-    )
-    parser.add_argument("--gpus-per-client", type=float, default=0.0, metavar="X", help="such as 0.25; default: 0")
+    parser.add_argument("--jobs", type=_jobs, default=1, metavar="N", help="runs at a time; default: 1")
+    parser.add_argument("--gpus-per-client", type=_gpus, default=0.0, metavar="X", help="such as 0.25; default: 0")
     return parser
 
 

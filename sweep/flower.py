@@ -77,7 +77,11 @@ class SweepFlower:
         command = ["flower-superlink", "--insecure", "--simulation", "--host", "127.0.0.1", "--port", str(port)]
         command += ["--control-api-address", f"127.0.0.1:{control_port}"]
         self._superlink = self._start(command, logs / "superlink.log")
-        self._wait_for(port)
+        try:
+            self._wait_for(port)
+        except BaseException:
+            self.__exit__(None, None, None)  # which Python calls only for what has been entered
+            raise
         return self
 
     def __exit__(
@@ -170,7 +174,6 @@ class SweepFlower:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
                     return
             time.sleep(0.2)
-        self.__exit__(None, None, None)
         raise SweepError(f"Flower's SuperLink did not start; see {self._folder / 'logs' / 'superlink.log'}")
 
 
@@ -191,9 +194,10 @@ def _end_processes(home: str) -> None:
         if not found:
             return
         for process in found:
-            with suppress(psutil.NoSuchProcess):
+            with suppress(psutil.Error):
                 process.kill()
-        psutil.wait_procs(found, timeout=_STOP_S)
+        if psutil.wait_procs(found, timeout=_STOP_S)[1]:
+            return  # what cannot be killed would keep us here for ever
 
 
 def _is_at_home(process: psutil.Process, home: str) -> bool:

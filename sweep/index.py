@@ -41,7 +41,7 @@ class Entry:
 
 
 class Index:
-    """The entries of a sweep's folder, on disk after every change."""
+    """The entries of a sweep's folder."""
 
     def __init__(self, folder: Path, entries: dict[tuple[str, int], Entry]) -> None:
         self._path = folder / INDEX_FILE
@@ -49,7 +49,7 @@ class Index:
 
     @classmethod
     def open(cls, folder: Path, jobs: Sequence[Job]) -> "Index":
-        """Read the index of a folder, if it has one, and add the jobs that it lacks as pending.
+        """Read the index of a folder, if it has one, and add the jobs that it lacks as pending; nothing is written yet.
 
         Raises:
             SweepError: if the index is unreadable.
@@ -57,20 +57,19 @@ class Index:
         entries = {entry.key: entry for entry in _read(folder / INDEX_FILE)}
         for job in jobs:
             entries.setdefault((job.experiment, job.seed), Entry(job.experiment, job.seed))
-        index = cls(folder, entries)
-        index._write()
-        return index
+        return cls(folder, entries)
 
     def entry(self, job: Job) -> Entry:
         """Return what is known of a job's run."""
         return self._entries[job.experiment, job.seed]
 
     def put(self, entry: Entry) -> None:
-        """Replace what is known of a run."""
+        """Replace what is known of a run, on disk too."""
         self._entries[entry.key] = entry
-        self._write()
+        self.write()
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Put the index on disk, whole."""
         content = {"schema_version": SCHEMA_VERSION, "runs": [asdict(entry) for entry in self._entries.values()]}
         temporary = self._path.with_name(f".{INDEX_FILE}.tmp")
         with temporary.open("w", encoding="utf-8") as file:

@@ -1,6 +1,7 @@
 """What a sweep is made of: configurations times seeds, checked before anything starts."""
 
 import json
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,10 @@ from fedcircuits.settings import Scalar, Settings
 
 PROJECT: Final = Path(__file__).parents[1]
 """The Flower app that is run: the folder that holds pyproject.toml."""
+
+
+_OWN: Final = {"seed": "--seeds", "run-dir": "--out"}
+"""Settings that a sweep gives its runs, and the options for them."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +39,9 @@ class Job:
 
     def toml(self, run_dir: Path) -> str:
         """Return the run config for Flower, with the folder that the run directory goes into."""
-        # A scalar in JSON is the same scalar in TOML.
+        # Unless it is escaped beyond TOML, a scalar in JSON is the same scalar in TOML.
         items = {**self.overrides, "run-dir": str(run_dir)}
-        return "".join(f"{key} = {json.dumps(value)}\n" for key, value in items.items())
+        return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in items.items())
 
 
 def plan_jobs(paths: Sequence[Path], seeds: Sequence[int], changes: Mapping[str, Scalar]) -> list[Job]:
@@ -48,8 +53,8 @@ def plan_jobs(paths: Sequence[Path], seeds: Sequence[int], changes: Mapping[str,
         changes: settings that override those of every file.
 
     Raises:
-        SweepError: with every mistake at once: a file that cannot be read, settings that are wrong, two experiments of
-            one name, or an experiment that does not say how many clients it wants.
+        SweepError: with every mistake at once: a file that cannot be read, settings that are wrong or the sweep's own,
+            names that are taken or no file names, or an experiment that does not say how many clients it wants.
     """
     defaults = _defaults()
     experiments: dict[str, dict[str, Any]] = {}
@@ -61,6 +66,8 @@ def plan_jobs(paths: Sequence[Path], seeds: Sequence[int], changes: Mapping[str,
             problems.append(f"{path}: {error}")
             continue
         name = str(config.get("run-name") or path.stem)
+        if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+            problems.append(f"{path}: run-name {name!r}: letters, digits, dots, dashes and underscores only")
         if name in experiments:
             problems.append(f"{path}: another file has the run-name {name!r} already")
         experiments[name] = config
@@ -88,11 +95,14 @@ def _defaults() -> dict[str, Scalar]:
 
 
 def _problems(defaults: Mapping[str, Scalar], config: Mapping[str, Any]) -> list[str]:
+    problems = [f"{key}: a sweep gives it; use {option}" for key, option in _OWN.items() if key in config]
     try:
         settings = Settings.from_config({**defaults, **config})
     except SettingsError as error:
-        return error.problems
-    return [] if _num_clients(settings) else ["num-clients: a sweep must know how many clients to start"]
+        return problems + error.problems
+    if not _num_clients(settings):
+        problems.append("num-clients: a sweep must know how many clients to start")
+    return problems
 
 
 def _job(defaults: Mapping[str, Scalar], name: str, config: Mapping[str, Scalar], seed: int) -> Job:

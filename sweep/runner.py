@@ -2,13 +2,14 @@
 
 import fcntl
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Protocol
+from typing import Any, Protocol
 
+from fedcircuits.digest import code_digest
 from fedcircuits.errors import RunLogError, SweepError
 from fedcircuits.run_reader import read_info
 from sweep.flower import Outcome
@@ -36,40 +37,58 @@ def locked(folder: Path) -> Iterator[None]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            yield
-    except BlockingIOError:
-        raise SweepError(f"another sweep is at work in {folder}") from None
+        lock = (folder / ".lock").open("w")
     except OSError as error:
         raise SweepError(f"cannot write to {folder}: {error}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SweepError(f"another sweep is at work in {folder}") from None
+        yield
 
 
-def jobs_to_run(folder: Path, index: Index, jobs: Sequence[Job]) -> list[Job]:
-    """Return the jobs that have not completed.
+def jobs_to_run(folder: Path, index: Index, jobs: Sequence[Job], say: Callable[[str], None]) -> list[Job]:
+    """Return the jobs that have not completed, and say so if some completed under other code.
 
     Raises:
         SweepError: if one completed with other settings than are asked for now.
     """
-    return [job for job in jobs if not _is_done(folder, index.entry(job), job)]
+    left, num_others = [], 0
+    for job in jobs:
+        entry = index.entry(job)
+        info = _info(folder, entry)
+        if info is None:
+            left.append(job)
+            continue
+        _check_settings(folder, entry, job, info["settings"])
+        num_others += info.get("code_digest") != code_digest()
+    if num_others:
+        say(f"{num_others} runs were completed by another version of the code; delete them to have them made anew")
+    return left
 
 
-def _is_done(folder: Path, entry: Entry, job: Job) -> bool:
+def _info(folder: Path, entry: Entry) -> dict[str, Any] | None:
+    """Return the run.json of a run that has completed; a folder that is gone or damaged counts for nothing."""
     if entry.status != "completed" or entry.run is None:
-        return False
+        return None
     try:
-        ran = read_info(folder / entry.run)["settings"]
+        return read_info(folder / entry.run)
     except RunLogError:
-        return False  # its folder is gone or damaged: it is run again
+        return None
+
+
+def _check_settings(folder: Path, entry: Entry, job: Job, ran: Mapping[str, Any]) -> None:
+    """Compare the settings of a completed run with those asked for; a key that it lacks is newer than the run."""
     asked = job.settings.config
-    differing = sorted(key for key in {*ran, *asked} - _WITHOUT_EFFECT if ran.get(key) != asked.get(key))
+    keys = {*ran, *job.overrides} | (asked.keys() & ran.keys())
+    differing = sorted(key for key in keys - _WITHOUT_EFFECT if ran.get(key) != asked.get(key))
     if differing:
         changes = ", ".join(f"{key} was {ran.get(key)!r}, now {asked.get(key)!r}" for key in differing)
         raise SweepError(
-            f"{folder / entry.run} is {entry.experiment} seed {entry.seed} with other settings ({changes}); "
+            f"{folder / str(entry.run)} is {entry.experiment} seed {entry.seed} with other settings ({changes}); "
             "sweep into another folder, or delete that run to have it made anew"
         )
-    return True
 
 
 def run_jobs(runner: Runner, index: Index, jobs: Sequence[Job], num_parallel: int, say: Callable[[str], None]) -> None:

@@ -17,6 +17,9 @@ FAMILY: Final = "niid"
 FULL_LENGTH: Final = 50
 """Rounds of the published runs."""
 
+PUBLISHED_SEEDS: Final = 3
+"""Seeds that the published accuracies are means of."""
+
 TOLERANCE: Final = 0.015
 
 PUBLISHED: Final = {
@@ -63,9 +66,12 @@ def _best(run: Path, last_round: int) -> float:
 
 def _row(role: str, rounds: int, best: Sequence[float]) -> str:
     published, mean = PUBLISHED.get(role), interval(best).mean
-    if published is None or rounds < FULL_LENGTH:
+    if published is None:
+        verdict = "nothing published to compare with"
+    elif rounds < FULL_LENGTH:
         verdict = f"not decided: {rounds} of {FULL_LENGTH} rounds"
     else:
-        verdict = "within" if abs(mean - published) <= TOLERANCE else f"off by {mean - published:+.4f}"
+        verdict = "within" if abs(mean - published) <= TOLERANCE else "outside"
+        verdict += f" ({mean - published:+.4f}; {len(best)} of {PUBLISHED_SEEDS} seeds)"
     seeds = " ".join(f"{value:.4f}" for value in best)
     return f"| {role} | {rounds} | {seeds} | {published or '–'} | {verdict} |"

@@ -4,41 +4,48 @@ The last round alone would be noise: accuracy under a non-IID split jumps from r
 """
 
 import math
+from collections.abc import Collection
 from typing import Final
 
 import pandas as pd
 
 from analysis import measures
 from analysis.run import Run
-from fedcircuits.records import Comparison, ModelKind
+from fedcircuits.records import ALL_LAYERS, Comparison, ModelKind
 
 MIN_RELIABILITY: Final = 0.3
 """Below this retest correlation, a circuit is not measurable and its pairs are left out."""
 
 _CIRCUIT: Final = ["round", "partition_id", "class_id"]
+_SAME: Final = Comparison.SAME_CLASS_ACROSS_CLIENTS
 
 
 def second_half(rows: pd.DataFrame, last_round: int) -> pd.DataFrame:
-    """Return the rows of the rounds after the middle of a run."""
-    return rows[rows["round"] > last_round / 2]
+    """Return the rows of the rounds after the middle of the first `last_round` rounds."""
+    return rows[(rows["round"] > last_round / 2) & (rows["round"] <= last_round)]
 
 
-def evidence(run: Run) -> dict[str, float]:
+def evidence(run: Run, last_round: int) -> dict[str, float]:
     """Return the numbers that the rules use, by name; NaN where a run does not have one.
 
+    Args:
+        run: the run.
+        last_round: the last round that counts.
+
     Returns:
-        `accuracy` and `collapsed_share` over trained classes, `own_accuracy` of client models on the classes they hold,
-        `sign_conflict` (mean over layers), `density` (mean of clients), `usable_share` of the clients' circuits, their
-        `false_positive_rate`, `same_class` and `different_class` (see `true_correlations`, mean over pairs),
-        `preserved` (balanced accuracy of local circuits on the global weights minus that on the local weights), and
-        `same_class_common`, within channels that both models reach; `is_corrected`, 1 if noise was taken out.
+        `accuracy` and `collapsed_share` over trained classes; `own_accuracy` of client models on the classes they hold;
+        `sign_conflict` (mean over layers); `density` (mean of clients); `usable_share` of the clients' circuits, and
+        the `false_positive_rate` of the usable ones; `same_class` and `different_class`, true correlations across
+        clients (see `correlations`), `same_class_raw` with the noise of discovery in it, and `left_out`, the share of
+        same-class pairs with an unusable circuit; `preserved`, the balanced accuracy of usable local circuits on the
+        global weights minus that on the local weights.
     """
-    last_round = int(run.info["last_round"])
     accuracy = second_half(measures.global_accuracy(run).reset_index(), last_round)
     trained = accuracy["round"].map({number: len(classes) for number, classes in measures.trained_classes(run).items()})
-    same = true_correlations(run, Comparison.SAME_CLASS_ACROSS_CLIENTS)
-    different = true_correlations(run, Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS)
+    same = correlations(run, _SAME, last_round)
+    different = correlations(run, Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS, last_round)
     quality = second_half(measures.client_quality(run), last_round)
+    usable = quality["usable"].fillna(False).astype(bool)
     return {
         "accuracy": _mean(accuracy["accuracy_trained"]),
         "collapsed_share": _mean(accuracy["collapsed"].map(len) / trained),
@@ -46,49 +53,71 @@ def evidence(run: Run) -> dict[str, float]:
         "sign_conflict": _mean(second_half(run.interference, last_round)["sign_conflict"]),
         "density": _mean(second_half(run.clients, last_round)["density"]),
         "usable_share": _mean(quality["usable"]),
-        "false_positive_rate": _mean(quality["false_positive_rate"]),
-        "same_class": _mean(same["phi"]),
-        "same_class_common": _mean(same["common_phi"]),
-        "different_class": _mean(different["phi"]),
+        "false_positive_rate": _mean(quality.loc[usable, "false_positive_rate"]),
+        "same_class": _mean(same["true_phi"]),
+        "same_class_raw": _mean(same["phi"]),
+        "different_class": _mean(different["true_phi"]),
+        "left_out": _left_out(run, last_round),
         "preserved": _mean(_preservation(run, last_round)),
-        "is_corrected": float(_reliability(run).notna().any()),
     }
 
 
-def true_correlations(run: Run, comparison: Comparison) -> pd.DataFrame:
-    """Return how similar pairs of usable circuits are once the noise of discovery is taken out.
+def correlations(run: Run, comparison: Comparison, last_round: int) -> pd.DataFrame:
+    """Return how similar pairs of usable circuits are, as found and with the noise of discovery taken out.
 
-    phi / sqrt(retest_a * retest_b) over all layers, the correction for attenuation (Spearman 1904). Where a run has no
-    retests, phi is returned as it is.
+    true phi = phi / sqrt(retest_a * retest_b) over all layers, the correction for attenuation (Spearman 1904).
 
     Returns:
-        one row per pair in the second half of the run: round, class_id (of the first circuit), phi, common_phi.
+        one row per pair in the second half of the rounds: round, class_id (of the first circuit), phi, true_phi, and
+        true_common_phi, within the channels that both models reach. The last two are NaN for a pair of which a circuit
+        has no retest, or one that hardly finds it again.
     """
-    rows = second_half(measures.pooled_pairs(run, comparison), int(run.info["last_round"]))
+    rows = second_half(measures.pooled_pairs(run, comparison), last_round)
     reliability = _reliability(run)
-    ceiling = pd.Series(1.0, index=rows.index)
-    if len(reliability):
-        ceiling = (_look_up(reliability, rows, "a") * _look_up(reliability, rows, "b")) ** 0.5
+    ceiling = (_look_up(reliability, rows, "a") * _look_up(reliability, rows, "b")) ** 0.5
     return pd.DataFrame(
         {
             "round": rows["round"],
             "class_id": rows["a_class_id"],
-            "phi": rows["phi"].astype("float64") / ceiling,
-            "common_phi": rows["common_phi"].astype("float64") / ceiling,
+            "phi": rows["phi"].astype("float64"),
+            "true_phi": rows["phi"].astype("float64") / ceiling,
+            "true_common_phi": rows["common_phi"].astype("float64") / ceiling,
         }
     )
 
 
-def same_class_of(run: Run, classes: frozenset[int], column: str = "phi") -> float:
-    """Return the mean true correlation of same-class circuits across clients, over some classes only."""
-    rows = true_correlations(run, Comparison.SAME_CLASS_ACROSS_CLIENTS)
-    return _mean(rows.loc[rows["class_id"].isin(classes), column])
+def evidence_on(run: Run, last_round: int, shared: Collection[int], trained: Collection[int]) -> dict[str, float]:
+    """Return numbers over some classes only, so that splits with different classes can be compared.
+
+    Args:
+        run: the run.
+        last_round: the last round that counts.
+        shared: classes for `shared_class` and `shared_class_common`, true correlations of same-class circuits.
+        trained: classes for `common_accuracy`, of the global model.
+    """
+    pairs = correlations(run, _SAME, last_round)
+    pairs = pairs[pairs["class_id"].isin(shared)]
+    rows = second_half(run.accuracy[run.accuracy["model"] == ModelKind.GLOBAL], last_round)
+    rows = rows[rows["class_id"].isin(trained)].dropna(subset=["recall"])
+    hits = (rows["recall"] * rows["num_examples"]).astype("float64").groupby(rows["round"]).sum()
+    return {
+        "shared_class": _mean(pairs["true_phi"]),
+        "shared_class_common": _mean(pairs["true_common_phi"]),
+        "common_accuracy": _mean(hits / rows.groupby("round")["num_examples"].sum()),
+    }
 
 
 def compared_classes(run: Run) -> frozenset[int]:
     """Return the classes of which circuits were compared across clients, usable or not."""
-    rows = run.overlap[run.overlap["comparison"] == Comparison.SAME_CLASS_ACROSS_CLIENTS]
+    rows = run.overlap[run.overlap["comparison"] == _SAME]
     return frozenset(int(class_id) for class_id in rows["a_class_id"].dropna().unique())
+
+
+def _left_out(run: Run, last_round: int) -> float:
+    rows = second_half(
+        run.overlap[(run.overlap["comparison"] == _SAME) & (run.overlap["layer"] == ALL_LAYERS)], last_round
+    )
+    return 1 - _mean(rows["usable"].fillna(True))
 
 
 def _reliability(run: Run) -> "pd.Series[float]":
@@ -102,15 +131,17 @@ def _reliability(run: Run) -> "pd.Series[float]":
 
 def _look_up(reliability: "pd.Series[float]", rows: pd.DataFrame, side: str) -> "pd.Series[float]":
     key = pd.MultiIndex.from_frame(rows[["round", f"{side}_partition_id", f"{side}_class_id"]])
-    return pd.Series(reliability.reindex(key).to_numpy(), index=rows.index)
+    return pd.Series(reliability.reindex(key).to_numpy(dtype="float64"), index=rows.index)
 
 
 def _preservation(run: Run, last_round: int) -> "pd.Series[float]":
-    """Return what each local circuit's balanced accuracy gains on the global weights; negative where it loses."""
+    """Return what each usable local circuit gains in balanced accuracy on the global weights; negative: it loses."""
     rows = second_half(run.quality[run.quality["partition_id"].notna()], last_round)
     by_model = rows.pivot_table(index=_CIRCUIT, columns="model", values="balanced_accuracy")
     by_model = by_model.reindex(columns=[str(ModelKind.CLIENT), str(ModelKind.TRANSPLANT)])
-    return by_model[ModelKind.TRANSPLANT] - by_model[ModelKind.CLIENT]
+    local = rows[rows["model"] == ModelKind.CLIENT].set_index(_CIRCUIT)["usable"].fillna(False).astype(bool)
+    gain = by_model[ModelKind.TRANSPLANT] - by_model[ModelKind.CLIENT]
+    return gain[gain.index.isin(local.index[local])]
 
 
 def _mean(values: "pd.Series[float]") -> float:

@@ -1,25 +1,33 @@
-"""Gathers the evidence: runs grouped into experiments, and experiments into families, by their names.
+"""Gathers the evidence: runs grouped into experiments, and experiments into families, by the names of their runs.
 
 `digits-shared-class` is the experiment `shared-class` of the family `digits`; conf/ names them so.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import pandas as pd
 
-from analysis.claims.evidence import compared_classes, evidence, same_class_of
+from analysis import measures
+from analysis.claims.evidence import compared_classes, evidence, evidence_on
 from analysis.collection import find_runs
 from analysis.experiments import Experiment, group, read_seed_runs
 from analysis.run import load_run
+from fedcircuits.errors import RunLogError
 
 DENSE: Final = "dense"
 """The experiment that is the dense control of the sparse ones."""
 
-_SHARED: Final = "shared-class"
-"""The experiment that says which class is the shared one."""
+SHARED: Final = "shared-class"
+"""The experiment whose clients share one class."""
+
+SPLIT: Final = "noniid-3class"
+"""The experiment whose clients hold three classes each."""
+
+CONTROL: Final = "iid-3clients"
+"""The IID control of the two, with as many clients and steps."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,59 +37,84 @@ class Family:
     Args:
         name: such as `digits`.
         experiments: by their role, such as `shared-class`.
-        evidence: by role, one row per seed; see `evidence`, with `shared_class` and `shared_class_common` for the
-            classes that clients of the shared-class split have in common.
+        evidence: by role, one row per seed and one column per number of `evidence` and `evidence_on`.
+        pilot: seeds that are shown but not judged, because they were seen while the rules were written.
     """
 
     name: str
-    experiments: dict[str, Experiment]
-    evidence: dict[str, pd.DataFrame]
+    experiments: Mapping[str, Experiment]
+    evidence: Mapping[str, pd.DataFrame]
+    pilot: Collection[int] = ()
+
+    def judged(self, role: str) -> pd.DataFrame:
+        """Return the evidence of an experiment that counts, indexed by seed."""
+        table = self.evidence[role]
+        return table[~table.index.isin(list(self.pilot))]
 
     def sparsities(self) -> dict[str, float]:
         """Return the experiments that differ from the dense control in sparsity alone, and theirs, ascending."""
         if DENSE not in self.experiments:
             return {}
-        control = {**self.experiments[DENSE].settings, "sparsity": None}
         found = {
             role: float(experiment.settings["sparsity"])
             for role, experiment in self.experiments.items()
-            if role != DENSE and {**experiment.settings, "sparsity": None} == control
+            if role != DENSE and not self.differences(DENSE, role, {"sparsity"})
         }
         return dict(sorted(found.items(), key=lambda item: item[1]))
 
+    def differences(self, role: str, other: str, allowed: Collection[str]) -> list[str]:
+        """Return the settings in which two experiments differ, beside those in which they may."""
+        a, b = self.experiments[role].settings, self.experiments[other].settings
+        return sorted(key for key in {*a, *b} if key not in allowed and a.get(key) != b.get(key))
 
-def read_families(paths: Sequence[Path]) -> tuple[list[Family], tuple[str, ...]]:
+
+def read_families(
+    paths: Sequence[Path], pilot: Mapping[str, Collection[int]] | None = None
+) -> tuple[list[Family], tuple[str, ...]]:
     """Read the runs of sweeps, one at a time, and return their families and what a reader must know.
 
+    Args:
+        paths: sweep folders, or runs.
+        pilot: by family, the seeds that are shown but not judged.
+
     Raises:
-        RunLogError: if there is no run, or one is damaged.
+        RunLogError: if there is no run, one is damaged, or two experiments have one name.
     """
     found = find_runs(paths)
     experiments, notes = group(read_seed_runs(found.runs))
     families: dict[str, dict[str, Experiment]] = {}
     for experiment in experiments:
-        name, _, role = experiment.label.partition("-")
-        families.setdefault(name, {})[role or name] = experiment
-    read = [Family(name, members, _evidence(members)) for name, members in families.items()]
+        for full_name in sorted({str(run.info.get("name")) for run in experiment.runs}):
+            name, _, role = full_name.partition("-")
+            members = families.setdefault(name, {})
+            if (role or name) in members:
+                raise RunLogError(
+                    f"two experiments are called {full_name} but have different settings: "
+                    f"{members[role or name].label}; {experiment.label}"
+                )
+            members[role or name] = experiment
+    seen = pilot or {}
+    read = [Family(name, members, _evidence(members), seen.get(name, ())) for name, members in families.items()]
     return read, (*found.notes, *notes)
 
 
-def _evidence(members: dict[str, Experiment]) -> dict[str, pd.DataFrame]:
-    shared = _shared_classes(members.get(_SHARED))
-    return {role: _table(experiment, shared) for role, experiment in members.items()}
+def _evidence(members: Mapping[str, Experiment]) -> dict[str, pd.DataFrame]:
+    shared = _classes(members.get(SHARED), is_shared=True)
+    trained = _classes(members.get(SPLIT), is_shared=False)
+    return {role: _table(experiment, shared, trained) for role, experiment in members.items()}
 
 
-def _shared_classes(experiment: Experiment | None) -> frozenset[int]:
-    return frozenset() if experiment is None else compared_classes(load_run(experiment.runs[0].path))
+def _classes(experiment: Experiment | None, *, is_shared: bool) -> frozenset[int]:
+    """Return the classes that an experiment's clients share, or all that they train on."""
+    if experiment is None:
+        return frozenset()
+    run = load_run(experiment.runs[0].path)
+    return compared_classes(run) if is_shared else measures.trained_classes(run)[experiment.last_round]
 
 
-def _table(experiment: Experiment, shared: frozenset[int]) -> pd.DataFrame:
+def _table(experiment: Experiment, shared: Collection[int], trained: Collection[int]) -> pd.DataFrame:
     rows = {}
     for seed_run in experiment.runs:
-        run = load_run(seed_run.path)
-        rows[seed_run.seed] = {
-            **evidence(run),
-            "shared_class": same_class_of(run, shared),
-            "shared_class_common": same_class_of(run, shared, "common_phi"),
-        }
+        run, last_round = load_run(seed_run.path), experiment.last_round
+        rows[seed_run.seed] = evidence(run, last_round) | evidence_on(run, last_round, shared, trained)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("seed")

@@ -9,10 +9,10 @@ import pandas as pd
 
 from analysis.claims.benchmark import benchmark_section
 from analysis.claims.families import Family
-from analysis.claims.rules import RULES, Decision, Verdict, judge_iid, judge_non_iid, judge_sparsity
+from analysis.claims.rules import RULES, Decision, Finding, Verdict, judge_iid, judge_non_iid, judge_sparsity
 from analysis.seeds import Interval, interval
 
-_JUDGES: Final[dict[int, Callable[[Family], Verdict | None]]] = {1: judge_iid, 2: judge_non_iid, 3: judge_sparsity}
+_JUDGES: Final[dict[int, Callable[[Family], Verdict]]] = {1: judge_iid, 2: judge_non_iid, 3: judge_sparsity}
 
 UNDEFINED: Final = "–"
 
@@ -24,9 +24,11 @@ _NUMBERS: Final = {
     "sign_conflict": "sign conflict",
     "usable_share": "usable circuits",
     "false_positive_rate": "their false positives",
+    "left_out": "same-class pairs left out",
+    "same_class_raw": "φ, same class",
     "same_class": "true φ, same class",
     "different_class": "true φ, different classes",
-    "preserved": "balanced accuracy kept",
+    "preserved": "balanced accuracy, global − local weights",
 }
 
 
@@ -40,7 +42,7 @@ def results_page(families: Sequence[Family], notes: Sequence[str], command: str)
     """
     verdicts = {number: {family.name: judge(family) for family in families} for number, judge in _JUDGES.items()}
     sections = [
-        _INTRODUCTION.format(command=command),
+        _INTRODUCTION.format(command=command) + _pilot(families),
         _overview(verdicts),
         *(_claim(number, verdicts[number]) for number in _JUDGES),
         *(_numbers(family) for family in families),
@@ -53,50 +55,67 @@ def results_page(families: Sequence[Family], notes: Sequence[str], command: str)
 _INTRODUCTION: Final = """\
 # Results
 
-Do the claims of *Mechanistic Analysis of Circuit Preservation in Federated Learning* (arXiv 2512.23043) hold? Every
-rule below was fixed before the runs it is applied to. The unit is the seed; intervals are 95 % t-intervals over seeds,
-differences are paired by seed; numbers are means over the second half of a run's rounds. This page is generated:
+Do the claims of *Mechanistic Analysis of Circuit Preservation in Federated Learning* (arXiv 2512.23043) hold? Each
+is judged by a rule over seeds: the unit is the seed, intervals are 95 % t-intervals, differences are paired by seed,
+and numbers are means over the second half of a run's rounds. This page is generated:
 
 ```bash
 {command}
 ```"""
 
 
-_SIZES: Final = (
-    "Family `digits`: the bundled digits, with this project's default circuit discovery. Family `paper`: MNIST in the "
-    "authors' setting, their discovery included. Family `niid`: dense networks in the setting of NIID-Bench. The files "
-    "in conf/ say how long each is meant to run; fewer rounds say less."
-)
+_FAMILIES: Final = {
+    "digits": "the bundled digits, with this project's circuit discovery",
+    "paper": "MNIST in the authors' setting, their circuit discovery included",
+    "niid": "dense networks in the setting of NIID-Bench, without circuits",
+}
+"""Families of conf/ and what they are."""
 
 
-def _overview(verdicts: dict[int, dict[str, Verdict | None]]) -> str:
+def _pilot(families: Sequence[Family]) -> str:
+    """Say which seeds do not count, and why."""
+    listed = [f"{family.name} {', '.join(map(str, family.pilot))}" for family in families if family.pilot]
+    if not listed:
+        return ""
+    text = (
+        f"Seeds seen while the rules were written: {'; '.join(listed)}. They are shown, but no verdict rests on them."
+    )
+    return f"\n\n{_fill(text)}"
+
+
+def _overview(verdicts: dict[int, dict[str, Verdict]]) -> str:
     rows = []
     for number, by_family in verdicts.items():
         for family, verdict in by_family.items():
-            if verdict:
-                title = f"{number}. {RULES[number][0]}"
-                rows.append([title, family, f"**{verdict.decision}**", _tally(verdict)])
+            title = f"{number}. {RULES[number][0]}"
+            rows.append([title, family, f"**{verdict.decision}**", _tally(verdict)])
     return "## In short\n\n" + _table(["claim", "family", "verdict", "its conditions"], rows)
 
 
 def _tally(verdict: Verdict) -> str:
     """Count the conditions of a rule by what was decided on them."""
+    if not verdict.findings:
+        return " ".join(verdict.remarks)
     counts = Counter(finding.decision for finding in verdict.findings)
     return ", ".join(f"{counts[decision]} {decision}" for decision in Decision if counts[decision])
 
 
-def _claim(number: int, by_family: dict[str, Verdict | None]) -> str:
+def _claim(number: int, by_family: dict[str, Verdict]) -> str:
     title, rule = RULES[number]
     parts = [f"## Claim {number}. {title}", _fill(f"Rule: {rule}.")]
     for family, verdict in by_family.items():
-        if verdict is None:
-            continue
-        rows = [
-            [f.condition, _interval(f.measured), str(f.measured.num_seeds), str(f.decision)] for f in verdict.findings
-        ]
-        parts += [f"**{family}: {verdict.decision}**", _table(["condition", "measured", "seeds", "decision"], rows)]
+        parts.append(f"**{family}: {verdict.decision}**")
+        if verdict.findings:
+            rows = [_finding(finding) for finding in verdict.findings]
+            parts.append(_table(["condition", "measured", "seeds", "seeds without a value", "decision"], rows))
         parts += map(_fill, verdict.remarks)
     return "\n\n".join(parts)
+
+
+def _finding(finding: Finding) -> list[str]:
+    measured = finding.measured
+    seeds = [str(measured.num_seeds), str(measured.num_missing)]
+    return [finding.condition, _interval(measured), *seeds, str(finding.decision)]
 
 
 def _numbers(family: Family) -> str:
@@ -131,13 +150,16 @@ def _runs(families: Sequence[Family], notes: Sequence[str]) -> str:
             )
     table = _table(["experiment", "clients", "size", "nominal sparsity", "seeds"], rows)
     listed = "\n".join(f"- {note}" for note in notes)
-    parts = ["## What was run", _fill(_SIZES), table, _fill(_made_with(families)), listed]
+    about = [f"Family `{family.name}`: {_FAMILIES.get(family.name, 'named by its runs')}." for family in families]
+    sizes = "The files in conf/ say how long each is meant to run; fewer rounds say less."
+    parts = ["## What was run", _fill(" ".join([*about, sizes])), table, _fill(_made_with(families)), listed]
     return "\n\n".join(part for part in parts if part)
 
 
 def _made_with(families: Sequence[Family]) -> str:
-    """Name the software of the runs, by the first of each experiment."""
-    infos = [experiment.runs[0].info for family in families for experiment in family.experiments.values()]
+    """Name the software of the runs."""
+    experiments = [experiment for family in families for experiment in family.experiments.values()]
+    infos = [run.info for experiment in experiments for run in experiment.runs]
     codes = sorted({str(info.get("code_digest"))[:12] for info in infos})
     versions = {package: version for info in infos for package, version in info.get("versions", {}).items() if version}
     listed = ", ".join(f"{package} {version}" for package, version in versions.items())

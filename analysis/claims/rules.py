@@ -1,16 +1,17 @@
-"""The decision rules, fixed before any of the runs that they are applied to.
+"""The decision rules: what must be seen for a claim to hold, and for it not to hold.
 
-The unit is the seed. Differences between experiments are paired by seed; a rule decides only with `MIN_SEEDS` seeds and
-an interval (95 %, t) that lies on one side of its threshold. Otherwise the claim is not decided, which is a result too.
+The unit is the seed, and a rule decides with `MIN_SEEDS` of them or not at all. A difference holds if its mean reaches
+the size that counts and its interval (95 %, t, paired by seed) excludes zero; a level holds if its whole interval
+reaches it; neither holds if the whole interval falls short. Anything else is not decided, which is a result too.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
 import pandas as pd
 
-from analysis.claims.families import DENSE, Family
+from analysis.claims.families import CONTROL, DENSE, SHARED, SPLIT, Family
 from analysis.seeds import Interval, interval, paired_interval
 
 MIN_SEEDS: Final = 5
@@ -59,9 +60,9 @@ class Verdict:
     """What the runs of one family say about one claim.
 
     Args:
-        findings: the rule's conditions, one by one.
-        decision: holds if all hold, does not if any does not.
-        remarks: what a reader must know beside it.
+        findings: the rule's conditions, one by one; none if the runs cannot be judged.
+        decision: what follows from them.
+        remarks: what a reader must know beside it; why there is nothing to judge, if so.
     """
 
     findings: tuple[Finding, ...]
@@ -73,44 +74,57 @@ RULES: Final = {
     1: (
         "IID: averaging preserves one circuit per class across clients",
         "holds if (a) the true correlation (phi over all layers, retest noise taken out) of same-class circuits across "
-        f"clients exceeds that of different classes by {FOLLOWS_CLASS} or more, (b) it is {ONE_CIRCUIT} or more, and "
-        f"(c) local circuits keep their balanced accuracy on the averaged weights to within {-PRESERVED}",
+        f"clients exceeds that of different classes, on average by {FOLLOWS_CLASS} or more and surely by more than 0, "
+        f"(b) it is surely {ONE_CIRCUIT} or more, and (c) usable local circuits surely keep their balanced accuracy on "
+        f"the averaged weights to within {-PRESERVED}",
     ),
     2: (
         "Non-IID: circuits of clients diverge structurally and collapse when averaged",
-        f"holds if (a) the true correlation of the shared class's circuits is lower by {FOLLOWS_CLASS} or more than in "
-        "the IID control with as many clients and steps, (b) also within the channels that both models reach, and (c) "
-        f"the global model loses {LOST_ACCURACY} or more of the control's accuracy over trained classes under the "
-        "3-class split",
+        "holds if (a) the true correlation of the shared class's circuits is lower than in the IID control with as "
+        f"many clients and steps, on average by {FOLLOWS_CLASS} or more and surely by more than 0, (b) also within the "
+        "channels that both models reach, and (c) the global model's accuracy under the 3-class split is lower than "
+        f"the control's on the same classes, on average by {LOST_ACCURACY} or more and surely by more than 0",
     ),
     3: (
         "Higher weight sparsity mitigates destructive interference",
-        "holds if at some sparsity (a) accuracy over trained classes is above the dense control's by "
-        f"{GAINED_ACCURACY} or more and (b) sign conflict is below it; does not hold if at every sparsity (a) or (b) "
-        "surely fails. Intervals of the gains are widened for their number (Bonferroni)",
+        "holds if at some sparsity (a) accuracy over trained classes is above the dense control's, on average by "
+        f"{GAINED_ACCURACY} or more and surely by more than 0, and (b) sign conflict is surely below it; does not hold "
+        "if at every sparsity (a) or (b) surely fails. Intervals of gains are widened for their number (Bonferroni)",
     ),
 }
 """Claim number to its text and its rule in words."""
 
+_OF_A_SPLIT: Final = frozenset({"partition", "client-classes", "circuit-classes", "train-limit"})
+"""Settings in which a split and its control may differ."""
 
-def judge_iid(family: Family) -> Verdict | None:
-    """Apply the rule of claim 1, or return None if the family has no IID run."""
+
+def judge_iid(family: Family) -> Verdict:
+    """Apply the rule of claim 1."""
     if "iid" not in family.evidence:
-        return None
-    iid = family.evidence["iid"]
-    return _all_of(
+        return _not_judged("the experiment iid is missing")
+    iid = family.judged("iid")
+    verdict = _all_of(
         more("same class minus different classes", iid["same_class"] - iid["different_class"], FOLLOWS_CLASS),
         at_least("same class across clients", iid["same_class"], ONE_CIRCUIT),
         at_least("balanced accuracy on global minus on local weights", iid["preserved"], PRESERVED),
     )
+    if iid["same_class"].isna().all():
+        remark = (
+            "Without retests, or usable circuits, the noise of discovery is not known, and true correlations neither."
+        )
+        return replace(verdict, remarks=(remark,))
+    return verdict
 
 
-def judge_non_iid(family: Family) -> Verdict | None:
-    """Apply the rule of claim 2, or return None if the family lacks the splits or their control."""
-    needed = ("iid-3clients", "shared-class", "noniid-3class")
-    if not set(needed) <= family.evidence.keys():
-        return None
-    control, shared, split = (family.evidence[role] for role in needed)
+def judge_non_iid(family: Family) -> Verdict:
+    """Apply the rule of claim 2."""
+    missing = [role for role in (CONTROL, SHARED, SPLIT) if role not in family.evidence]
+    if missing:
+        return _not_judged(f"the experiments {', '.join(missing)} are missing")
+    unlike = {key for role in (SHARED, SPLIT) for key in family.differences(CONTROL, role, _OF_A_SPLIT)}
+    if unlike:
+        return _not_judged(f"the control differs from the splits in {', '.join(sorted(unlike))}")
+    control, shared, split = (family.judged(role) for role in (CONTROL, SHARED, SPLIT))
     return _all_of(
         more(
             "IID control minus shared-class split, the shared class",
@@ -123,8 +137,8 @@ def judge_non_iid(family: Family) -> Verdict | None:
             FOLLOWS_CLASS,
         ),
         more(
-            "accuracy over trained classes, IID control minus 3-class split",
-            control["accuracy"] - split["accuracy"],
+            "accuracy on the split's classes, IID control minus 3-class split",
+            control["common_accuracy"] - split["common_accuracy"],
             LOST_ACCURACY,
         ),
         remarks=(
@@ -136,17 +150,17 @@ def judge_non_iid(family: Family) -> Verdict | None:
     )
 
 
-def judge_sparsity(family: Family) -> Verdict | None:
-    """Apply the rule of claim 3, or return None if the family lacks sparse runs or their dense control."""
+def judge_sparsity(family: Family) -> Verdict:
+    """Apply the rule of claim 3."""
     levels = family.sparsities()
     if not levels:
-        return None
-    dense = family.evidence[DENSE]
+        return _not_judged("there is no dense control, or nothing that differs from it in sparsity alone")
+    dense = family.judged(DENSE)
     confidence = 1 - 0.05 / len(levels)
     findings: list[Finding] = []
     decisions = []
     for role, sparsity in levels.items():
-        level, sparse = f"sparsity {sparsity:g}", family.evidence[role]
+        level, sparse = f"sparsity {sparsity:g}", family.judged(role)
         gain = paired_interval(sparse["accuracy"], dense["accuracy"], confidence)
         relief = paired_interval(dense["sign_conflict"], sparse["sign_conflict"])
         own = (
@@ -155,7 +169,12 @@ def judge_sparsity(family: Family) -> Verdict | None:
         )
         findings += own
         decisions.append(_all_of(*own).decision)
-    return Verdict(tuple(findings), _any_of(decisions))
+    remark = "Sign conflict is compared with the dense control's, not with a null of shuffled signs."
+    return Verdict(tuple(findings), _any_of(decisions), (remark,))
+
+
+def _not_judged(reason: str) -> Verdict:
+    return Verdict((), Decision.UNDECIDED, (f"Not judged: {reason}.",))
 
 
 def at_least(condition: str, by_seed: "pd.Series[float]", threshold: float) -> Finding:

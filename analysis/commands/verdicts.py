@@ -15,6 +15,8 @@ def add(commands: Commands) -> None:
     details = "Experiments are told by their names, as the files in conf/ give them: digits-iid, paper-dense and so on."
     parser = new_command(commands, "verdicts", purpose, verdicts, details)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="sweep folders, or runs")
+    pilot = "seeds of a family that are shown but not judged, because they were seen while the rules were made"
+    parser.add_argument("--pilot", type=_pilot, action="append", default=[], metavar="FAMILY:SEEDS", help=pilot)
     parser.add_argument("--out", metavar="FILE", help="file to write; default: print")
 
 
@@ -24,9 +26,10 @@ def verdicts(options: argparse.Namespace) -> int:
     from analysis.claims.families import read_families  # noqa: PLC0415
     from analysis.claims.page import results_page  # noqa: PLC0415
 
-    families, notes = read_families([Path(path) for path in options.runs])
+    families, notes = read_families([Path(path).expanduser() for path in options.runs], dict(options.pilot))
     out = f" --out {shlex.quote(options.out)}" if options.out else ""
-    command = f"python -m analysis verdicts {shlex.join(options.runs)}{out}"
+    pilot = "".join(f" --pilot {family}:{','.join(map(str, seeds))}" for family, seeds in options.pilot)
+    command = f"python -m analysis verdicts {shlex.join(options.runs)}{pilot}{out}"
     page = results_page(families, notes, command)
     if not options.out:
         sys.stdout.write(page)
@@ -40,3 +43,9 @@ def verdicts(options: argparse.Namespace) -> int:
         raise RunLogError(f"cannot write {path}: {error}") from error
     sys.stdout.write(f"{path}\n")
     return EXIT_OK
+
+
+def _pilot(text: str) -> tuple[str, tuple[int, ...]]:
+    """Read a family and its seeds, such as `digits:0,1`; argparse reports what is none."""
+    family, _, seeds = text.partition(":")
+    return family, tuple(int(part) for part in seeds.split(","))

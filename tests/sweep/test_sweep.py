@@ -1,6 +1,7 @@
 import json
 import os
 import threading
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,9 @@ class FakeFlower:
 
 def sweep(folder, jobs, flower, say=lambda line: None, num_parallel=1):
     index = Index.open(folder, jobs)
-    run_jobs(flower, index, jobs_to_run(folder, index, jobs), num_parallel, say)
+    left = jobs_to_run(folder, index, jobs, say)
+    index.write()
+    run_jobs(flower, index, left, num_parallel, say)
     return json.loads((folder / INDEX_FILE).read_text())["runs"]
 
 
@@ -162,6 +165,27 @@ def test_a_completed_run_with_other_settings_is_not_taken_for_this_one(write_con
         sweep(tmp_path, plan_jobs([path], [0], {"num-server-rounds": 9}), FakeFlower(tmp_path))
 
 
+def test_a_refused_sweep_leaves_the_index_as_it_was(write_config, tmp_path):
+    path = write_config("a")
+    sweep(tmp_path, plan_jobs([path], [0], {}), FakeFlower(tmp_path))
+    before = (tmp_path / INDEX_FILE).read_text()
+    with pytest.raises(SweepError):
+        sweep(tmp_path, plan_jobs([path], [0, 1, 2], {"num-server-rounds": 9}), FakeFlower(tmp_path))
+    assert (tmp_path / INDEX_FILE).read_text() == before
+
+
+def test_a_run_from_before_a_setting_existed_counts_and_other_code_is_said(write_config, tmp_path):
+    jobs = plan_jobs([write_config("a")], [0], {})
+    (run,) = sweep(tmp_path, jobs, FakeFlower(tmp_path))
+    info = json.loads((tmp_path / run["run"] / "run.json").read_text())
+    del info["settings"]["padding"]
+    (tmp_path / run["run"] / "run.json").write_text(json.dumps(info))
+    told, again = [], FakeFlower(tmp_path)
+    sweep(tmp_path, jobs, again, told.append)
+    assert again.ran == []
+    assert "1 runs were completed by another version of the code" in told[0]
+
+
 def test_a_run_whose_folder_is_gone_is_made_anew(write_config, tmp_path):
     jobs = plan_jobs([write_config("a")], [0], {})
     (run,) = sweep(tmp_path, jobs, FakeFlower(tmp_path))
@@ -229,6 +253,9 @@ def test_a_failure_is_told_with_its_reason_on_one_line():
         (["--seeds", "1,1"], "each once"),
         (["--set", "sparsity"], "must be key=value"),
         (["--set", "sparsity=7"], "sparsity"),
+        (["--set", "seed=7"], "seed: a sweep gives it; use --seeds"),
+        (["--set", "run-dir=x"], "run-dir: a sweep gives it; use --out"),
+        (["--set", "run-name=a/b"], "letters, digits"),
     ],
 )
 def test_wrong_arguments_end_in_one_error(write_config, tmp_path, capsys, arguments, words):
@@ -244,6 +271,19 @@ def test_a_folder_that_cannot_be_written_is_named(write_config, tmp_path, capsys
     closed.mkdir(mode=0o500)
     assert main([str(write_config("a")), "--out", str(closed / "out")]) == EXIT_ERROR
     assert "cannot write to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wrong", [["--jobs", "0"], ["--jobs", "x"], ["--gpus-per-client", "-1"]])
+def test_numbers_out_of_range_are_refused(write_config, tmp_path, capsys, wrong):
+    with pytest.raises(SystemExit):
+        main([str(write_config("a")), "--out", str(tmp_path / "out"), *wrong])
+    assert "invalid" in capsys.readouterr().err
+
+
+def test_a_folder_name_beyond_ascii_reaches_flower_unharmed(write_config):
+    (job,) = plan_jobs([write_config("a")], [0], {})
+    folder = Path("/tmp/öäü 🙂")
+    assert tomllib.loads(job.toml(folder))["run-dir"] == str(folder)
 
 
 def test_a_file_in_the_place_of_the_folder_is_named(write_config, tmp_path: Path, capsys):
