@@ -12,7 +12,7 @@ from fedcircuits.seeding import SERVER, Purpose, torch_generator
 from fedcircuits.settings import Settings
 
 CONF = Path(__file__).parents[1] / "conf"
-PRESETS = sorted([*CONF.glob("paper*.toml"), *CONF.glob("paper/*.toml")])
+PRESETS = sorted((CONF / "paper").glob("*.toml"))
 
 SMALL = {
     # After the first round, weights that grow back have all taken Adam's first step, of nearly the same size: which of

@@ -1,12 +1,15 @@
 """The presets of the paper are the paper's setting, whatever split or sparsity they are about."""
 
 import pytest
-from paper import PRESETS, preset
+from paper import CONF, PRESETS, preset
 
 REFERENCE = {
     "dataset": "mnist",
     "model": "cnn",
     "channels": "32,64,128",
+    "kernel-size": 3,
+    "padding": "same",
+    "hidden-units": "",
     "local-epochs": 5,
     "batch-size": 256,
     "optimizer": "adam",
@@ -22,14 +25,62 @@ REFERENCE = {
     "gate-penalty": 0.01,
     "gate-penalty-unit": "absolute",
     "discovery-data": "client",
+    "circuit-every": 1,
     "strategy": "fedavg",
     "weighting": "plain",
     "fraction-train": 1.0,
 }
 
+IID, DIRICHLET = {"partition": "iid"}, {"partition": "dirichlet", "dirichlet-alpha": 0.5}
+FOUR_CIRCUITS = {"num-clients": 5, "circuit-classes": "0,1,2,7"}
 
-def test_there_are_presets():
-    assert PRESETS
+
+def by_class(classes):
+    return {"partition": "classes", "client-classes": classes, "num-clients": 3, "circuit-classes": "all"}
+
+
+ONE, TWO, THREE = by_class("0;3;6"), by_class("0,1;2,3;4,5"), by_class("0,1,2;3,4,5;6,7,8")
+SHARED = by_class("0,1,2;0,3,4;0,5,6")
+
+EXPERIMENTS = {
+    "iid": IID | FOUR_CIRCUITS,
+    "iid-3clients": IID | {"num-clients": 3, "circuit-classes": "all"},
+    "noniid-1class": ONE,
+    "noniid-2class": TWO,
+    "noniid-3class": THREE,
+    "shared-class": SHARED,
+    "long-3class": THREE,
+    "long-shared": SHARED,
+    "sparsity-0.95": TWO,
+    "sparsity-0.97": TWO,
+    "sparsity-0.99": TWO,
+    "sparsity-0.995": TWO,
+    "dense": TWO,
+    "dirichlet-0.5": DIRICHLET | FOUR_CIRCUITS,
+}
+SPARSITIES = {"dense": 0.0, **{f"sparsity-{level}": level for level in (0.95, 0.97, 0.99, 0.995)}}
+IMAGES_OF_CONTROL = {"paper": 54_000, "digits": 1_131}
+
+
+def test_both_families_have_every_experiment():
+    assert {path.stem for path in PRESETS} == set(EXPERIMENTS)
+    assert {path.stem for path in (CONF / "digits").glob("*.toml")} == set(EXPERIMENTS)
+
+
+@pytest.mark.parametrize("family", ["paper", "digits"])
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_is_what_its_name_says_in_both_families(make_settings, family, name):
+    config = make_settings(preset(CONF / family / f"{name}.toml")).config
+    expected = EXPERIMENTS[name] | {
+        "run-name": f"{family}-{name}",
+        "dataset": {"paper": "mnist", "digits": "digits"}[family],
+        "sparsity": SPARSITIES.get(name, {"paper": 0.997, "digits": 0.9}[family]),
+        "num-server-rounds": 50 if name.startswith("long") else {"paper": 10, "digits": 8}[family],
+        "train-limit": IMAGES_OF_CONTROL[family] if name == "iid-3clients" else 0,
+        "weighting": "plain",
+        "local-epochs": 5,
+    }
+    assert {key: config[key] for key in expected} == expected
 
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)
