@@ -188,31 +188,42 @@ def _circuit(class_id: int, node: _Node, layers: Mapping[str, int]) -> LoggedCir
         keys = node.entries(required=(_NODES,))
     nodes = (keys[_NODES] if is_newer else node).entries(allowed=layers, required=layers)
     rates = keys[_METRICS].entries() if _METRICS in keys else {}
+    channels = {layer: _channels(nodes[layer], layer, width) for layer, width in layers.items()}
     return LoggedCircuit(
         class_id=class_id,
-        channels={layer: _channels(nodes[layer], layer, width) for layer, width in layers.items()},
-        edges=_edges(keys[_EDGES], layers) if _EDGES in keys else {},
+        channels=channels,
+        edges=_edges(keys[_EDGES], channels) if _EDGES in keys else {},
         sufficiency=_fraction(rates.get(_SUFFICIENCY)),
         necessity=_fraction(rates.get(_NECESSITY)),
         transplant=_fraction(rates.get(_TRANSPLANT)),
     )
 
 
-def _edges(node: _Node, layers: Mapping[str, int]) -> dict[str, tuple[tuple[int, int], ...]]:
+def _edges(node: _Node, channels: Mapping[str, Collection[int]]) -> dict[str, tuple[tuple[int, int], ...]]:
     """Return the edges that end in each convolution: every target channel has a list of its sources."""
-    keys = node.entries(allowed=(*layers, "fc"))
+    keys = node.entries(allowed=(*channels, "fc"))
     edges: dict[str, tuple[tuple[int, int], ...]] = {}
-    before, width_before = "the image", _IMAGE_CHANNELS
-    for layer, width in layers.items():
-        targets = keys[layer].numbered(_CHANNEL, "a channel") if layer in keys else {}
-        ends = []
-        for target, sources in targets.items():
-            if target >= width:
-                raise sources.refused(f"{target} is not a channel of {layer} (0 to {width - 1})")
-            ends += [(source, target) for source in _channels(sources, before, width_before)]
-        edges[layer] = tuple(ends)
-        before, width_before = layer, width
+    before: Collection[int] = range(_IMAGE_CHANNELS)
+    for layer, kept in channels.items():
+        if layer in keys:
+            ends = []
+            for target, sources in keys[layer].numbered(_CHANNEL, "a channel").items():
+                if target not in kept:
+                    raise sources.refused(f"{target} is not among the circuit's channels of {layer}")
+                ends += [(source, target) for source in _sources(sources, before)]
+            edges[layer] = tuple(ends)
+        before = kept
     return edges
+
+
+def _sources(node: _Node, allowed: Collection[int]) -> list[int]:
+    """Return the sources of one target, ascending."""
+    if not isinstance(node.value, list):
+        raise node.refused(f"{_kind(node.value)}, expected a list of channels")
+    for channel in node.value:
+        if type(channel) is not int or channel not in allowed:
+            raise node.refused(f"{_shown(channel)} is not among the circuit's channels of the layer before")
+    return sorted(set(node.value))
 
 
 def _channels(node: _Node, layer: str, width: int) -> tuple[int, ...]:

@@ -71,6 +71,13 @@ def test_edges_are_pairs_of_source_and_target_without_those_of_the_linear_layer(
     assert circuit.edges == {"conv1": ((0, 0), (0, 1)), "conv2": ((0, 3), (1, 3))}
 
 
+def test_a_layer_without_connectivity_has_no_edges_rather_than_none_counted(tmp_path: Path) -> None:
+    content = two_clients()
+    content["clients_local_model"]["client_0"]["3 - three"]["connectivity"] = {"conv1": {"1": [0]}}
+    circuit = read(tmp_path, {"round_1": content}).rounds[0][0].local[0]
+    assert circuit.edges == {"conv1": ((0, 1),)}
+
+
 def test_what_stands_beside_the_known_keys_is_passed_over(tmp_path: Path) -> None:
     content = two_clients()
     three = content["clients_local_model"]["client_0"]["3 - three"]
@@ -157,10 +164,11 @@ THREE = f"{LOCAL} / client_0 / 3 - three"
         ),
         (lambda three: three["active_nodes"].pop("conv2"), "active_nodes: conv2 is missing"),
         (lambda three: three.pop("active_nodes"), "active_nodes is missing"),
-        (lambda three: three["connectivity"].update(conv2={"4": [0]}), "connectivity / conv2 / 4: 4 is not a channel"),
+        (lambda three: three["connectivity"].update(conv2={"1": [0]}), "conv2 / 1: 1 is not among the circuit's chann"),
         (lambda three: three["connectivity"].update(conv2={"x": [0]}), "connectivity / conv2: unknown key 'x'"),
-        (lambda three: three["connectivity"].update(conv2={"3": [2]}), "conv2 / 3: 2 is not a channel of conv1 (0 to "),
-        (lambda three: three["connectivity"].update(conv1={"0": [3]}), "conv1 / 0: 3 is not a channel of the image"),
+        (lambda three: three["connectivity"].update(conv2={"3": [2]}), "conv2 / 3: 2 is not among the circuit's chan"),
+        (lambda three: three["connectivity"].update(conv2={"3": 2}), "conv2 / 3: a number, expected a list"),
+        (lambda three: three["connectivity"].update(conv1={"0": [3]}), "conv1 / 0: 3 is not among the circuit's chan"),
         (lambda three: three["connectivity"].update(conv3={}), "connectivity: unknown key 'conv3'"),
         (lambda three: three.update(metrics=[]), "metrics: a list, expected an object"),
         (lambda three: three["metrics"].update(accuracy=100.1), "metrics / accuracy: 100.1 is not a percentage"),
