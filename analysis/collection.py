@@ -47,7 +47,9 @@ def find_runs(paths: Sequence[Path]) -> Found:
     notes = tuple(dict.fromkeys(note for one in found for note in one.notes))
     if not runs:
         places = ", ".join(str(path.expanduser().resolve()) for path in paths)
-        raise RunLogError(f"no completed run found in {places}{''.join(f'; {note}' for note in notes)}")
+        inside = sorted(str(index.parent) for path in paths for index in path.expanduser().glob(f"*/{SWEEP_FILE}"))
+        hint = [f"sweeps lie one level down, name them: {' '.join(inside)}"] if inside else []
+        raise RunLogError("; ".join([f"no completed run found in {places}", *notes, *hint]))
     return Found(tuple(runs), notes)
 
 

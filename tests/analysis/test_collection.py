@@ -132,3 +132,20 @@ def test_a_file_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunLogError, match="file is no run or folder of runs"):
         find_runs([tmp_path / "file"])
+
+
+def test_an_imported_log_in_a_folder_has_no_seed_to_compare_by(write_run: WriteRun) -> None:
+    path = _completed(write_run, "ours")
+    imported = write_run("theirs", num_rounds=1)
+    imported.note(settings={"imported-from": "log.json"})
+    imported.complete()
+    found = find_runs([path.parent])
+    assert found.runs == (path,)
+    assert found.notes == ("runs: 1 of 2 runs do not count (1 imported)",)
+
+
+def test_a_folder_of_sweeps_is_no_sweep_but_the_error_names_them(write_run: WriteRun) -> None:
+    path = _completed(write_run, "one")
+    _write_index(path.parent, _entry("completed", path))
+    with pytest.raises(RunLogError, match=rf"sweeps lie one level down, name them: {path.parent}$"):
+        find_runs([path.parent.parent])
