@@ -146,8 +146,25 @@ def judge_non_iid(family: Family) -> Verdict:
             "that channels of two clients do the same job under different numbers is not excluded.",
             "(c) is a symptom. Whether averaging destroyed circuits, or the last layer and missing negatives did it, "
             "takes the client models' features, which this page does not have.",
+            *_in_the_long_run(family),
         ),
     )
+
+
+def _in_the_long_run(family: Family) -> list[str]:
+    """Say what became of the splits in runs of more rounds, which the rule does not look at."""
+    remarks = []
+    for role, number, what in (
+        ("long-3class", "common_accuracy", "accuracy on the 3-class split's classes"),
+        ("long-shared", "shared_class", "the true correlation of the shared class's circuits"),
+    ):
+        if role in family.evidence:
+            measured = interval(family.judged(role)[number])
+            rounds = family.experiments[role].last_round
+            remarks.append(
+                f"Over the second half of {rounds} rounds, {what} is {measured.mean:.3f} ± {measured.sd:.3f}."
+            )
+    return remarks
 
 
 def judge_sparsity(family: Family) -> Verdict:

@@ -10,7 +10,7 @@ from analysis.claims.evidence import correlations, evidence, evidence_on
 from analysis.claims.families import Family, read_families
 from analysis.claims.page import results_page
 from analysis.claims.rules import Decision, decide, judge_iid, judge_non_iid, judge_sparsity
-from analysis.experiments import Experiment
+from analysis.experiments import Experiment, SeedRun
 from analysis.seeds import interval
 from fedcircuits.errors import RunLogError
 from fedcircuits.records import Comparison
@@ -116,6 +116,14 @@ def test_non_iid_holds_only_with_divergence_beyond_masks_and_loss_of_accuracy():
     assert judge_non_iid(non_iid(0.8, 0.8, 0.5)).decision is Decision.DOES_NOT
     assert judge_non_iid(non_iid(0.4, 0.8, 0.5)).decision is Decision.DOES_NOT
     assert judge_non_iid(non_iid(0.4, 0.4, 0.94)).decision is Decision.DOES_NOT
+
+
+def test_longer_runs_of_the_split_are_told_beside_the_verdict():
+    judged = non_iid(0.4, 0.4, 0.5)
+    judged.evidence["long-3class"] = by_seed(common_accuracy=0.9)
+    judged.experiments["long-3class"] = Experiment("digits-long-3class", {}, (SeedRun(Path(), {"last_round": 50}),))
+    remark = judge_non_iid(judged).remarks[-1]
+    assert remark.startswith("Over the second half of 50 rounds, accuracy on the 3-class split's classes is 0.90")
 
 
 def test_a_control_of_other_length_is_no_control():
