@@ -1,1 +1,1 @@
-"""The claims of arXiv 2512.23043, each with a rule that was fixed before the runs, and what the runs say."""
+"""The claims of arXiv 2512.23043: what a run says about them, the rules that judge them, and the page of verdicts."""
