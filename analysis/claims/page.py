@@ -7,6 +7,7 @@ from typing import Final
 
 import pandas as pd
 
+from analysis.claims.benchmark import FAMILY as BENCHMARK
 from analysis.claims.benchmark import benchmark_section
 from analysis.claims.families import Family
 from analysis.claims.rules import RULES, Decision, Finding, Verdict, judge_iid, judge_non_iid, judge_sparsity
@@ -40,12 +41,13 @@ def results_page(families: Sequence[Family], notes: Sequence[str], command: str)
         notes: what a reader must know about the runs.
         command: the command that made the page.
     """
-    verdicts = {number: {family.name: judge(family) for family in families} for number, judge in _JUDGES.items()}
+    judged = [family for family in families if family.name != BENCHMARK]
+    verdicts = {number: {family.name: judge(family) for family in judged} for number, judge in _JUDGES.items()}
     sections = [
         _INTRODUCTION.format(command=command) + _pilot(families),
         _overview(verdicts),
         *(_claim(number, verdicts[number]) for number in _JUDGES),
-        *(_numbers(family) for family in families),
+        *(_numbers(family) for family in judged),
         benchmark_section(families),
         _runs(families, notes),
     ]
