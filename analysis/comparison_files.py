@@ -15,6 +15,7 @@ from analysis.comparison import (
 )
 from analysis.seed_study import SeedStudy
 from fedcircuits.errors import RunLogError
+from fedcircuits.whole_files import write_whole
 
 
 def write_tables(study: SeedStudy, folder: Path) -> Iterator[Path]:
@@ -46,12 +47,7 @@ def write_tables(study: SeedStudy, folder: Path) -> Iterator[Path]:
 
 
 def _write(table: pd.DataFrame, path: Path) -> Path:
-    """Write a table beside its place and rename it, so that no reader sees half a file."""
+    """Write a table, in a folder that is made if missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        table.to_csv(temporary, index=False)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, lambda temporary: table.to_csv(temporary, index=False))
     return path

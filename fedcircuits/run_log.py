@@ -5,9 +5,8 @@ it as the last one, which happens after all of its parts and its checkpoint are 
 """
 
 import json
-import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -22,6 +21,7 @@ from torch import Tensor
 from fedcircuits.errors import RunLogError
 from fedcircuits.records import TABLES
 from fedcircuits.run_reader import RUN_FILE, SCHEMA_VERSION
+from fedcircuits.whole_files import write_whole
 
 CHECKPOINTS = "checkpoints"
 
@@ -85,11 +85,11 @@ class RunLog:
             rows = tables.get(name, ())
             table = rows if isinstance(rows, pa.Table) else _table(name, rows)
             part = self.path / name / f"round-{server_round:04d}.parquet"
-            _replace(part, partial(pq.write_table, table.cast(schema), compression="zstd"))
+            write_whole(part, partial(pq.write_table, table.cast(schema), compression="zstd"))
         if weights is not None:
             content = save(dict(weights))
             checkpoint = self.path / CHECKPOINTS / f"round-{server_round:04d}.safetensors"
-            _replace(checkpoint, lambda temporary: temporary.write_bytes(content))
+            write_whole(checkpoint, lambda temporary: temporary.write_bytes(content))
         self._info["last_round"] = server_round
         self._write_info()
         checkpoints = sorted((self.path / CHECKPOINTS).glob("round-*.safetensors"), key=_round_of)
@@ -116,7 +116,7 @@ class RunLog:
 
     def _write_info(self) -> None:
         text = json.dumps(self._info, indent=2) + "\n"
-        _replace(self.path / RUN_FILE, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        write_whole(self.path / RUN_FILE, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def read_checkpoint(run: Path, server_round: int) -> dict[str, Tensor]:
@@ -156,15 +156,3 @@ def _new_folder(path: Path) -> Path:
             continue
         return candidate
     raise RunLogError(f"{path} and its 998 successors exist already")
-
-
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a temporary sibling, flush it to disk and put it in the place of `path`."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        write(temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,13 +1,13 @@
 """The index of a sweep: what became of every run, in `sweep.json`, written anew after each."""
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from fedcircuits.errors import SweepError
+from fedcircuits.whole_files import write_whole
 from sweep.plan import Job
 
 INDEX_FILE: Final = "sweep.json"
@@ -71,12 +71,8 @@ class Index:
     def write(self) -> None:
         """Put the index on disk, whole."""
         content = {"schema_version": SCHEMA_VERSION, "runs": [asdict(entry) for entry in self._entries.values()]}
-        temporary = self._path.with_name(f".{INDEX_FILE}.tmp")
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(content, indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._path)
+        text = json.dumps(content, indent=2) + "\n"
+        write_whole(self._path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def _read(path: Path) -> list[Entry]:

@@ -81,8 +81,8 @@ def _info(folder: Path, entry: Entry) -> dict[str, Any] | None:
 def _check_settings(folder: Path, entry: Entry, job: Job, ran: Mapping[str, Any]) -> None:
     """Compare the settings of a completed run with those asked for; a key that it lacks is newer than the run."""
     asked = job.settings.config
-    keys = {*ran, *job.overrides} | (asked.keys() & ran.keys())
-    differing = sorted(key for key in keys - _WITHOUT_EFFECT if ran.get(key) != asked.get(key))
+    keys = {*ran, *job.overrides} - _WITHOUT_EFFECT
+    differing = sorted(key for key in keys if ran.get(key) != asked.get(key))
     if differing:
         changes = ", ".join(f"{key} was {ran.get(key)!r}, now {asked.get(key)!r}" for key in differing)
         raise SweepError(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from analysis.commands import EXIT_OK, Commands, new_command
 from fedcircuits.errors import RunLogError
+from fedcircuits.whole_files import write_whole
 
 
 def add(commands: Commands) -> None:
@@ -35,10 +36,8 @@ def verdicts(options: argparse.Namespace) -> int:
         sys.stdout.write(page)
         return EXIT_OK
     path = Path(options.out).expanduser()
-    temporary = path.with_name(f".{path.name}.tmp")
     try:
-        temporary.write_text(page, encoding="utf-8")
-        temporary.replace(path)
+        write_whole(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
     except OSError as error:
         raise RunLogError(f"cannot write {path}: {error}") from error
     sys.stdout.write(f"{path}\n")

@@ -24,6 +24,7 @@ from analysis.figures.weights import interference, supports
 from analysis.run import Run
 from analysis.style import DPI, Draw, NothingToDrawError, Subject
 from fedcircuits.errors import RunLogError
+from fedcircuits.whole_files import write_whole
 
 FigureSet = Literal["overview", "paper", "all"]
 
@@ -116,12 +117,7 @@ def save_drawings(
 
 
 def _save(figure: Figure, path: Path) -> Path:
-    """Write a figure beside its place and rename it, so that no viewer sees half a file."""
+    """Write a figure, in a folder that is made if missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        figure.savefig(temporary, dpi=DPI, format=path.suffix.removeprefix("."))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, lambda temporary: figure.savefig(temporary, dpi=DPI, format=path.suffix.removeprefix(".")))
     return path
