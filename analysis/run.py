@@ -25,6 +25,16 @@ class Run:
         quality: one row per round, model and class.
         overlap: one row per round, comparison, pair and layer.
         interference: one row per round and layer.
+        stability: one row per round, class and layer: agreement of all clients' circuits at once.
+        curves: one row per round, circuit and size of the nested circuits cut from its ranking.
+        scrutiny: one row per round and circuit that was looked at closely.
+        validity: one row per round, control and class; a missing class stands for all of them.
+        alignment: one row per round, method, pair of models and layer.
+        barriers: one row per round and pair of models.
+        swaps: one row per round, client, class, circuit and weights.
+        patching: one row per round, client and class.
+        ladder: one row per round and rung, and client where the rung is one client's.
+        costs: one row per round and heavy measure.
     """
 
     path: Path
@@ -36,6 +46,16 @@ class Run:
     quality: pd.DataFrame
     overlap: pd.DataFrame
     interference: pd.DataFrame
+    stability: pd.DataFrame
+    curves: pd.DataFrame
+    scrutiny: pd.DataFrame
+    validity: pd.DataFrame
+    alignment: pd.DataFrame
+    barriers: pd.DataFrame
+    swaps: pd.DataFrame
+    patching: pd.DataFrame
+    ladder: pd.DataFrame
+    costs: pd.DataFrame
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from fedcircuits.config_values import ClassIds
@@ -22,32 +22,44 @@ class Circuits:
         class_ids: the class of each row, ascending.
         members: `[circuit, channel]`, true where the channel is kept.
         scores: `[circuit, channel]`, graded membership in 0..1; kept channels score above 0.5.
+        ranking: `[circuit, channel]`, all channels from the most to the least important, so that nested circuits of
+            any size can be cut from it.
     """
 
     class_ids: ClassIds
     members: Bool[Tensor, "circuit channel"]
     scores: Float[Tensor, "circuit channel"]
+    ranking: Int[Tensor, "circuit channel"]
+
+    @classmethod
+    def ranked_by_score(
+        cls, class_ids: ClassIds, members: Bool[Tensor, "circuit channel"], scores: Float[Tensor, "circuit channel"]
+    ) -> "Circuits":
+        """Return circuits whose ranking is that of their scores; the lower channel comes first in a tie."""
+        return cls(class_ids, members, scores, rank_channels(scores))
 
     def pack(self) -> "PackedCircuits":
         """Return the compact form that messages and client state carry."""
         steps = (self.scores * SCORE_STEPS).round().to(torch.uint8)
-        return PackedCircuits(list(self.class_ids), pack_bits(self.members), steps.numpy().tobytes())
+        ranking = self.ranking.numpy().astype("<u2").tobytes()
+        return PackedCircuits(list(self.class_ids), pack_bits(self.members), steps.numpy().tobytes(), ranking)
 
 
 @dataclass(frozen=True)
 class PackedCircuits:
-    """Circuits as bytes: one bit per channel for membership, one byte per channel for the score."""
+    """Circuits as bytes: for each channel one bit of membership, one byte of score and two bytes of ranking."""
 
     class_ids: list[int]
     members: bytes
     scores: bytes
+    ranking: bytes
 
     def unpack(self, num_channels: int, num_classes: int) -> Circuits:
         """Return the circuits of a model with `num_channels` channels.
 
         Raises:
-            ReplyError: if the bytes do not have the length that follows from the classes and the model, or if the
-                class ids are not ascending and within the dataset.
+            ReplyError: if the bytes do not have the length that follows from the classes and the model, if the
+                class ids are not ascending and within the dataset, or if a ranking does not name each channel once.
         """
         ids, shape = self.class_ids, (len(self.class_ids), num_channels)
         if sorted(set(ids)) != ids or not all(0 <= c < num_classes for c in ids):
@@ -56,7 +68,27 @@ class PackedCircuits:
             raise ReplyError(f"circuits: {len(self.scores)} bytes of scores, expected {shape[0] * shape[1]}")
         members = unpack_bits(self.members, shape, "circuits")
         steps = torch.from_numpy(np.frombuffer(self.scores, np.uint8).reshape(shape).copy())
-        return Circuits(tuple(ids), members, steps / SCORE_STEPS)
+        return Circuits(tuple(ids), members, steps / SCORE_STEPS, _unpack_ranking(self.ranking, shape))
+
+
+def rank_channels(importance: Float[Tensor, "circuit channel"]) -> Int[Tensor, "circuit channel"]:
+    """Return each circuit's channels by falling importance; the lower channel comes first in a tie."""
+    return importance.argsort(dim=1, descending=True, stable=True)
+
+
+def no_circuits(num_channels: int) -> Circuits:
+    """Return the circuits of a model of which no class was looked at."""
+    nothing = torch.zeros(0, num_channels)
+    return Circuits.ranked_by_score((), nothing.bool(), nothing)
+
+
+def _unpack_ranking(packed: bytes, shape: tuple[int, int]) -> Int[Tensor, "circuit channel"]:
+    if len(packed) != 2 * shape[0] * shape[1]:
+        raise ReplyError(f"circuits: {len(packed)} bytes of ranking, expected {2 * shape[0] * shape[1]}")
+    ranking = np.frombuffer(packed, "<u2").reshape(shape).astype(np.int64)
+    if (np.sort(ranking, axis=1) != np.arange(shape[1])).any():
+        raise ReplyError("circuits: a ranking does not name each channel once")
+    return torch.from_numpy(ranking)
 
 
 def pack_bits(bits: Bool[Tensor, "..."]) -> bytes:

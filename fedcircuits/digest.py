@@ -17,13 +17,16 @@ def code_digest() -> str:
     """Return the SHA-256 of all sources that a client runs, as this process imports them; 64 hex digits."""
     digest = hashlib.sha256()
     for package in PACKAGES:
-        for path in _sources(package):
-            digest.update(f"{package}/{path.name}\n".encode())
+        for name, path in _sources(package):
+            digest.update(f"{package}/{name}\n".encode())
             digest.update(path.read_bytes().replace(b"\r\n", b"\n"))
     return digest.hexdigest()
 
 
-def _sources(package: str) -> list[Path]:
+def _sources(package: str) -> list[tuple[str, Path]]:
+    """Return the path of each source within the package and on disk."""
     spec = find_spec(package)
     folders = [] if spec is None else list(spec.submodule_search_locations or [])
-    return sorted((path for folder in folders for path in Path(folder).glob("*.py")), key=lambda p: p.name)
+    return sorted(
+        (path.relative_to(folder).as_posix(), path) for folder in folders for path in Path(folder).rglob("*.py")
+    )

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from fedcircuits.circuits import Circuits
+from fedcircuits.circuits import Circuits, no_circuits, rank_channels
 from fedcircuits.config_values import ClassIds
 from fedcircuits.data import LabelledImages
 from fedcircuits.models import EVALUATION_BATCH, GateSite, Gating, SparseCNN
@@ -118,7 +118,7 @@ def discover_circuits(
     """
     num_channels = model.spec.num_channels
     if not images.class_ids:
-        return Circuits((), torch.zeros(0, num_channels, dtype=torch.bool), torch.zeros(0, num_channels))
+        return no_circuits(num_channels)
     model.requires_grad_(False)
     task = _Task(model, images, ablation, settings, batch_size, generator, _targets(model, images, settings))
     logits = torch.full(
@@ -132,7 +132,7 @@ def discover_circuits(
         loss.backward()
         optimiser.step()
     final = logits.detach().cpu()
-    return Circuits(images.class_ids, final > 0, final.sigmoid())
+    return Circuits(images.class_ids, final > 0, final.sigmoid(), rank_channels(final))
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def _found(
         model,
         partition_id,
         server_round,
-        Circuits(tuple(circuit.class_id for circuit in circuits), members, members.float()),
+        Circuits.ranked_by_score(tuple(circuit.class_id for circuit in circuits), members, members.float()),
         reachable=torch.ones(sum(widths), dtype=torch.bool),
         usable=tuple(_usable(log, circuit, circuit.sufficiency) for circuit in circuits),
     )

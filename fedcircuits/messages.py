@@ -280,21 +280,29 @@ def encode_circuits(circuits: Circuits) -> ConfigRecord:
     packed = circuits.pack()
     if not packed.class_ids:
         return ConfigRecord()
-    return ConfigRecord({Key.CLASS_IDS: packed.class_ids, Key.MEMBERS: packed.members, Key.SCORES: packed.scores})
+    return ConfigRecord(
+        {
+            Key.CLASS_IDS: packed.class_ids,
+            Key.MEMBERS: packed.members,
+            Key.SCORES: packed.scores,
+            Key.RANKING: packed.ranking,
+        }
+    )
 
 
 def decode_circuits(record: ConfigRecord, spec: ModelSpec) -> Circuits:
     """Return the circuits in a record.
 
     Raises:
-        ReplyError: if bits, scores and classes do not fit the model or each other.
+        ReplyError: if bits, scores, rankings and classes do not fit the model or each other.
     """
-    packed = PackedCircuits([], b"", b"")
+    packed = PackedCircuits([], b"", b"", b"")
     if Key.CLASS_IDS in record:
         packed = PackedCircuits(
             typed_list(record, Key.CLASS_IDS, int),
             typed_value(record, Key.MEMBERS, bytes),
             typed_value(record, Key.SCORES, bytes),
+            typed_value(record, Key.RANKING, bytes),
         )
     return packed.unpack(spec.num_channels, spec.num_classes)
 

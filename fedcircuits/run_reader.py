@@ -15,7 +15,7 @@ from fedcircuits.errors import RunLogError
 from fedcircuits.records import TABLES
 
 RUN_FILE = "run.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def find_run(path: Path) -> Path:

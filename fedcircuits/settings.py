@@ -121,6 +121,13 @@ class SparsitySettings:
 class DiscoverySettings:
     """How circuits are found, for which classes and how often."""
 
+    discovery: Literal["gates", "attribution"]
+    size_rule: Literal["penalty", "budget", "sweep"]
+    circuit_budget: Annotated[float, Between(0, 1, low_open=True)]
+    sweep_target: Annotated[float, Between(0, 1, low_open=True)]
+    restarts: AtLeastOne
+    attribution_points: AtLeastOne
+    attribution_images: AtLeastOne
     objective: Literal["kl", "contrast", "target-class"]
     ablation: Literal["zero", "mean"]
     gate_site: Literal["pre", "post"]
@@ -144,6 +151,17 @@ class DiscoverySettings:
     def is_retest_round(self, server_round: int) -> bool:
         """Tell whether discovery is repeated on the same models in this round (1-based)."""
         return self.retest_every > 0 and server_round % self.retest_every == 0
+
+
+@dataclass(frozen=True)
+class DeepSettings:
+    """Heavy measures, taken by the server: how often and how much of them."""
+
+    deep_every: NotNegative
+    validity_every: NotNegative
+    deep_clients: AtLeastOne
+    deep_images: Annotated[int, Between(2)]
+    deep_draws: AtLeastOne
 
 
 @dataclass(frozen=True)
@@ -180,6 +198,7 @@ class Settings:
     training: TrainingSettings
     sparsity: SparsitySettings
     discovery: DiscoverySettings
+    deep: DeepSettings
     federation: FederationSettings
     machine: MachineSettings
     config: Mapping[str, Scalar]

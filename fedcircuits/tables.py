@@ -55,22 +55,22 @@ def circuit_rows(
 ) -> list[Row]:
     """Return one row per circuit and layer; channel numbers count within their layer."""
     sizes = list(spec.channels)
+    identity = {"round": server_round, "model": str(model), "partition_id": partition_id, "data": str(data)}
+    found = zip(circuits.class_ids, circuits.members, circuits.scores, circuits.ranking.argsort(1), strict=True)
     rows = []
-    for class_id, member, score in zip(circuits.class_ids, circuits.members, circuits.scores, strict=True):
-        parts = zip(spec.conv_names, member.split(sizes), score.split(sizes), reachable.split(sizes), strict=True)
-        for layer, kept, scores, alive in parts:
+    for class_id, *columns in found:
+        parts = [column.split(sizes) for column in (*columns, reachable)]
+        for layer, member, score, rank, alive in zip(spec.conv_names, *parts, strict=True):
             rows.append(
                 {
-                    "round": server_round,
-                    "model": str(model),
-                    "partition_id": partition_id,
-                    "data": str(data),
+                    **identity,
                     "class_id": class_id,
                     "layer": layer,
-                    "num_channels": int(kept.sum()),
-                    "layer_width": len(kept),
-                    "channels": _positions(kept),
-                    "score": scores.tolist(),
+                    "num_channels": int(member.sum()),
+                    "layer_width": len(member),
+                    "channels": _positions(member),
+                    "score": score.tolist(),
+                    "rank": rank.tolist(),
                     "reachable": _positions(alive),
                 }
             )

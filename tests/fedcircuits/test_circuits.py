@@ -15,7 +15,7 @@ NUM_CLASSES = 10
 def circuits_of(class_ids: list[int], num_channels: int, seed: int = 0) -> Circuits:
     """Draw circuits whose scores agree with their members, as discovery's do."""
     scores = torch.rand((len(class_ids), num_channels), generator=torch.Generator().manual_seed(seed))
-    return Circuits(tuple(class_ids), scores > 0.5, scores)
+    return Circuits.ranked_by_score(tuple(class_ids), scores > 0.5, scores)
 
 
 @given(st.sets(st.integers(0, NUM_CLASSES - 1)), st.integers(1, 40), st.integers(0, 2**31))
@@ -32,7 +32,7 @@ def test_circuits_survive_packing(class_ids: set[int], num_channels: int, seed: 
 @given(st.integers(0, 255))
 def test_multiples_of_a_255th_survive_packing_exactly(step: int) -> None:
     scores = torch.tensor([[step / 255]])
-    unpacked = Circuits((0,), scores > 0.5, scores).pack().unpack(1, NUM_CLASSES)
+    unpacked = Circuits.ranked_by_score((0,), scores > 0.5, scores).pack().unpack(1, NUM_CLASSES)
     assert torch.equal(unpacked.scores, scores)
 
 
@@ -43,7 +43,7 @@ def test_packed_circuits_survive_unpacking() -> None:
 
 def test_a_kept_channel_still_scores_above_a_half_after_packing() -> None:
     scores = torch.tensor([[0.5 + 1e-6, 0.501, 1.0]])
-    unpacked = Circuits((0,), scores > 0.5, scores).pack().unpack(3, NUM_CLASSES)
+    unpacked = Circuits.ranked_by_score((0,), scores > 0.5, scores).pack().unpack(3, NUM_CLASSES)
     assert (unpacked.scores > 0.5).all()
 
 
@@ -109,16 +109,16 @@ def test_circuits_of_another_model_are_refused() -> None:
 def test_class_ids_that_do_not_ascend_are_refused(class_ids: list[int]) -> None:
     size = len(class_ids) * 8
     with pytest.raises(ReplyError, match="not ascending within 0 to 9"):
-        PackedCircuits(class_ids, bytes(size // 8), bytes(size)).unpack(8, NUM_CLASSES)
+        PackedCircuits(class_ids, bytes(size // 8), bytes(size), bytes(2 * size)).unpack(8, NUM_CLASSES)
 
 
 @pytest.mark.parametrize("class_ids", [[-1, 0], [9, 10]])
 def test_class_ids_outside_the_dataset_are_refused(class_ids: list[int]) -> None:
     with pytest.raises(ReplyError, match="within 0 to 9"):
-        PackedCircuits(class_ids, bytes(2), bytes(16)).unpack(8, NUM_CLASSES)
+        PackedCircuits(class_ids, bytes(2), bytes(16), bytes(32)).unpack(8, NUM_CLASSES)
 
 
 def test_no_circuits_at_all_are_fine() -> None:
-    unpacked = PackedCircuits([], b"", b"").unpack(8, NUM_CLASSES)
+    unpacked = PackedCircuits([], b"", b"", b"").unpack(8, NUM_CLASSES)
     assert unpacked.class_ids == ()
     assert unpacked.members.shape == unpacked.scores.shape == (0, 8)

@@ -29,7 +29,7 @@ def found(
         model=model,
         partition_id=partition_id,
         server_round=server_round,
-        circuits=Circuits(tuple(circuits), members, members.float()),
+        circuits=Circuits.ranked_by_score(tuple(circuits), members, members.float()),
         reachable=torch.tensor(reachable or [1] * 5, dtype=torch.bool),
         usable=tuple(class_id not in unusable for class_id in circuits),
     )

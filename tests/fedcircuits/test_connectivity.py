@@ -26,7 +26,7 @@ def wired() -> dict[str, torch.Tensor]:
 def circuits_of(class_id: int, *members: int) -> Circuits:
     member = torch.zeros(1, SPEC.num_channels, dtype=torch.bool)
     member[0, list(members)] = True
-    return Circuits((class_id,), member, member.float())
+    return Circuits.ranked_by_score((class_id,), member, member.float())
 
 
 def edges_of(circuits: Circuits) -> list[LayerEdges]:
@@ -86,7 +86,7 @@ def test_a_path_through_hidden_units_joins_a_channel_to_a_class():
     assert list(kernels) == ["conv1", "fc"]
     assert kernels["fc"].tolist() == [[False, False], [True, False]]
     assert reachable_channels(spec, kernels).tolist() == [True, False]
-    both = Circuits((1,), torch.ones(1, 2, dtype=torch.bool), torch.ones(1, 2))
+    both = Circuits.ranked_by_score((1,), torch.ones(1, 2, dtype=torch.bool), torch.ones(1, 2))
     assert circuit_edges(spec, kernels, both)[-1] == LayerEdges(1, "fc", [0], [1])
 
 

@@ -42,7 +42,7 @@ def quality_of(class_id: int) -> CircuitQuality:
 
 def make_study() -> Study:
     members = torch.tensor([[1, 0, 0, 1, 1], [0, 0, 1, 0, 0]], dtype=torch.bool)
-    circuits = Circuits((0, 2), members, members.float())
+    circuits = Circuits.ranked_by_score((0, 2), members, members.float())
     return Study(circuits, circuits, [quality_of(0), quality_of(2)], Negatives.OWN)
 
 
@@ -103,7 +103,7 @@ def test_a_view_arrives_as_it_was_sent():
 
 def test_a_client_with_none_of_the_wanted_classes_sends_no_circuit():
     study = Study(
-        Circuits((), torch.zeros(0, 5, dtype=torch.bool), torch.zeros(0, 5)),
+        Circuits.ranked_by_score((), torch.zeros(0, 5, dtype=torch.bool), torch.zeros(0, 5)),
         None,
         [],
         Negatives.OWN,

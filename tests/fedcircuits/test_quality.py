@@ -39,7 +39,7 @@ EMPTY = (0, 0, 0, 0)
 
 
 def measure(model, member, trained, test=TEST):
-    circuits = Circuits((0,), torch.tensor([member], dtype=torch.bool), torch.zeros(1, 4))
+    circuits = Circuits.ranked_by_score((0,), torch.tensor([member], dtype=torch.bool), torch.zeros(1, 4))
     return circuit_qualities(model, circuits, ALL, torch.zeros(4), GateSite.POST, test, trained)[0]
 
 
@@ -116,7 +116,7 @@ def test_figures_on_a_true_network_agree_with_one_pass_per_image():
     )
     member, ablation = torch.tensor([[True, False, True, True]]), torch.rand(4, generator=generator)
     quality = circuit_qualities(
-        model, Circuits((1,), member, member.float()), ALL, ablation, GateSite.POST, test, [0, 1]
+        model, Circuits.ranked_by_score((1,), member, member.float()), ALL, ablation, GateSite.POST, test, [0, 1]
     )[0]
 
     def says_one(image: torch.Tensor, gates: torch.Tensor) -> bool:

@@ -14,7 +14,7 @@ from fedcircuits import run_log
 from fedcircuits.errors import RunLogError
 from fedcircuits.records import TABLES
 from fedcircuits.run_log import CHECKPOINTS, RunLog, read_checkpoint
-from fedcircuits.run_reader import RUN_FILE, find_run, read_info, read_table
+from fedcircuits.run_reader import RUN_FILE, SCHEMA_VERSION, find_run, read_info, read_table
 
 WEIGHTS = {"conv1.weight": torch.arange(4.0), "fc.bias": torch.tensor([0.5])}
 
@@ -380,7 +380,7 @@ def test_a_run_is_found_by_its_own_folder(log: RunLog) -> None:
 def test_the_newest_run_of_a_folder_is_found(tmp_path: Path) -> None:
     for name in ("20250101T000000Z-b", "20250301T000000Z-a", "20241231T235959Z-c"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / RUN_FILE).write_text(json.dumps({"schema_version": 1}))
+        (tmp_path / name / RUN_FILE).write_text(json.dumps({"schema_version": SCHEMA_VERSION}))
     (tmp_path / "20260101T000000Z-no-run").mkdir()
     (tmp_path / "20260101T000000Z.txt").write_text("")
     assert find_run(tmp_path) == tmp_path / "20250301T000000Z-a"
@@ -393,7 +393,7 @@ def test_a_place_without_a_run_is_refused(tmp_path: Path, where: str) -> None:
         find_run(tmp_path / where)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"schema_version": 2}', '{"schema_version": "1"}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"schema_version": 1}', '{"schema_version": "2"}'])
 def test_a_run_json_that_is_damaged_or_of_another_version_is_refused(log: RunLog, text: str) -> None:
     (log.path / RUN_FILE).write_text(text)
     with pytest.raises(RunLogError, match=r"run\.json"):

@@ -1,0 +1,119 @@
+"""What a network says when only a circuit is on: logits of many circuits, and how well they tell a class from others.
+
+The score that faithfulness is made of is the separation: the mean log-odds of the class over its own images less their
+mean over images of other classes, in nats. The empty circuit says the same of every image, so its separation is
+exactly 0, and a circuit that always says its class gains nothing by it.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from fedcircuits.config_values import ClassIds
+from fedcircuits.data import LabelledImages
+from fedcircuits.models import EVALUATION_BATCH, GateSite, Gating, SparseCNN
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How well logits tell one class from others; None where there is no image to count.
+
+    Args:
+        separation: mean log-odds of the class over its images less that over images of other classes, nats.
+        recall: share of the class's images that are taken for it.
+        false_positive_rate: share of the other images that are taken for it.
+    """
+
+    separation: float | None
+    recall: float | None
+    false_positive_rate: float | None
+
+    @property
+    def balanced_accuracy(self) -> float | None:
+        """Mean of recall and of one less the false-positive rate."""
+        if self.recall is None or self.false_positive_rate is None:
+            return None
+        return (self.recall + 1 - self.false_positive_rate) / 2
+
+
+@torch.no_grad()
+def circuit_logits(
+    model: SparseCNN,
+    images: Float[Tensor, "image channel height width"],
+    members: Bool[Tensor, "circuit channel"],
+    ablation: Float[Tensor, " channel"],
+    site: GateSite,
+) -> Float[Tensor, "circuit image num_classes"]:
+    """Run every image through every circuit.
+
+    Args:
+        model: the network.
+        images: at least one, on the network's device.
+        members: channels that are on, one row per circuit.
+        ablation: what a channel that is off becomes, as in discovery.
+        site: where gates act, as in discovery.
+    """
+    gates = members.to(images.device, images.dtype)
+    every_pair = torch.arange(len(gates) * len(images), device=images.device)
+    parts = []
+    for pairs in every_pair.split(EVALUATION_BATCH):
+        circuit, image = pairs // len(images), pairs % len(images)
+        parts.append(model(images[image], Gating(gates, circuit, ablation, site)))
+    logits = torch.cat(parts) if parts else torch.zeros(0, model.spec.num_classes, device=images.device)
+    return logits.view(len(gates), len(images), -1)
+
+
+@torch.no_grad()
+def whole_logits(
+    model: SparseCNN, images: Float[Tensor, "image channel height width"]
+) -> Float[Tensor, "image num_classes"]:
+    """Run every image through the whole network."""
+    return torch.cat([model(part) for part in images.split(EVALUATION_BATCH)])
+
+
+def log_odds(logits: Float[Tensor, "*batch num_classes"], class_id: int) -> Float[Tensor, "*batch"]:
+    """Return log p_c - log(1 - p_c), computed without cancellation; two classes or more."""
+    others = torch.cat([logits[..., :class_id], logits[..., class_id + 1 :]], dim=-1)
+    return logits[..., class_id] - others.logsumexp(-1)
+
+
+def judge(
+    logits: Float[Tensor, "image num_classes"], data: LabelledImages, class_id: int, negatives: Collection[int]
+) -> Judgement:
+    """Judge logits by how well they tell a class from others.
+
+    Args:
+        logits: one row per image of `data`.
+        data: the images and their classes.
+        class_id: the class in question.
+        negatives: the classes that it must be told from; the class itself does not count among them.
+    """
+    own = data.labels == class_id
+    other = torch.isin(data.labels, torch.tensor(sorted(negatives), device=data.device)) & ~own
+    odds, hit = log_odds(logits, class_id), logits.argmax(-1) == class_id
+    recall, false_positive_rate = _mean(hit, own), _mean(hit, other)
+    if recall is None or false_positive_rate is None:
+        return Judgement(None, recall, false_positive_rate)
+    return Judgement(float(odds[own].mean() - odds[other].mean()), recall, false_positive_rate)
+
+
+def balanced_sample(
+    data: LabelledImages, classes: ClassIds, per_class: int, generator: torch.Generator
+) -> LabelledImages:
+    """Draw up to `per_class` images of each class without replacement; all of a class that has fewer.
+
+    Returns:
+        images sorted by class; none of a class that `data` does not hold.
+    """
+    labels, chosen = data.labels.cpu(), []
+    for class_id in classes:
+        held = (labels == class_id).nonzero().flatten()
+        chosen.append(held[torch.randperm(len(held), generator=generator)[:per_class]])
+    return data.select(torch.cat(chosen).to(data.device))
+
+
+def _mean(values: Tensor, among: Tensor) -> float | None:
+    return float(values[among].float().mean()) if among.any() else None
