@@ -163,6 +163,18 @@ class DeepSettings:
     deep_images: Annotated[int, Between(2)]
     deep_draws: AtLeastOne
 
+    def is_deep_round(self, server_round: int, num_rounds: int) -> bool:
+        """Tell whether heavy measures are taken in this round (1-based); if they ever are, then also in the last."""
+        if self.deep_every == 0:
+            return False
+        return server_round % self.deep_every == 0 or server_round == num_rounds
+
+    def is_validity_round(self, server_round: int, last_check: int | None) -> bool:
+        """Tell whether a round with circuits checks the discovery, given the round of the last check if there is one."""
+        if self.validity_every == 0:
+            return False
+        return last_check is None or server_round - last_check >= self.validity_every
+
 
 @dataclass(frozen=True)
 class FederationSettings:
