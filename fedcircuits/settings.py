@@ -127,7 +127,7 @@ class DiscoverySettings:
     sweep_target: Annotated[float, Between(0, 1, low_open=True)]
     restarts: AtLeastOne
     attribution_points: AtLeastOne
-    attribution_images: AtLeastOne
+    attribution_images: Annotated[int, Between(2)]
     objective: Literal["kl", "contrast", "target-class"]
     ablation: Literal["zero", "mean"]
     gate_site: Literal["pre", "post"]
@@ -387,11 +387,43 @@ def _check_run_dir(values: dict[str, Any]) -> list[str]:
     return [] if values["run_dir"].strip() else ["run-dir = '': must name a folder, such as \"runs\""]
 
 
-def _check_gate_batch(values: dict[str, Any]) -> list[str]:
+def _check_halves(values: dict[str, Any]) -> list[str]:
     """Half of the images are of the class, half of others."""
-    if values["gate_batch"] % 2 == 0:
+    return [
+        f"{kebab(name)} = {values[name]}: must be even, half for the class and half for others"
+        for name in ("gate_batch", "attribution_images")
+        if values[name] % 2
+    ]
+
+
+def _check_size_rule(values: dict[str, Any]) -> list[str]:
+    """Only gates close by themselves."""
+    if values["discovery"] == "gates" or values["size_rule"] != "penalty":
         return []
-    return [f"gate-batch = {values['gate_batch']}: must be even, half for the class and half for others"]
+    return [
+        'size-rule = "penalty": needs gates that a price can close; with discovery = "attribution" it must be budget '
+        "or sweep"
+    ]
+
+
+def _check_restarts(values: dict[str, Any]) -> list[str]:
+    """A vote needs a winner."""
+    if values["restarts"] % 2:
+        return []
+    return [f"restarts = {values['restarts']}: must be odd, so that no vote on a channel is a tie"]
+
+
+def _check_objective(values: dict[str, Any]) -> list[str]:
+    """Attribution and sweeps tell the class from others, of which the paper's objective knows nothing."""
+    if values["objective"] != "target-class":
+        return []
+    users = {"discovery": "attribution", "size_rule": "sweep"}
+    return [
+        f'objective = "target-class": looks at no images of other classes, which {kebab(name)} = "{value}" needs; '
+        "it must be contrast or kl"
+        for name, value in users.items()
+        if values[name] == value
+    ]
 
 
 def _check_proximal(values: dict[str, Any]) -> list[str]:
@@ -421,7 +453,10 @@ _CHECKS: tuple[Callable[[dict[str, Any]], list[str]], ...] = (
     _check_kernel_size,
     _check_run_dir,
     _check_sparsity,
-    _check_gate_batch,
+    _check_halves,
+    _check_size_rule,
+    _check_restarts,
+    _check_objective,
     _check_proximal,
     _check_probe,
 )

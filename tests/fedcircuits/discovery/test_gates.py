@@ -5,16 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedcircuits.data import LabelledImages
-from fedcircuits.discovery import (
-    INITIAL_LOGIT,
-    Negatives,
-    ablation_values,
-    class_losses,
-    discover_circuits,
-    discovery_images,
-    draw_batch,
-    straight_through,
-)
+from fedcircuits.discovery import Negatives, ablation_values, discover_circuits, discovery_images
+from fedcircuits.discovery.gates import INITIAL_LOGIT, straight_through
+from fedcircuits.discovery.images import draw_batch
+from fedcircuits.discovery.losses import class_losses
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import GateSite, Gating, build_model, initial_weights
 
