@@ -54,8 +54,10 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
     "gates sweep": {"discovery": "gates", "size-rule": "sweep"},
     "attribution budget": {**ATTRIBUTION, "size-rule": "budget"},
     "attribution sweep": {**ATTRIBUTION, "size-rule": "sweep"},
+    "attribution sweep .98": {**ATTRIBUTION, "size-rule": "sweep", "sweep-target": 0.98},
+    "gates sweep .98": {"discovery": "gates", "size-rule": "sweep", "sweep-target": 0.98},
     "gates contrast x5": {**GATES, "restarts": 5},
-    "attribution sweep x5": {**ATTRIBUTION, "size-rule": "sweep", "restarts": 5},
+    "attribution sweep .98 x5": {**ATTRIBUTION, "size-rule": "sweep", "sweep-target": 0.98, "restarts": 5},
 }
 
 

@@ -43,8 +43,8 @@ class Judgement:
 def circuit_logits(
     model: SparseCNN,
     images: Float[Tensor, "image channel height width"],
-    members: Bool[Tensor, "circuit channel"],
-    ablation: Float[Tensor, " channel"],
+    members: Bool[Tensor, "circuit num_channels"],
+    ablation: Float[Tensor, " num_channels"],
     site: GateSite,
 ) -> Float[Tensor, "circuit image num_classes"]:
     """Run every image through every circuit.

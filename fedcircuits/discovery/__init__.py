@@ -15,7 +15,7 @@ from fedcircuits.data import LabelledImages
 from fedcircuits.discovery.attribution import attribute_channels
 from fedcircuits.discovery.gates import learn_gates, noisy_start, single_start
 from fedcircuits.discovery.images import DiscoveryImages, Negatives, discovery_images, draw_contrast_set
-from fedcircuits.discovery.losses import ContrastLoss
+from fedcircuits.discovery.losses import SweepLoss
 from fedcircuits.discovery.restarts import bootstrap, child_generators, vote
 from fedcircuits.discovery.sizing import budget_size, graded_scores, largest, rank_reachable_first, sweep_sizes
 from fedcircuits.models import GateSite, SparseCNN, detached_weights
@@ -105,5 +105,5 @@ def _sizes(
         return torch.full(ranking.shape[:2], size, device=ranking.device)
     # Drawn anew: images that made a ranking would flatter it.
     chosen = draw_contrast_set(images, settings.attribution_images, generator).to(ranking.device)
-    loss = ContrastLoss(model, images, chosen, ablation, GateSite(settings.gate_site))
+    loss = SweepLoss.on(model, images, chosen, ablation, GateSite(settings.gate_site))
     return sweep_sizes(ranking, num_reachable, settings.sweep_target, loss.of)

@@ -18,6 +18,9 @@ _SIZES = (0, 1, 2, 3, 5, 8, 13, 20, 32, 50, 80, 128, 224)
 _GROWTH = 1.6
 """From one size to the next, beyond the last of `_SIZES`."""
 
+_SWEEP_STEPS = 50
+"""Sizes that a sweep tries at most before it bisects."""
+
 Losses = Callable[[Bool[Tensor, "restart class_row channel"]], Float[Tensor, "restart class_row"]]
 """From circuits to what each loses on the images of its class."""
 
@@ -52,12 +55,13 @@ def budget_size(budget: float, num_reachable: int) -> int:
 def sweep_sizes(
     ranking: Int[Tensor, "restart class_row channel"], num_reachable: int, target: float, losses: Losses
 ) -> Int[Tensor, "restart class_row"]:
-    """Return the size from which on a ranking's circuits first recover `target` of the loss range.
+    """Return the size at which a ranking's circuits first recover `target` of the loss range.
 
-    The range is what the whole network wins over the empty circuit. Where the loss does not fall steadily, "first"
-    means: the smallest of `nested_sizes` that recovers it, and then, by bisection, a size between the nested size below
-    (which does not recover it) and that one, such that it recovers the target and the next smaller circuit does not.
-    The whole network always recovers it. A network that wins nothing over the empty circuit has the empty circuit.
+    The range is what the whole network wins over the empty circuit. The loss need not fall steadily, so "first" is
+    defined by the search: sizes are tried upwards in steps of a fiftieth of the channels that carry signal, and the
+    last step is then bisected. The circuit that is returned recovers the target, the one a channel smaller does not,
+    and neither does any tried before. The whole network always recovers it; a network that wins nothing over the empty
+    circuit has the empty circuit.
 
     Args:
         ranking: channels from the most to the least important, those that carry no signal last.
@@ -65,27 +69,26 @@ def sweep_sizes(
         target: share of the range, 0 < target <= 1.
         losses: of circuits, on a fixed set of images.
     """
-    rows = ranking.shape[:-1]
 
     def at(size: Tensor) -> Tensor:
         return losses(largest(ranking, size))
 
-    empty, whole = (at(torch.full(rows, size, device=ranking.device)) for size in (0, num_reachable))
+    high = torch.full(ranking.shape[:-1], num_reachable, device=ranking.device)
+    low = torch.zeros_like(high)
+    empty, whole = at(low), at(high)
     ceiling = torch.maximum(whole, empty - target * (empty - whole))
-    high = torch.full(rows, num_reachable, device=ranking.device)
-    low = torch.full_like(high, -1)
-    is_open = torch.ones_like(high, dtype=torch.bool)
-    for size in nested_sizes(num_reachable)[:-1]:
+    high[empty <= ceiling] = 0
+    for size in range(0, num_reachable, -(-num_reachable // _SWEEP_STEPS))[1:]:
+        is_open = high > size
         if not is_open.any():
             break
         meets = at(torch.full_like(high, size)) <= ceiling
-        high = torch.where(is_open & meets, size, high)
-        low = torch.where(is_open & ~meets, size, low)
-        is_open &= ~meets
+        high[is_open & meets] = size
+        low[is_open & ~meets] = size
     while (high - low > 1).any():
+        is_open = high - low > 1
         middle = (low + high) // 2
         meets = at(middle) <= ceiling
-        is_open = high - low > 1
         high = torch.where(is_open & meets, middle, high)
         low = torch.where(is_open & ~meets, middle, low)
     return high

@@ -9,24 +9,10 @@ from fedcircuits.discovery import Negatives, ablation_values, discover_circuits,
 from fedcircuits.discovery.gates import INITIAL_LOGIT, straight_through
 from fedcircuits.discovery.images import draw_batch
 from fedcircuits.discovery.losses import class_losses
-from fedcircuits.model_spec import ModelSpec
-from fedcircuits.models import GateSite, Gating, build_model, initial_weights
+from fedcircuits.models import GateSite, Gating
 
-CPU = torch.device("cpu")
-SPEC = ModelSpec(in_channels=1, image_size=8, channels=(4, 6, 5), num_classes=4)
-
-
-@pytest.fixture
-def data() -> LabelledImages:
-    generator = torch.Generator().manual_seed(1)
-    return LabelledImages(
-        torch.randn(60, 1, 8, 8, generator=generator), torch.randint(0, 4, (60,), generator=generator)
-    )
-
-
-@pytest.fixture
-def model():
-    return build_model(SPEC, initial_weights(SPEC, torch.Generator().manual_seed(2)), CPU)
+NUM_CHANNELS = 15
+"""Of the network in conftest.py."""
 
 
 def class_by_class(model, images, ablation, discovery, batch_size, seed):
@@ -34,7 +20,7 @@ def class_by_class(model, images, ablation, discovery, batch_size, seed):
     logits_by_class = []
     for row, class_id in enumerate(images.class_ids):
         generator = torch.Generator().manual_seed(seed)
-        logits = torch.full((SPEC.num_channels,), INITIAL_LOGIT, requires_grad=True)
+        logits = torch.full((NUM_CHANNELS,), INITIAL_LOGIT, requires_grad=True)
         optimiser = torch.optim.Adam([logits], lr=discovery.gate_learning_rate)
 
         def task_loss(gates, batch, row=row, class_id=class_id):
@@ -51,8 +37,8 @@ def class_by_class(model, images, ablation, discovery, batch_size, seed):
         price = discovery.gate_penalty
         if discovery.gate_penalty_unit == "loss-range":
             batch = draw_batch(images, discovery, batch_size, generator)
-            empty, whole = (task_loss(gate * torch.ones(SPEC.num_channels), batch) for gate in (0.0, 1.0))
-            price = discovery.gate_penalty * max(float(empty - whole), 0.0) / SPEC.num_channels
+            empty, whole = (task_loss(gate * torch.ones(NUM_CHANNELS), batch) for gate in (0.0, 1.0))
+            price = discovery.gate_penalty * max(float(empty - whole), 0.0) / NUM_CHANNELS
         for _ in range(discovery.gate_steps):
             batch = draw_batch(images, discovery, batch_size, generator)
             optimiser.zero_grad()
@@ -93,9 +79,7 @@ def test_all_classes_in_one_pass_is_discovery_class_by_class(
 def test_gates_start_at_two_and_all_open(make_settings, data, model):
     discovery = make_settings({"gate-steps": 1, "gate-learning-rate": 1e-9}).discovery
     images = discovery_images(data, None, (0,), "contrast")
-    found = discover_circuits(
-        model, images, torch.zeros(SPEC.num_channels), discovery, 16, torch.Generator().manual_seed(0)
-    )
+    found = discover_circuits(model, images, torch.zeros(NUM_CHANNELS), discovery, 16, torch.Generator().manual_seed(0))
     assert found.members.all()
     assert found.scores.mean() == pytest.approx(torch.tensor(2.0).sigmoid().item())
 
@@ -110,13 +94,13 @@ def test_straight_through_is_a_step_with_the_slope_of_the_sigmoid():
 
 
 def test_a_closed_gate_before_relu_gets_no_gradient_under_zero_ablation(data, model):
-    closed = torch.tensor([[-1.0] * SPEC.num_channels], requires_grad=True)
+    closed = torch.tensor([[-1.0] * NUM_CHANNELS], requires_grad=True)
     group = torch.zeros(len(data), dtype=torch.int64)
     for site, is_stuck in ((GateSite.PRE, True), (GateSite.POST, False)):
         closed.grad = None
         # Layers before the last are open, so that something arrives at the gates of the last one.
         logits = torch.cat([torch.full((1, 10), 2.0), closed[:, 10:]], 1)
-        output = model(data.images, Gating(straight_through(logits), group, torch.zeros(SPEC.num_channels), site))
+        output = model(data.images, Gating(straight_through(logits), group, torch.zeros(NUM_CHANNELS), site))
         F.cross_entropy(output, data.labels).backward()
         assert (closed.grad[0, 10:] == 0).all().item() is is_stuck
 
@@ -124,9 +108,7 @@ def test_a_closed_gate_before_relu_gets_no_gradient_under_zero_ablation(data, mo
 def test_a_high_price_closes_every_gate(make_settings, data, model):
     discovery = make_settings({"gate-penalty": 100.0, "gate-penalty-unit": "absolute", "gate-steps": 30}).discovery
     images = discovery_images(data, None, (0, 1), "contrast")
-    found = discover_circuits(
-        model, images, torch.zeros(SPEC.num_channels), discovery, 16, torch.Generator().manual_seed(0)
-    )
+    found = discover_circuits(model, images, torch.zeros(NUM_CHANNELS), discovery, 16, torch.Generator().manual_seed(0))
     assert not found.members.any()
 
 
@@ -134,17 +116,17 @@ def test_discovery_leaves_the_model_as_it_was(make_settings, data, model):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     discovery = make_settings({"gate-steps": 3}).discovery
     images = discovery_images(data, None, (0, 1), "contrast")
-    discover_circuits(model, images, torch.zeros(SPEC.num_channels), discovery, 16, torch.Generator())
+    discover_circuits(model, images, torch.zeros(NUM_CHANNELS), discovery, 16, torch.Generator())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
 def test_no_class_gives_no_circuit(make_settings, data, model):
     images = discovery_images(data, None, (), "contrast")
     found = discover_circuits(
-        model, images, torch.zeros(SPEC.num_channels), make_settings({}).discovery, 16, torch.Generator()
+        model, images, torch.zeros(NUM_CHANNELS), make_settings({}).discovery, 16, torch.Generator()
     )
     assert found.class_ids == ()
-    assert found.members.shape == (0, SPEC.num_channels)
+    assert found.members.shape == (0, NUM_CHANNELS)
 
 
 def only(data: LabelledImages, class_id: int) -> LabelledImages:
