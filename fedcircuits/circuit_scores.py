@@ -42,9 +42,9 @@ class Judgement:
 @torch.no_grad()
 def circuit_logits(
     model: SparseCNN,
-    images: Float[Tensor, "image channel height width"],
-    members: Bool[Tensor, "circuit num_channels"],
-    ablation: Float[Tensor, " num_channels"],
+    images: Float[Tensor, "image colour height width"],
+    members: Bool[Tensor, "circuit channel"],
+    ablation: Float[Tensor, " channel"],
     site: GateSite,
 ) -> Float[Tensor, "circuit image num_classes"]:
     """Run every image through every circuit.

@@ -23,6 +23,8 @@ class Purpose(IntEnum):
     RETEST_LOCAL = 9
     RETEST_GLOBAL = 10
     HELDOUT_LIMIT = 11
+    VALIDITY = 12
+    SCRUTINY = 13
 
 
 SERVER = 2**31 - 1

@@ -1,0 +1,272 @@
+"""A round under the lens: every heavy measure of its models, and what each of them cost.
+
+The server takes them, because it alone has all clients' weights; all of them use its held-out images: readouts are
+fitted and channels matched on the probe set, and everything is scored on the same balanced sample of the test set.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from fedcircuits.circuit_scores import balanced_sample
+from fedcircuits.circuits import Circuits, no_circuits
+from fedcircuits.config_values import ClassIds
+from fedcircuits.connectivity import alive_kernels, reachable_channels
+from fedcircuits.data import Dataset
+from fedcircuits.deep.activations import activation_retention
+from fedcircuits.deep.aligned_circuits import AlignedModel
+from fedcircuits.deep.alignment import align_pair
+from fedcircuits.deep.alternatives import CentralTraining
+from fedcircuits.deep.barriers import measure_barrier
+from fedcircuits.deep.faithfulness import nested_curves
+from fedcircuits.deep.ladder import climb_ladder
+from fedcircuits.deep.patching import patch_circuits
+from fedcircuits.deep.scrutiny import scrutinise
+from fedcircuits.deep.swaps import swap_circuits
+from fedcircuits.model_spec import ModelSpec
+from fedcircuits.models import GateSite, Weights, initial_weights
+from fedcircuits.records import DataKind, ModelKind
+from fedcircuits.seeding import SERVER, Purpose, numpy_generator, torch_generator
+from fedcircuits.settings import Settings
+from fedcircuits.sparsity import Masks
+from fedcircuits.study import Subject, prepare_subject, server_bench
+from fedcircuits.training import RoundPosition
+
+Row = dict[str, Any]
+Tables = dict[str, list[Row]]
+
+
+@dataclass(frozen=True)
+class FoundIn:
+    """Circuits of a model, and which of them are usable."""
+
+    circuits: Circuits
+    usable: tuple[bool, ...]
+
+
+@dataclass(frozen=True)
+class ClientModel:
+    """One client's model of the round, before averaging.
+
+    Args:
+        partition_id: the client.
+        weights: its parameters.
+        masks: which of them it keeps.
+        classes: those it holds, ascending.
+        found: its circuits; None in a round without circuits.
+        found_global: the global model's circuits on this client's data; None without, or if the client was lost.
+    """
+
+    partition_id: int
+    weights: Weights
+    masks: Masks
+    classes: ClassIds
+    found: FoundIn | None
+    found_global: FoundIn | None
+
+
+@dataclass(frozen=True)
+class RoundModels:
+    """All models of one round.
+
+    Args:
+        position: the round.
+        start: global weights that the round started from.
+        clients: those that were averaged, in the order of their partitions, at least one.
+        shares: each client's weight in the average; they sum to 1.
+        average: the new global weights.
+        found: the global model's circuits on the server's data; None in a round without circuits.
+        trained_classes: classes that any client has trained on so far, ascending.
+    """
+
+    position: RoundPosition
+    start: Weights
+    clients: tuple[ClientModel, ...]
+    shares: tuple[float, ...]
+    average: Weights
+    found: FoundIn | None
+    trained_classes: ClassIds
+
+
+class Examiner:
+    """Takes the heavy measures of a run.
+
+    Args:
+        settings: of the run.
+        spec: the network's shape.
+        dataset: probe and test set, and the training images for the ladder's central rung; on the device to use.
+    """
+
+    def __init__(self, settings: Settings, spec: ModelSpec, dataset: Dataset) -> None:
+        self._settings = settings
+        self._spec = spec
+        self._dataset = dataset
+        self._bench = server_bench(settings, dataset)
+        classes = tuple(range(spec.num_classes))
+        sampling = torch_generator(settings.run.seed, Purpose.DEEP_IMAGES)
+        self._test = balanced_sample(dataset.test, classes, settings.deep.deep_images, sampling)
+        self._probe = balanced_sample(dataset.probe, classes, settings.deep.deep_images, sampling)
+        self._site = GateSite(settings.discovery.gate_site)
+
+    def examine(self, models: RoundModels) -> Tables:
+        """Take every heavy measure.
+
+        Returns:
+            rows of the tables for heavy measures, `costs` among them; `activation_retention` comes as rows of the
+            table `interference` that have this column alone.
+        """
+        server_round = models.position.server_round
+        tables: Tables = {"costs": []}
+        for measure in (self._scrutiny, self._alignment, self._barriers, self._swaps, self._patching, self._ladder):
+            started = time.perf_counter()
+            for table, entries in measure(models).items():
+                tables[table] = [{"round": server_round, **row} for row in entries]
+            seconds = time.perf_counter() - started
+            tables["costs"].append({"round": server_round, "measure": measure.__name__.strip("_"), "seconds": seconds})
+        return tables
+
+    def retention(self, models: RoundModels) -> dict[str, float | None]:
+        """Return the activation retention of each convolution."""
+        clients = [client.weights for client in models.clients]
+        images = self._probe.images
+        return activation_retention(self._spec, clients, models.average, images, images.device)
+
+    def _scrutiny(self, models: RoundModels) -> Tables:
+        """Look closely at the circuits of chosen clients, and at those of the global model on the server's data."""
+        tables: Tables = {"curves": [], "scrutiny": []}
+        looks = [
+            (ModelKind.CLIENT, c.partition_id, c.weights, c.found, c.classes, self._settings.discovery.discovery_data)
+            for c in self._chosen(models)
+        ]
+        server = (None, models.average, models.found, models.trained_classes, DataKind.SERVER)
+        for kind, partition_id, weights, found, classes, data in [*looks, (ModelKind.GLOBAL, *server)]:
+            if found is None:
+                continue
+            identity = {"model": str(kind), "partition_id": partition_id, "data": str(data)}
+            subject = self._subject(weights)
+            seeds = SERVER if partition_id is None else partition_id, models.position.server_round
+            generator = torch_generator(self._settings.run.seed, Purpose.SCRUTINY, *seeds)
+            curves = nested_curves(subject, found.circuits, self._test, classes, self._site)
+            draws = self._settings.deep.deep_draws
+            scrutiny = scrutinise(subject, found.circuits, self._test, classes, self._site, draws, generator)
+            tables["curves"] += _rows(curves, identity)
+            tables["scrutiny"] += _rows(scrutiny, identity)
+        return tables
+
+    def _alignment(self, models: RoundModels) -> Tables:
+        """Match the channels of every two chosen clients, and of each of them with the average."""
+        generator = self._numpy(Purpose.ALIGNMENT, models)
+        rows: list[Row] = []
+        for first, second in self._pairs(models):
+            entries = align_pair(
+                self._spec, first, second, self._probe.images, self._settings.deep.deep_draws, generator
+            )
+            rows += _rows(entries)
+        return {"alignment": rows}
+
+    def _barriers(self, models: RoundModels) -> Tables:
+        generator = self._numpy(Purpose.BARRIERS, models)
+        barriers = [
+            measure_barrier(
+                self._spec,
+                (first.partition_id, first.weights),
+                (second.partition_id, second.weights),
+                self._probe,
+                generator,
+            )
+            for first, second in self._pairs(models)
+        ]
+        return {"barriers": _rows(barriers)}
+
+    def _swaps(self, models: RoundModels) -> Tables:
+        rows: list[Row] = []
+        average = self._subject(models.average)
+        for client in self._chosen(models):
+            if client.found is None or client.found_global is None:
+                continue
+            local = (self._subject(client.weights), client.found.circuits)
+            swaps = swap_circuits(
+                client.partition_id,
+                local,
+                (average, client.found_global.circuits),
+                self._test,
+                _told_from(client, models),
+                self._site,
+            )
+            rows += _rows(swaps)
+        return {"swaps": rows}
+
+    def _patching(self, models: RoundModels) -> Tables:
+        generator = self._numpy(Purpose.PATCHING, models)
+        rows: list[Row] = []
+        for client in self._chosen(models):
+            if client.found is None:
+                continue
+            patches = patch_circuits(
+                self._spec,
+                client.partition_id,
+                (client.weights, client.found.circuits, self._reachable(client.weights)),
+                models.average,
+                self._test,
+                _told_from(client, models),
+                self._settings.deep.deep_draws,
+                generator,
+            )
+            rows += _rows(patches)
+        return {"patching": rows}
+
+    def _ladder(self, models: RoundModels) -> Tables:
+        settings = self._settings
+        central = CentralTraining(
+            models.start, self._dataset.train, settings.training, settings.sparsity, models.position
+        )
+        rungs = climb_ladder(
+            self._spec,
+            {client.partition_id: (client.weights, client.masks) for client in models.clients},
+            models.shares,
+            models.average,
+            initial_weights(self._spec, torch_generator(settings.run.seed, Purpose.INITIAL_WEIGHTS)),
+            self._dataset.probe,
+            self._test,
+            models.trained_classes,
+            central,
+            torch_generator(settings.run.seed, Purpose.LADDER, SERVER, models.position.server_round),
+        )
+        return {"ladder": _rows(rungs)}
+
+    def _chosen(self, models: RoundModels) -> tuple[ClientModel, ...]:
+        return models.clients[: self._settings.deep.deep_clients]
+
+    def _pairs(self, models: RoundModels) -> list[tuple[AlignedModel, AlignedModel]]:
+        """Return every two chosen clients, and each of them with the average as it is seen on the client's data."""
+        chosen = self._chosen(models)
+        locals_ = [self._aligned(client.partition_id, client.weights, client.found) for client in chosen]
+        averages = [self._aligned(None, models.average, client.found_global) for client in chosen]
+        return [*combinations(locals_, 2), *zip(locals_, averages, strict=True)]
+
+    def _aligned(self, partition_id: int | None, weights: Weights, found: FoundIn | None) -> AlignedModel:
+        found = found or FoundIn(no_circuits(self._spec.num_channels), ())
+        return AlignedModel(partition_id, weights, found.circuits, self._reachable(weights), found.usable)
+
+    def _subject(self, weights: Weights) -> Subject:
+        return prepare_subject(self._settings, self._spec, weights, self._bench)
+
+    def _reachable(self, weights: Weights) -> Bool[Tensor, " channel"]:
+        return reachable_channels(self._spec, alive_kernels(self._spec, weights))
+
+    def _numpy(self, purpose: Purpose, models: RoundModels) -> Any:
+        return numpy_generator(self._settings.run.seed, purpose, SERVER, models.position.server_round)
+
+
+def _told_from(client: ClientModel, models: RoundModels) -> ClassIds:
+    """Return the classes that a client's circuits must tell theirs from: its own or, if it has one only, everybody's."""
+    return client.classes if len(client.classes) > 1 else models.trained_classes
+
+
+def _rows(entries: Iterable[Any], identity: Mapping[str, Any] | None = None) -> list[Row]:
+    return [{**(identity or {}), **asdict(entry)} for entry in entries]

@@ -1,0 +1,89 @@
+"""One class of one model on test images: what every figure about a circuit is measured against.
+
+M(C) is the separation (see `circuit_scores`) with only circuit C on. Channels that carry no signal say the same of
+every image, so they belong to no circuit and are never switched off, as biases are not. The circuit of all reachable
+channels is then the whole network N, and the circuit of none has M = 0 whatever the weights.
+"""
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from fedcircuits.circuit_scores import Judgement, circuit_logits, judge, log_odds
+from fedcircuits.data import LabelledImages
+from fedcircuits.models import GateSite
+from fedcircuits.study import Subject
+
+MIN_SEPARATION = 0.01
+"""Nats. A whole network that separates its class by less has nothing of which a circuit could keep a share."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One class of one model, with the images that decide.
+
+    Args:
+        subject: the model.
+        class_id: the class in question.
+        data: images of the class and of those that it must be told from.
+        negatives: the other classes.
+        site: where gates act, as in discovery.
+        whole: M(N), nats; NaN if there is no image of the class or none of another.
+    """
+
+    subject: Subject
+    class_id: int
+    data: LabelledImages
+    negatives: tuple[int, ...]
+    site: GateSite
+    whole: float
+
+    @property
+    def is_separable(self) -> bool:
+        """Tell whether the whole network tells the class from others, so that shares of M(N) are defined."""
+        return self.whole >= MIN_SEPARATION
+
+    def judge(self, members: Bool[Tensor, "circuit channel"]) -> list[Judgement]:
+        """Tell how well each circuit tells the class from the others."""
+        return [judge(logits, self.data, self.class_id, self.negatives) for logits in self._logits(members)]
+
+    def log_odds(self, members: Bool[Tensor, "circuit channel"]) -> Float[Tensor, "circuit image"]:
+        """Return the log-odds of the class for every image, through every circuit."""
+        return log_odds(self._logits(members), self.class_id)
+
+    def faithfulness(self, members: Bool[Tensor, "circuit channel"]) -> Float[Tensor, " circuit"]:
+        """Return F = M(C) / M(N) of every circuit, on the CPU, float64; means nothing unless `is_separable`."""
+        odds, own = self.log_odds(members), self.data.labels == self.class_id
+        return (odds[:, own].mean(1) - odds[:, ~own].mean(1)).cpu().double() / self.whole
+
+    def _logits(self, members: Tensor) -> Tensor:
+        """Run every image through every circuit; channels that carry no signal stay on."""
+        if not len(self.data):
+            return torch.zeros(len(members), 0, self.subject.model.spec.num_classes, device=self.data.device)
+        on = members | ~self.subject.reachable
+        return circuit_logits(self.subject.model, self.data.images, on, self.subject.ablation, self.site)
+
+
+def prepare_trial(
+    subject: Subject, data: LabelledImages, class_id: int, trained_classes: Collection[int], site: GateSite
+) -> Trial:
+    """Gather what one class is judged by: all its images, and all those of the other trained classes.
+
+    Args:
+        subject: the model, and what its off channels become.
+        data: test images; a balanced sample keeps one class from outweighing the others.
+        class_id: the class in question.
+        trained_classes: classes that the model was trained on.
+        site: where gates act, as in discovery.
+    """
+    negatives = tuple(sorted(set(trained_classes) - {class_id}))
+    wanted = torch.tensor([class_id, *negatives], device=data.device)
+    chosen = data.select(torch.isin(data.labels, wanted).nonzero().flatten())
+    trial = Trial(subject, class_id, chosen, negatives, site, whole=math.nan)
+    # Through gates like every circuit: the whole is then exactly the circuit of all channels.
+    whole = trial.judge(subject.reachable[None])[0].separation
+    return trial if whole is None else replace(trial, whole=whole)
