@@ -24,6 +24,7 @@ class Run:
         edges: one row per round, model, class and layer in which the edges end.
         quality: one row per round, model and class.
         overlap: one row per round, comparison, pair and layer.
+        edge_overlap: the same of the edges of circuits.
         interference: one row per round and layer.
         stability: one row per round, class and layer: agreement of all clients' circuits at once.
         curves: one row per round, circuit and size of the nested circuits cut from its ranking.
@@ -45,6 +46,7 @@ class Run:
     edges: pd.DataFrame
     quality: pd.DataFrame
     overlap: pd.DataFrame
+    edge_overlap: pd.DataFrame
     interference: pd.DataFrame
     stability: pd.DataFrame
     curves: pd.DataFrame

@@ -46,12 +46,49 @@ ALL_LAYERS: Final = "all"
 COLLAPSED_RECALL: Final = 0.05
 """A class that clients trained on, but of which a model recognises less than this share, has collapsed."""
 
+MIN_RELIABILITY: Final = 0.3
+"""Below this retest correlation a circuit is not measurable: correlations with it are not corrected for noise."""
+
 _I, _F, _S, _B = pa.int64(), pa.float64(), pa.string(), pa.bool_()
 
 
 def _schema(**columns: pa.DataType) -> pa.Schema:
     return pa.schema(list(columns.items()))
 
+
+_OVERLAP: Final = _schema(
+    round=_I,
+    comparison=_S,
+    a_model=_S,
+    a_partition_id=_I,
+    a_class_id=_I,
+    a_round=_I,
+    b_model=_S,
+    b_partition_id=_I,
+    b_class_id=_I,
+    b_round=_I,
+    layer=_S,
+    intersection=_I,
+    size_a=_I,
+    size_b=_I,
+    universe=_I,
+    iou=_F,
+    expected_iou=_F,
+    expected_sd=_F,
+    adjusted_iou=_F,
+    size_adjusted_iou=_F,
+    p_over=_F,
+    p_under=_F,
+    phi=_F,
+    reliability=_F,
+    phi_true=_F,
+    graded_overlap=_F,
+    expected_graded_overlap=_F,
+    common_universe=_I,
+    common_adjusted_iou=_F,
+    common_phi=_F,
+    usable=_B,
+)
 
 TABLES: Final[dict[str, pa.Schema]] = {
     "clients": _schema(
@@ -119,31 +156,8 @@ TABLES: Final[dict[str, pa.Schema]] = {
         empty_circuit_recall=_F,
         usable=_B,
     ),
-    "overlap": _schema(
-        round=_I,
-        comparison=_S,
-        a_model=_S,
-        a_partition_id=_I,
-        a_class_id=_I,
-        a_round=_I,
-        b_model=_S,
-        b_partition_id=_I,
-        b_class_id=_I,
-        b_round=_I,
-        layer=_S,
-        intersection=_I,
-        size_a=_I,
-        size_b=_I,
-        universe=_I,
-        iou=_F,
-        expected_iou=_F,
-        adjusted_iou=_F,
-        phi=_F,
-        common_universe=_I,
-        common_adjusted_iou=_F,
-        common_phi=_F,
-        usable=_B,
-    ),
+    "overlap": _OVERLAP,
+    "edge_overlap": _OVERLAP,
     "interference": _schema(
         round=_I,
         layer=_S,

@@ -9,7 +9,7 @@ from typing import Final
 import pyarrow as pa
 
 from fedcircuits.circuits import Circuits
-from fedcircuits.comparisons import FoundCircuits, compare_circuits, compare_masks
+from fedcircuits.comparisons import Couples, FoundCircuits, compare_circuits, compare_edges, compare_masks
 from fedcircuits.connectivity import alive_kernels, circuit_edges, reachable_channels
 from fedcircuits.interference import measure_interference
 from fedcircuits.model_spec import ModelSpec
@@ -20,6 +20,7 @@ from fedcircuits.replies import EvaluateReply, TrainReply
 from fedcircuits.run_log import RunLog
 from fedcircuits.seeding import Purpose
 from fedcircuits.settings import Settings
+from fedcircuits.stability import stability_rows
 from fedcircuits.study import Bench, Study, prepare_subject, study_model
 from fedcircuits.tables import Row, accuracy_rows, circuit_rows, client_row, edge_rows, quality_rows, rejected_row
 from fedcircuits.training import RoundPosition
@@ -50,6 +51,8 @@ class RoundObserver:
         self._roster = roster
         self._run_log = run_log
         self._earlier: dict[tuple[ModelKind, int | None], FoundCircuits] = {}
+        self._retested: list[tuple[FoundCircuits, FoundCircuits]] = []
+        self._retested_before: dict[tuple[ModelKind, int | None], tuple[FoundCircuits, FoundCircuits]] = {}
         self._trained_classes: set[int] = set()
         self.begin(0)
 
@@ -66,7 +69,8 @@ class RoundObserver:
         self._rows: dict[str, list[Row]] = {name: [] for name in _COLLECTED}
         self._overlap: list[pa.Table] = []
         self._local: list[FoundCircuits] = []
-        self._retested: list[tuple[FoundCircuits, FoundCircuits]] = []
+        self._retested_before |= {(first.model, first.partition_id): (first, again) for first, again in self._retested}
+        self._retested = []
 
     def after_train(
         self,
@@ -109,20 +113,16 @@ class RoundObserver:
         studied = [*self._local]
         if self._settings.discovery.is_circuit_round(self._position.server_round, self._position.num_rounds):
             studied.append(self._study_global(weights))
-        self._overlap.append(
-            compare_circuits(
-                self._spec.conv_names,
-                self._spec.channels,
-                self._local,
-                on_clients,
-                self._retested,
-                self._successive(studied),
-            )
-        )
+        names, widths = self._spec.conv_names, self._spec.channels
+        successive = self._successive(studied)
+        compared = (self._local, on_clients, self._retested, successive, self._retests_of_earlier(successive))
+        self._overlap.append(compare_circuits(names, widths, *compared))
         tables: dict[str, list[Row] | pa.Table] = {
             **self._rows,
             "clients": [self._clients[partition_id] for partition_id in sorted(self._clients)],
             "overlap": pa.concat_tables(self._overlap),
+            "edge_overlap": compare_edges(*compared),
+            "stability": stability_rows(self._position.server_round, names, widths, self._local),
         }
         self._run_log.write_round(self._position.server_round, tables, weights)
         seconds = time.perf_counter() - self._started
@@ -163,19 +163,19 @@ class RoundObserver:
 
     def _take_study(self, model: ModelKind, partition_id: int | None, study: Study, weights: Weights) -> FoundCircuits:
         """Log circuits and their quality; a repeated discovery is kept for the comparison of the two."""
-        kernels = alive_kernels(self._spec, weights)
+        server_round, kernels = self._position.server_round, alive_kernels(self._spec, weights)
         reachable = reachable_channels(self._spec, kernels)
         data = self._data_kind(partition_id)
         self._rows["circuits"] += circuit_rows(
-            self._spec, self._position.server_round, model, partition_id, data, study.circuits, reachable
+            self._spec, server_round, model, partition_id, data, study.circuits, reachable
         )
         edges = circuit_edges(self._spec, kernels, study.circuits)
-        self._rows["edges"] += edge_rows(self._position.server_round, model, partition_id, data, edges)
+        self._rows["edges"] += edge_rows(server_round, model, partition_id, data, edges)
         self._log_quality(model, partition_id, study.quality)
         usable = tuple(entry.usable for entry in study.quality)
 
         def found(circuits: Circuits, usable: tuple[bool, ...]) -> FoundCircuits:
-            return FoundCircuits(model, partition_id, self._position.server_round, circuits, reachable, usable)
+            return FoundCircuits(model, partition_id, server_round, circuits, reachable, usable, kernels)
 
         first = found(study.circuits, usable)
         if study.retest is not None:
@@ -200,6 +200,11 @@ class RoundObserver:
                 pairs.append((self._earlier[key], found))
             self._earlier[key] = found
         return pairs
+
+    def _retests_of_earlier(self, successive: Couples) -> list[tuple[FoundCircuits, FoundCircuits]]:
+        """Return the repeated discoveries of the earlier circuits among these."""
+        earlier = {id(found) for found, _ in successive}
+        return [(first, again) for first, again in self._retested_before.values() if id(first) in earlier]
 
 
 def _shares(replies: Sequence[TrainReply], weighting: str) -> list[float]:

@@ -1,7 +1,7 @@
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from itertools import combinations, product
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -10,24 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fedcircuits.overlap import OverlapFigures, SetPairs, expected_iou, overlap_figures, pair_sets
+from fedcircuits.overlap import OverlapFigures, SetPairs, overlap_figures, pair_sets
 
 Array = NDArray[Any]
 
-# (universe, size a, size b): mean IoU under the hypergeometric null, and the IoU of the mean intersection.
-GOLDEN = {
-    (10, 3, 4): (0.228333, 0.206897),
-    (32, 5, 5): (0.092651, 0.084746),
-    (64, 8, 8): (0.070542, 0.066667),
-    (128, 6, 6): (0.026079, 0.024000),
-    (128, 6, 14): (0.035544, 0.033926),
-    (64, 10, 20): (0.119175, 0.116279),
-    (128, 64, 64): (0.334503, 0.333333),
-}
-
 
 def expected(universe: int, size_a: int, size_b: int) -> float:
-    return float(expected_iou(np.array([universe]), np.array([size_a]), np.array([size_b]))[0])
+    return float(figures_of((min(size_a, size_b), size_a, size_b, universe)).expected_iou[0, 0])
 
 
 def pairs_of(*layers: tuple[int, int, int, int]) -> SetPairs:
@@ -57,25 +46,6 @@ def plug_in(universe: int, size_a: int, size_b: int) -> float:
 set_sizes = st.integers(1, 40).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(0, n)))
 
 
-@pytest.mark.parametrize(("sizes", "value"), [(sizes, values[0]) for sizes, values in GOLDEN.items()])
-def test_expected_iou_has_its_known_values(sizes: tuple[int, int, int], value: float) -> None:
-    assert expected(*sizes) == pytest.approx(value, abs=5e-7)  # known to six decimals
-
-
-@pytest.mark.parametrize(("sizes", "value"), [(sizes, values[1]) for sizes, values in GOLDEN.items()])
-def test_the_iou_of_the_mean_intersection_is_a_lower_bound(sizes: tuple[int, int, int], value: float) -> None:
-    assert plug_in(*sizes) == pytest.approx(value, abs=5e-7)
-    assert expected(*sizes) > value  # k / (a + b - k) is convex in k
-
-
-def test_expected_iou_is_the_mean_over_all_subsets() -> None:
-    first = {0, 1, 2}
-    values = [len(first & set(b)) / len(first | set(b)) for b in combinations(range(10), 4)]
-    assert len(values) == 210
-    assert expected(10, 3, 4) == pytest.approx(sum(values) / len(values), abs=1e-12)
-    assert expected(10, 3, 3) == pytest.approx(0.200833, abs=5e-7)
-
-
 @given(set_sizes)
 def test_expected_iou_agrees_with_exact_fractions(sizes: tuple[int, int, int]) -> None:
     universe, a, b = sizes
@@ -85,6 +55,21 @@ def test_expected_iou_agrees_with_exact_fractions(sizes: tuple[int, int, int]) -
     exact = sum(p * Fraction(k, a + b - k) for k, p in intersection_law(universe, a, b).items())
     # scipy's hypergeometric law is good to about 1e-12; sums of 40 terms lose no more.
     assert expected(universe, a, b) == pytest.approx(float(exact), abs=1e-10)
+
+
+@given(set_sizes, st.data())
+def test_spread_and_tails_agree_with_exact_fractions(sizes: tuple[int, int, int], data: st.DataObject) -> None:
+    universe, a, b = sizes
+    if a + b == 0:
+        return
+    law = intersection_law(universe, a, b)
+    shared = data.draw(st.sampled_from(sorted(law)))
+    figures = figures_of((shared, a, b, universe))
+    mean = sum(p * Fraction(k, a + b - k) for k, p in law.items())
+    variance = sum(p * (Fraction(k, a + b - k) - mean) ** 2 for k, p in law.items())
+    assert figures.expected_sd[0, 0] == pytest.approx(math.sqrt(variance), abs=1e-7)  # the root of an error of 1e-14
+    assert figures.p_over[0, 0] == pytest.approx(float(sum(p for k, p in law.items() if k >= shared)), abs=1e-10)
+    assert figures.p_under[0, 0] == pytest.approx(float(sum(p for k, p in law.items() if k <= shared)), abs=1e-10)
 
 
 @given(set_sizes)
@@ -100,30 +85,10 @@ def test_expected_iou_of_small_sets_in_a_large_universe_is_exact(universe: int, 
     assert expected(universe, a, b) == pytest.approx(float(exact), rel=1e-8)
 
 
-def test_figures_of_a_pair_of_known_sets() -> None:
-    # 1110000000 against 1101000000.
-    figures = figures_of((2, 3, 3, 10))
-    assert figures.iou[0, 0] == pytest.approx(0.5)
-    assert figures.phi[0, 0] == pytest.approx(0.523810, abs=5e-7)
-    assert figures.phi[0, 0] == pytest.approx(
-        np.corrcoef([1, 1, 1, 0, 0, 0, 0, 0, 0, 0], [1, 1, 0, 1, 0, 0, 0, 0, 0, 0])[0, 1]
-    )
-    assert figures.expected_iou[0, 0] == pytest.approx(0.200833, abs=5e-7)
-    assert figures.adjusted_iou[0, 0] == pytest.approx((0.5 - 0.200833) / (1 - 0.200833), abs=2e-6)
-
-
 def test_a_single_layer_pooled_is_the_layer() -> None:
-    figures = figures_of((2, 3, 3, 10))
-    for values in (figures.iou, figures.expected_iou, figures.adjusted_iou, figures.phi):
+    for values in vars(figures_of((2, 3, 3, 10))).values():
         assert values.shape == (1, 2)
         assert values[0, 1] == pytest.approx(values[0, 0])
-
-
-def test_the_pooled_expectation_has_its_known_value() -> None:
-    figures = figures_of((1, 5, 5, 32), (2, 8, 8, 64), (0, 6, 6, 128))
-    assert figures.expected_iou[0, 3] == pytest.approx(0.0587361, abs=5e-8)
-    assert figures.expected_iou[0, :3] == pytest.approx([0.092651, 0.070542, 0.026079], abs=5e-7)
-    assert figures.iou[0, 3] == pytest.approx(3 / 35)  # 3 shared, 38 - 3 in the union
 
 
 @given(
@@ -155,8 +120,7 @@ def test_pooled_phi_sums_covariances_and_variances_within_layers() -> None:
 
 
 def test_two_empty_sets_have_no_iou() -> None:
-    figures = figures_of((0, 0, 0, 10))
-    for values in (figures.iou, figures.expected_iou, figures.adjusted_iou, figures.phi):
+    for values in vars(figures_of((0, 0, 0, 10))).values():
         assert np.isnan(values).all()
 
 
@@ -165,6 +129,12 @@ def test_an_empty_set_against_another_has_an_iou_of_zero() -> None:
     assert figures.iou[0].tolist() == [0.0, 0.0]
     assert figures.expected_iou[0].tolist() == [0.0, 0.0]
     assert figures.adjusted_iou[0].tolist() == [0.0, 0.0]
+    assert np.isnan(figures.size_adjusted_iou).all()  # nested and at chance at once
+    assert (figures.expected_sd[0].tolist(), figures.p_over[0].tolist(), figures.p_under[0].tolist()) == (
+        [0.0, 0.0],
+        [1.0, 1.0],
+        [1.0, 1.0],
+    )
     assert np.isnan(figures.phi).all()  # an indicator that never varies correlates with nothing
 
 
@@ -181,7 +151,7 @@ def test_a_layer_without_a_universe_does_not_disturb_the_pooled_figures(position
     layers = [(2, 3, 3, 10), (1, 2, 1, 4)]
     with_empty = [*layers[:position], (0, 0, 0, 0), *layers[position:]]
     pooled, disturbed = figures_of(*layers), figures_of(*with_empty)
-    for name in ("iou", "expected_iou", "adjusted_iou", "phi"):
+    for name in vars(pooled):
         assert getattr(disturbed, name)[0, -1] == pytest.approx(getattr(pooled, name)[0, -1])
         assert np.isnan(getattr(disturbed, name)[0, position])
 
@@ -189,7 +159,7 @@ def test_a_layer_without_a_universe_does_not_disturb_the_pooled_figures(position
 def test_no_pairs_give_figures_without_rows() -> None:
     empty = np.zeros((0, 2), dtype=np.int64)
     figures = overlap_figures(SetPairs(empty, empty, empty, empty))
-    assert figures.iou.shape == figures.expected_iou.shape == figures.phi.shape == (0, 3)
+    assert {values.shape for values in vars(figures).values()} == {(0, 3)}
 
 
 @given(st.integers(2, 60).flatmap(lambda n: st.tuples(st.just(n), st.integers(1, n - 1))))
@@ -206,7 +176,7 @@ def test_figures_are_symmetric_and_in_range(sizes: tuple[int, int, int], data: s
     universe, a, b = sizes
     shared = data.draw(st.integers(max(0, a + b - universe), min(a, b)))
     one, other = figures_of((shared, a, b, universe)), figures_of((shared, b, a, universe))
-    for name in ("iou", "expected_iou", "adjusted_iou", "phi"):
+    for name in vars(one):
         value = getattr(one, name)[0, 0]
         assert getattr(other, name)[0, 0] == pytest.approx(value, abs=1e-9, nan_ok=True)
         assert math.isnan(value) or value <= 1 + 1e-9
@@ -289,7 +259,7 @@ def test_a_large_universe_is_finite_and_close_to_the_mean_intersection() -> None
     shared = np.round(size_a * size_b / universe).astype(np.int64)
     pairs = SetPairs(*(v[:, None] for v in (shared, size_a, size_b, np.full(100, universe))))
     figures = overlap_figures(pairs)
-    for values in (figures.iou, figures.expected_iou, figures.adjusted_iou, figures.phi):
+    for values in vars(figures).values():
         assert np.isfinite(values).all()
     # The gap to the IoU of the mean intersection is half the curvature times the variance, about 4e-6 here.
     bound = [plug_in(universe, 3700, int(b)) for b in size_b]

@@ -69,7 +69,8 @@ def test_every_strategy_runs_under_the_observer(federate, make_settings, strateg
 
 def test_one_run_logs_every_table_and_every_comparison(federate):
     run = federate(InProcessGrid(3))
-    for name in ("clients", "accuracy", "circuits", "edges", "quality", "overlap", "interference"):
+    tables = ("clients", "accuracy", "circuits", "edges", "quality", "overlap", "edge_overlap", "interference")
+    for name in tables:
         assert sorted(table(run, name)["round"].unique()) == [1, 2], name
     overlap = table(run, "overlap")
     assert set(overlap["comparison"]) == {str(comparison) for comparison in Comparison}
@@ -81,6 +82,56 @@ def test_one_run_logs_every_table_and_every_comparison(federate):
         ("global", "server"): 1,
         ("transplant", "client"): 3,
     }
+
+
+def test_every_overlap_of_circuits_comes_with_chance_and_noise(federate):
+    overlap = table(federate(InProcessGrid(3)), "overlap")
+    masks = overlap["comparison"].str.startswith("parameter")
+    assert (
+        overlap.loc[masks, ["graded_overlap", "expected_graded_overlap", "reliability", "phi_true"]]
+        .isna()
+        .all(axis=None)
+    )
+    known = overlap[overlap["iou"].notna()]
+    assert known[["expected_sd", "p_over", "p_under"]].notna().all(axis=None)
+    assert (known["p_over"] + known["p_under"] >= 1 - 1e-9).all()  # both count the observed overlap
+    circuits = overlap[~masks]
+    # Gates that have hardly moved still are above 0 everywhere.
+    assert circuits["graded_overlap"].between(0, 1).all()
+    noise = circuits.groupby("comparison")["reliability"].apply(lambda values: values.notna().any())
+    assert noise.drop(str(Comparison.RETEST)).all()
+    assert not noise[str(Comparison.RETEST)]
+    assert circuits.loc[circuits["reliability"].isna(), "phi_true"].isna().all()
+
+
+def test_clients_agreement_on_each_class_is_logged_as_one_figure(federate):
+    run = federate(InProcessGrid(3))
+    usable = table(run, "quality").query("model == 'client' and usable")
+    shared = usable.groupby(["round", "class_id"]).size()
+    stability = table(run, "stability")
+    assert set(stability["layer"]) <= {"conv1", "conv2", "all"}
+    counted = stability[stability["layer"] == "all"].set_index(["round", "class_id"])["num_circuits"]
+    assert counted.to_dict() == shared[shared > 1].to_dict()
+    assert (stability["stability"].dropna() <= 1 + 1e-9).all()
+
+
+def test_edges_are_compared_class_by_class_and_counted_as_they_are_logged(federate):
+    run = federate(InProcessGrid(3))
+    overlap, edges = table(run, "edge_overlap"), table(run, "edges")
+    assert set(overlap["comparison"]) == {
+        "same_class_across_clients",
+        "local_vs_global",
+        "retest",
+        "round_to_round",
+    }
+    assert list(overlap["layer"].unique()) == ["conv1", "conv2", "fc", "all"]
+    assert (overlap["a_class_id"] == overlap["b_class_id"]).all()
+    key = ["round", "partition_id", "class_id", "layer"]
+    logged = edges.query("model == 'client'").set_index(key)["num_edges"]
+    compared = overlap.query("comparison == 'local_vs_global' and layer != 'all'")
+    compared = compared.set_index([f"a_{name}" for name in key[:3]] + ["layer"])["size_a"]
+    assert len(compared) > 0
+    assert compared.to_dict() == logged.loc[compared.index].to_dict()
 
 
 def test_the_same_seed_gives_the_same_bits_whatever_order_replies_come_in(federate):

@@ -1,0 +1,121 @@
+"""What chance alone gives: the exact law of the overlap of two random sets with the sizes of a given pair.
+
+In a layer the number of shared elements is hypergeometric. Layers are independent, so over all of them it follows the
+convolution of the layers' laws; with the sizes fixed, the union is the sum of the sizes less the shared elements.
+
+Each layer's law is cut 12 standard deviations (and one element) from its mean. What is left out weighs less than 1e-10
+a layer: means are that good, a tail that starts outside is given as exactly 0 or 1, and smaller tails are no better
+than that.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray as Array
+from scipy import special
+
+from fedcircuits.overlap.ratio import ratio
+from fedcircuits.overlap.set_pairs import SetPairs
+
+_TAIL_SD = 12.0
+
+_BLOCK_PAIRS = 512
+"""Pairs whose laws are held at once: a few MB, which stay in the processor's cache."""
+
+
+@dataclass(frozen=True)
+class NullFigures:
+    """What random sets of the same sizes would show; the last column pools all layers. NaN if both sets are empty.
+
+    Args:
+        mean: `[pair, layer + 1]`, mean IoU, 0..1.
+        sd: its standard deviation.
+        p_over: probability of sharing as many elements as the pair does, or more.
+        p_under: probability of sharing as many, or fewer.
+    """
+
+    mean: Float[Array, "pair columns"]
+    sd: Float[Array, "pair columns"]
+    p_over: Float[Array, "pair columns"]
+    p_under: Float[Array, "pair columns"]
+
+
+@dataclass(frozen=True)
+class _Law:
+    """Laws of a number of shared elements: `probability[case, j]` is that of `lowest[case] + j` elements."""
+
+    lowest: Array
+    probability: Array
+
+
+def null_figures(pairs: SetPairs) -> NullFigures:
+    """Return the null of every pair, per layer and pooled over layers."""
+    figures = np.empty((4, len(pairs), pairs.universe.shape[1] + 1))
+    for start in range(0, len(pairs), _BLOCK_PAIRS):
+        rows = slice(start, start + _BLOCK_PAIRS)
+        figures[:, rows] = _block(pairs.part(rows))
+    return NullFigures(*figures)
+
+
+def _block(pairs: SetPairs) -> Array:
+    """Return `[figure, pair, layer + 1]` of a few pairs; each distinct set of sizes has its laws worked out once."""
+    cases = np.stack([pairs.universe, pairs.size_a, pairs.size_b], axis=1)
+    distinct, of_pair = np.unique(cases, axis=0, return_inverse=True)
+    layers = [_shared_law(*distinct[:, :, layer].T) for layer in range(cases.shape[2])]
+    pooled = layers[0]
+    for law in layers[1:]:
+        pooled = _convolve(pooled, law)
+    totals, shared = distinct[:, 1:].sum(axis=1), pairs.intersection
+    columns = [(law, totals[:, layer], shared[:, layer]) for layer, law in enumerate(layers)]
+    columns.append((pooled, totals.sum(axis=1), shared.sum(axis=1)))
+    return np.stack([_figures(*column, of_pair.reshape(-1)) for column in columns], axis=-1)
+
+
+def _figures(law: _Law, total: Array, shared: Array, of_pair: Array) -> Array:
+    """Return `[figure, pair]` of one column, given each case's summed sizes and each pair's shared elements."""
+    count = law.lowest[:, None] + np.arange(law.probability.shape[1])
+    iou = count / np.maximum(total[:, None] - count, 1)
+    mean = (law.probability * iou).sum(axis=1)
+    # About the mean: the difference of two moments would lose the digits of a small spread.
+    sd = np.sqrt((law.probability * (iou - mean[:, None]) ** 2).sum(axis=1))
+    place = shared - law.lowest[of_pair]
+    over = _tail(law.probability[:, ::-1], law.probability.shape[1] - place, of_pair)
+    under = _tail(law.probability, place + 1, of_pair)
+    figures = np.stack([mean[of_pair], sd[of_pair], over, under])
+    return np.where(total[of_pair] > 0, figures, np.nan)
+
+
+def _tail(probability: Array, num_terms: Array, of_pair: Array) -> Array:
+    """Return the sum of the first terms of each pair's law: 0 before it begins, and all of it past its end."""
+    sums = np.pad(np.cumsum(probability, axis=1), ((0, 0), (1, 0)))
+    place = np.clip(num_terms, 0, probability.shape[1])
+    return np.where(num_terms >= probability.shape[1], 1.0, np.minimum(sums[of_pair, place], 1.0))
+
+
+def _shared_law(universe: Array, size_a: Array, size_b: Array) -> _Law:
+    """Return the law of the number of elements that random sets share, cut where it is negligible."""
+    n, a, b = universe, size_a, size_b
+    mean = ratio(a * b, n, empty=0.0)
+    variance = mean * ratio((n - a) * (n - b), n * np.maximum(n - 1, 1), empty=0.0)
+    reach = np.ceil(_TAIL_SD * np.sqrt(variance)) + 1
+    lowest = np.maximum(np.maximum(0, a + b - n), np.floor(mean - reach)).astype(np.int64)
+    highest = np.minimum(np.minimum(a, b), np.ceil(mean + reach)).astype(np.int64)
+    count = lowest[:, None] + np.arange(int((highest - lowest).max()) + 1)
+    is_possible = count <= highest[:, None]
+    count = np.minimum(count, highest[:, None])
+    # log C(a, k) C(n - a, b - k) / C(n, b) from a table: the logarithms themselves would take most of the time.
+    log_factorial = special.gammaln(np.arange(int(n.max()) + 1) + 1.0)
+    fixed = (log_factorial[v] for v in (a, n - a, b, n - b))
+    parts = (count, a[:, None] - count, b[:, None] - count, (n - a - b)[:, None] + count)
+    logarithm = (sum(fixed) - log_factorial[n])[:, None] - sum(log_factorial[part] for part in parts)
+    return _Law(lowest, np.where(is_possible, np.exp(logarithm), 0.0))
+
+
+def _convolve(one: _Law, other: _Law) -> _Law:
+    """Return the laws of the sums, case by case."""
+    width = other.probability.shape[1]
+    padded = np.pad(one.probability, ((0, 0), (width - 1, width - 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, width, axis=1)
+    probability = np.einsum("csw,cw->cs", windows, other.probability[:, ::-1])
+    return _Law(one.lowest + other.lowest, probability)
