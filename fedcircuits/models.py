@@ -105,6 +105,16 @@ class SparseCNN(nn.Module):
             sums += torch.cat(means) * len(part)
         return sums / len(images)
 
+    def activations(self, images: Float[Tensor, "batch channel height width"]) -> dict[str, Tensor]:
+        """Return what each layer but the readout hands on: pooled maps `[batch, channel, h, w]`, `[batch, unit]`."""
+        handed_on, maps = {}, images
+        for name in self.spec.conv_names:
+            maps = handed_on[name] = F.relu(F.max_pool2d(self.get_submodule(name)(maps), 2))
+        features = maps.flatten(1)
+        for name in self.spec.hidden_names:
+            features = handed_on[name] = F.relu(self.get_submodule(name)(features))
+        return handed_on
+
     def _per_layer(self, gating: Gating | None) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Split ablation values and each sample's gates by layer."""
         if gating is None:

@@ -25,6 +25,8 @@ class Purpose(IntEnum):
     HELDOUT_LIMIT = 11
     VALIDITY = 12
     SCRUTINY = 13
+    ALIGNMENT = 14
+    PATCHING = 15
 
 
 SERVER = 2**31 - 1
