@@ -63,7 +63,7 @@ def circuit_logits(
         circuit, image = pairs // len(images), pairs % len(images)
         parts.append(model(images[image], Gating(gates, circuit, ablation, site)))
     logits = torch.cat(parts) if parts else torch.zeros(0, model.spec.num_classes, device=images.device)
-    return logits.view(len(gates), len(images), -1)
+    return logits.view(len(gates), len(images), model.spec.num_classes)
 
 
 @torch.no_grad()

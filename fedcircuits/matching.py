@@ -1,8 +1,7 @@
-"""Which channel of one network is which channel of another: by what they do on the same images, or by their weights.
+"""Which channel of one network is which channel of another, by what they do on the same images.
 
-Weight matching is that of Git Re-Basin (arXiv 2209.04836): layer after layer, the order of the second network's
-channels that brings its weights nearest to the first's, given the orders of the layers around. Among orders that fit
-equally well, both matchings prefer channels that keep their place.
+Channels are matched one to one for the largest sum of correlations. Among matchings that are equally good, channels
+that keep their place are preferred.
 """
 
 from collections.abc import Mapping
@@ -15,17 +14,13 @@ from numpy import ndarray as Array
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from fedcircuits.model_spec import ModelSpec
-from fedcircuits.models import EVALUATION_BATCH, SparseCNN, Weights
-from fedcircuits.relabelling import Permutations, identity_permutations, weight_blocks
+from fedcircuits.models import EVALUATION_BATCH, SparseCNN
 
 _DEAD_SPREAD = 1e-6
 """A channel whose standard deviation is below this share of its root mean square is constant up to float32 rounding."""
 
-_STAY = 1e-9
-"""What keeping its place earns a channel, as a share of the largest similarity: decides ties and nothing else."""
-
-_MAX_SWEEPS = 100
+TIE = 1e-9
+"""Relative difference of two similarities that counts as none: rounding leaves less, real differences are larger."""
 
 
 @dataclass(frozen=True)
@@ -71,32 +66,36 @@ def match_activations(correlations: Mapping[str, Correlations]) -> dict[str, Int
 
     Dead channels take part on neither side; what is left over stays in place where it can.
     """
-    return {name: _assign(layer.matrix, layer.alive_a, layer.alive_b) for name, layer in correlations.items()}
+    return {name: match_channels(layer.matrix, layer.alive_a, layer.alive_b) for name, layer in correlations.items()}
 
 
-def match_weights(
-    spec: ModelSpec, first: Weights, second: Weights, generator: np.random.Generator
-) -> dict[str, Int[Array, " _"]]:
-    """Return the orders of the second network's channels that bring its weights nearest to the first's.
-
-    Layers are improved in turn until none can be, which is a local optimum. The better of two is returned: one found
-    from the identity, where networks that were trained from the same weights should be, and one from a matching of
-    incoming weights from front to back, which finds any copy whose channels were permuted.
+def match_channels(
+    similarity: Float[Array, "a b"],
+    alive_a: Bool[Array, " a"] | None = None,
+    alive_b: Bool[Array, " b"] | None = None,
+) -> Int[Array, " a"]:
+    """Match the channels of one layer one to one for the largest total similarity.
 
     Args:
-        spec: the shape of both networks.
-        first: weights of the network that stays as it is.
-        second: weights of the network whose channels are put in order.
-        generator: draws the order in which layers are visited.
+        similarity: `[channel of a, channel of b]`, as many channels on both sides.
+        alive_a: channels of the first network that take part; None = all.
+        alive_b: channels of the second network that take part; None = all.
+
+    Returns:
+        the channel of b for each channel of a; those that are left over stay in place where that is free.
     """
-    pair = _WeightPair.of(spec, first, second)
-    best, best_similarity = identity_permutations(spec), -np.inf
-    for start in (identity_permutations(spec), _front_to_back(pair)):
-        orders = _sweep(pair, start, generator)
-        similarity = pair.similarity(orders)
-        if similarity > best_similarity + _STAY * pair.scale:
-            best, best_similarity = orders, similarity
-    return best
+    bonus = TIE * max(float(np.abs(similarity).max(initial=0)), np.finfo(np.float64).tiny)
+    biased = similarity + bonus * np.eye(len(similarity))
+    order = np.full(len(similarity), -1)
+    everything = np.ones(len(order), dtype=np.bool_)
+    living_a, living_b = (np.flatnonzero(everything if alive is None else alive) for alive in (alive_a, alive_b))
+    rows, columns = linear_sum_assignment(-biased[np.ix_(living_a, living_b)])
+    order[living_a[rows]] = living_b[columns]
+    free = np.setdiff1d(np.arange(len(order)), order)
+    staying = free[order[free] < 0]
+    order[staying] = staying
+    order[order < 0] = np.setdiff1d(free, staying)
+    return order
 
 
 class _Moments:
@@ -142,105 +141,3 @@ def _spread(mean: Tensor, mean_square: Tensor, origin: Tensor) -> tuple[Tensor, 
 def _columns(maps: Tensor) -> Tensor:
     """Lay maps `[image, channel, ...]` out as `[image and position, channel]` in float64."""
     return maps.double().movedim(1, -1).flatten(0, -2)
-
-
-def _assign(similarity: Array, alive_a: Array, alive_b: Array) -> Array:
-    """Match living channels for the largest total similarity; the others stay in place where that is free."""
-    bonus = _STAY * max(float(np.abs(similarity).max(initial=0)), np.finfo(np.float64).tiny)
-    biased = similarity + bonus * np.eye(*similarity.shape)
-    living_a, living_b = np.flatnonzero(alive_a), np.flatnonzero(alive_b)
-    rows, columns = linear_sum_assignment(-biased[np.ix_(living_a, living_b)])
-    order = np.full(len(similarity), -1)
-    order[living_a[rows]] = living_b[columns]
-    free = np.setdiff1d(np.arange(len(order)), order)
-    staying = free[order[free] < 0]
-    order[staying] = staying
-    order[order < 0] = np.setdiff1d(free, staying)
-    return order
-
-
-@dataclass(frozen=True)
-class _WeightPair:
-    """Two networks' weights in float64, as blocks of `[output, input, weight]`, and biases; layers in order."""
-
-    names: tuple[str, ...]
-    blocks: tuple[tuple[Array, Array], ...]
-    biases: tuple[tuple[Array, Array], ...]
-
-    @classmethod
-    def of(cls, spec: ModelSpec, first: Weights, second: Weights) -> "_WeightPair":
-        blocks = [weight_blocks(spec, weights) for weights in (first, second)]
-        return cls(
-            spec.layer_names,
-            tuple((_float64(blocks[0][name]), _float64(blocks[1][name])) for name in spec.layer_names),
-            tuple((_float64(first[f"{name}.bias"]), _float64(second[f"{name}.bias"])) for name in spec.layer_names),
-        )
-
-    @property
-    def scale(self) -> float:
-        """The largest total similarity that there could be, by Cauchy and Schwarz."""
-        pairs = (*self.blocks, *self.biases)
-        return float(np.sqrt(sum(np.sum(a * a) for a, _ in pairs) * sum(np.sum(b * b) for _, b in pairs)))
-
-    def incoming(self, layer: int, orders: Permutations) -> Array:
-        """Return how alike filters and biases of a layer are, `[channel of a, channel of b]`."""
-        a, b = self.blocks[layer]
-        if layer:
-            b = b[:, orders[self.names[layer - 1]]]
-        bias_a, bias_b = self.biases[layer]
-        similarity: Array = a.reshape(len(a), -1) @ b.reshape(len(b), -1).T + np.outer(bias_a, bias_b)
-        return similarity
-
-    def outgoing(self, layer: int, orders: Permutations) -> Array:
-        """Return how alike the weights are that the next layer gives to a layer's channels."""
-        a, b = self.blocks[layer + 1]
-        similarity: Array = np.tensordot(a, b[self._order(layer + 1, orders)], axes=((0, 2), (0, 2)))
-        return similarity
-
-    def similarity(self, orders: Permutations) -> float:
-        """Return the inner product of all parameters, with the second network's channels in the given orders."""
-        total = 0.0
-        for layer in range(len(self.names)):
-            similarity = self.incoming(layer, orders)
-            total += float(similarity[np.arange(len(similarity)), self._order(layer, orders)].sum())
-        return total
-
-    def _order(self, layer: int, orders: Permutations) -> Array:
-        """Return a layer's order; that of the readout, whose logits belong to classes, is fixed."""
-        is_readout = layer == len(self.names) - 1
-        return np.arange(len(self.blocks[layer][0])) if is_readout else orders[self.names[layer]]
-
-
-def _front_to_back(pair: _WeightPair) -> dict[str, Array]:
-    """Match each layer by its incoming weights alone, given the order of the layer before."""
-    orders: dict[str, Array] = {}
-    for layer, name in enumerate(pair.names[:-1]):
-        orders[name] = _assign_all(pair.incoming(layer, orders))
-    return orders
-
-
-def _sweep(pair: _WeightPair, start: Permutations, generator: np.random.Generator) -> dict[str, Array]:
-    """Give each layer its best order given the others, in random turns, until no layer gains."""
-    orders = dict(start)
-    for _ in range(_MAX_SWEEPS):
-        has_gained = False
-        for layer in generator.permutation(len(orders)).tolist():
-            name = pair.names[layer]
-            similarity = pair.incoming(layer, orders) + pair.outgoing(layer, orders)
-            order, rows = _assign_all(similarity), np.arange(len(similarity))
-            gain = similarity[rows, order].sum() - similarity[rows, orders[name]].sum()
-            if gain > _STAY * pair.scale:
-                orders[name], has_gained = order, True
-        if not has_gained:
-            break
-    return orders
-
-
-def _assign_all(similarity: Array) -> Array:
-    everything = np.ones(len(similarity), dtype=np.bool_)
-    return _assign(similarity, everything, everything)
-
-
-def _float64(tensor: Tensor) -> Array:
-    values: Array = tensor.detach().double().cpu().numpy()
-    return values

@@ -40,6 +40,27 @@ class Comparison(StrEnum):
     RETEST = "retest"
 
 
+class MatchingMethod(StrEnum):
+    """How channels of two models were matched."""
+
+    ACTIVATIONS = "activations"
+    "By the correlation of what they do on the same images."
+    WEIGHTS = "weights"
+    "By the likeness of their weights."
+
+
+class AlignmentVerdict(StrEnum):
+    """What a matching of channels says about two models' circuits of one class."""
+
+    DIFFERENT = "genuinely different"
+    "They share few channels, however the channels are named."
+    RELABELLING = "relabelling"
+    "They are alike once channels are matched, and more so than the matching does by itself."
+    IRRELEVANT = "alignment irrelevant"
+    "The matching leaves channels where they are."
+    UNDECIDED = "undecided"
+
+
 ALL_LAYERS: Final = "all"
 """Stands for all layers pooled, in columns named `layer`."""
 
@@ -241,6 +262,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
         b_partition_id=_I,
         layer=_S,
         num_channels=_I,
+        num_matched=_I,
         fixed_points=_F,
         correlation=_F,
         matched_correlation=_F,
@@ -260,6 +282,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
         loss_a=_F,
         loss_b=_F,
         loss_peak=_F,
+        matched_barrier=_F,
     ),
     "swaps": _schema(
         round=_I,
@@ -268,6 +291,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
         circuit=_S,
         weights=_S,
         separation=_F,
+        faithfulness=_F,
         recall=_F,
         false_positive_rate=_F,
         balanced_accuracy=_F,
@@ -283,6 +307,8 @@ TABLES: Final[dict[str, pa.Schema]] = {
         random_gain=_F,
         random_gain_sd=_F,
         p_value=_F,
+        balanced_accuracy_gain=_F,
+        random_balanced_accuracy_gain=_F,
     ),
     "ladder": _schema(
         round=_I,
