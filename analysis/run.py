@@ -26,6 +26,7 @@ class Run:
         overlap: one row per round, comparison, pair and layer.
         edge_overlap: the same of the edges of circuits.
         interference: one row per round and layer.
+        circuit_interference: one row per round, client, class and layer.
         stability: one row per round, class and layer: agreement of all clients' circuits at once.
         curves: one row per round, circuit and size of the nested circuits cut from its ranking.
         scrutiny: one row per round and circuit that was looked at closely.
@@ -48,6 +49,7 @@ class Run:
     overlap: pd.DataFrame
     edge_overlap: pd.DataFrame
     interference: pd.DataFrame
+    circuit_interference: pd.DataFrame
     stability: pd.DataFrame
     curves: pd.DataFrame
     scrutiny: pd.DataFrame

@@ -27,6 +27,7 @@ class Purpose(IntEnum):
     SCRUTINY = 13
     ALIGNMENT = 14
     PATCHING = 15
+    LADDER = 16
 
 
 SERVER = 2**31 - 1

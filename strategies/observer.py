@@ -29,7 +29,7 @@ from strategies.roster import Roster
 
 _log = logging.getLogger("fedcircuits")
 
-_COLLECTED: Final = ("accuracy", "circuits", "edges", "quality", "interference")
+_COLLECTED: Final = ("accuracy", "circuits", "edges", "quality", "interference", "circuit_interference")
 """Tables whose rows come in phase by phase."""
 
 
@@ -98,8 +98,11 @@ class RoundObserver:
         self._overlap.append(compare_masks(self._position.server_round, masks, support))
         clients = [(reply.weights, reply.masks) for reply in replies]
         shares = _shares(replies, self._settings.federation.weighting)
-        layers = measure_interference(self._spec, start, clients, shares, average)
-        self._rows["interference"] = [{"round": self._position.server_round, **asdict(layer)} for layer in layers]
+        circuits = {reply.partition_id: reply.study.circuits for reply in replies if reply.study is not None}
+        layers, by_circuit = measure_interference(self._spec, start, clients, shares, average, circuits)
+        identity = {"round": self._position.server_round}
+        self._rows["interference"] = [identity | asdict(entry) for entry in layers]
+        self._rows["circuit_interference"] = [identity | asdict(entry) for entry in by_circuit]
 
     def finish(self, replies: Sequence[EvaluateReply], rejected: Mapping[int, str], weights: Weights) -> None:
         """Take in what clients saw in the new model, study it here, compare everything, and write the round."""

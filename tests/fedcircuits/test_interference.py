@@ -31,7 +31,7 @@ def measure(
     shares = shares or [1 / len(clients)] * len(clients)
     average = [sum(s * values[i] for s, (values, _) in zip(shares, clients, strict=True)) for i in range(4)]
     given = [(weights_of(values), masks_of(mask)) for values, mask in clients]
-    rows = measure_interference(SPEC, weights_of(start), given, shares, weights_of(average))
+    rows = measure_interference(SPEC, weights_of(start), given, shares, weights_of(average), {}).layers
     return {row.layer: row for row in rows}
 
 
@@ -165,6 +165,76 @@ def test_one_client_is_its_own_average() -> None:
 def test_inputs_are_left_as_they_were() -> None:
     start = weights_of([1.0] * 4)
     client = (weights_of([2.0] * 4), masks_of(DENSE))
-    measure_interference(SPEC, start, [client], [1.0], weights_of([2.0] * 4))
+    measure_interference(SPEC, start, [client], [1.0], weights_of([2.0] * 4), {})
     assert start["fc.weight"].tolist() == [[1.0, 1.0], [1.0, 1.0]]
     assert client[0]["fc.weight"].tolist() == [[2.0, 2.0], [2.0, 2.0]]
+
+
+def test_the_effective_cosine_is_zero_for_orthogonal_updates_and_one_for_equal_ones() -> None:
+    orthogonal = measure_fc([1.0] * 4, [([1.0 + 2.0 * (i == j) for j in range(4)], DENSE) for i in range(3)])
+    assert orthogonal.effective_cosine == pytest.approx(0.0, abs=1e-12)
+    assert measure_fc([1.0] * 4, [([3.0, 1.0, 0.5, 1.0], DENSE)] * 3).effective_cosine == pytest.approx(1.0)
+
+
+def test_the_effective_cosine_of_two_clients_is_their_cosine_whatever_their_norms_and_shares() -> None:
+    # Updates (3, 4) and (10, 0): cosine 0.6.
+    row = measure_fc([0.0] * 4, [([3.0, 4.0, 0.0, 0.0], DENSE), ([10.0, 0.0, 0.0, 0.0], DENSE)], [0.2, 0.8])
+    assert row.effective_cosine == pytest.approx(0.6)
+
+
+def test_with_equal_norms_the_effective_cosine_follows_from_cancellation_and_the_number_of_clients() -> None:
+    clients = [([2.0, 0.0, 0.0, 0.0], DENSE), ([-2.0, 0.0, 0.0, 0.0], DENSE), ([0.0, 2.0, 0.0, 0.0], DENSE)]
+    row = measure_fc([0.0] * 4, clients)
+    assert row.cancellation is not None
+    assert row.effective_cosine == pytest.approx((3 * row.cancellation**2 - 1) / 2)
+    assert row.effective_cosine == pytest.approx(-1 / 3)  # cosines -1, 0 and 0
+
+
+def test_one_moving_client_has_nobody_to_agree_with() -> None:
+    row = measure_fc([1.0] * 4, [([2.0, 1.0, 1.0, 1.0], DENSE), ([1.0] * 4, DENSE)])
+    assert row.effective_cosine is None
+    assert row.cancellation == pytest.approx(1.0)
+
+
+def test_weights_that_one_client_alone_moves_much_have_no_chance_of_a_conflict() -> None:
+    row = measure_fc([0.0] * 4, [([4.0, 0.0, 0.0, 0.0], DENSE), ([0.0, -4.0, 0.0, 0.0], DENSE)])
+    assert (row.sign_conflict, row.sign_conflict_null, row.sign_conflict_null_sd) == (0.0, 0.0, 0.0)
+
+
+def test_clients_that_only_raise_weights_cannot_conflict_by_chance() -> None:
+    row = measure_fc([0.0] * 4, [([4.0, 1.0, 0.0, 0.0], DENSE), ([4.0, 1.0, 0.0, 0.0], DENSE)])
+    assert (row.sign_conflict_null, row.sign_conflict_null_sd) == (0.0, 0.0)
+
+
+def test_the_null_of_the_sign_conflict_is_that_of_shuffled_signs() -> None:
+    wide = ModelSpec(in_channels=1, image_size=2, channels=(60,), num_classes=10)
+    generator = torch.Generator().manual_seed(0)
+    # Large updates at the same weights, and more positive ones the lower the client.
+    size = torch.rand(10, 60, generator=generator) + 0.1
+    magnitudes = [size + 0.2 * torch.rand(10, 60, generator=generator) for _ in range(3)]
+    signs = [torch.where(torch.rand(10, 60, generator=generator) < q, 1.0, -1.0) for q in (0.8, 0.65, 0.5)]
+
+    def measured(signs: Sequence[Tensor]) -> LayerInterference:
+        conv = torch.ones(60, 1, 3, 3)
+        clients = [
+            ({"conv1.weight": conv, "fc.weight": m * s}, {"conv1": conv.bool(), "fc": m > 0})
+            for m, s in zip(magnitudes, signs, strict=True)
+        ]
+        start = {"conv1.weight": conv, "fc.weight": torch.zeros(10, 60)}
+        return measure_interference(wide, start, clients, [1 / 3] * 3, start, {}).layers[1]
+
+    def shuffled(magnitude: Tensor, sign: Tensor) -> Tensor:
+        largest = magnitude.flatten().topk(120).indices
+        mixed = sign.flatten().clone()
+        mixed[largest] = mixed[largest[torch.randperm(120, generator=generator)]]
+        return mixed.view_as(sign)
+
+    row = measured(signs)
+    drawn = [
+        measured([shuffled(m, s) for m, s in zip(magnitudes, signs, strict=True)]).sign_conflict for _ in range(300)
+    ]
+    conflicts = torch.tensor(drawn)
+    assert row.sign_conflict_null_sd is not None
+    # Three standard errors of a mean and of a standard deviation over 300 draws.
+    assert float(conflicts.mean()) == pytest.approx(row.sign_conflict_null, abs=3 * row.sign_conflict_null_sd / 17.3)
+    assert float(conflicts.std()) == pytest.approx(row.sign_conflict_null_sd, rel=3 / math.sqrt(2 * 299))

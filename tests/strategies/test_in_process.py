@@ -69,8 +69,17 @@ def test_every_strategy_runs_under_the_observer(federate, make_settings, strateg
 
 def test_one_run_logs_every_table_and_every_comparison(federate):
     run = federate(InProcessGrid(3))
-    tables = ("clients", "accuracy", "circuits", "edges", "quality", "overlap", "edge_overlap", "interference")
-    for name in tables:
+    for name in (
+        "clients",
+        "accuracy",
+        "circuits",
+        "edges",
+        "quality",
+        "overlap",
+        "edge_overlap",
+        "interference",
+        "circuit_interference",
+    ):
         assert sorted(table(run, name)["round"].unique()) == [1, 2], name
     overlap = table(run, "overlap")
     assert set(overlap["comparison"]) == {str(comparison) for comparison in Comparison}
@@ -214,7 +223,7 @@ def test_rounds_without_circuits_skip_them_but_the_last_has_them(federate):
 
 def test_a_run_without_circuits_logs_everything_else(federate):
     run = federate(InProcessGrid(2), circuit_every=0)
-    assert all(table(run, name).empty for name in ("circuits", "edges", "quality"))
+    assert all(table(run, name).empty for name in ("circuits", "edges", "quality", "circuit_interference"))
     assert set(table(run, "overlap")["comparison"].str.split("_").str[0]) == {"parameter"}
     assert sorted(table(run, "accuracy")["round"].unique()) == [1, 2]
     assert table(run, "clients")["accepted"].all()
