@@ -74,6 +74,13 @@ class SparseCNN(nn.Module):
         self, images: Float[Tensor, "batch channel height width"], gating: Gating | None = None
     ) -> Float[Tensor, "batch num_classes"]:
         """Return logits; with `gating`, through the circuits that it describes."""
+        logits: Tensor = self.get_submodule(READOUT)(self.features(images, gating))
+        return logits
+
+    def features(
+        self, images: Float[Tensor, "batch channel height width"], gating: Gating | None = None
+    ) -> Float[Tensor, "batch feature"]:
+        """Return what the readout sees."""
         maps = images
         ablations, gates = self._per_layer(gating)
         for i, name in enumerate(self.spec.conv_names):
@@ -87,8 +94,7 @@ class SparseCNN(nn.Module):
         features = maps.flatten(1)
         for name in self.spec.hidden_names:
             features = F.relu(self.get_submodule(name)(features))
-        logits: Tensor = self.get_submodule(READOUT)(features)
-        return logits
+        return features
 
     def channel_means(
         self, images: Float[Tensor, "batch channel height width"], site: GateSite

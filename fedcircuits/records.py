@@ -61,6 +61,33 @@ class AlignmentVerdict(StrEnum):
     UNDECIDED = "undecided"
 
 
+class RungName(StrEnum):
+    """A rung of the collapse ladder: what a model is given before it is scored, so that gaps between rungs tell where
+    accuracy went. Every fit is on the same few probe images, as many of each class.
+    """
+
+    FEDAVG = "A0"
+    "The average as it is."
+    RESCALED = "A1"
+    "The average with a new scale and a new bias for each class's logit."
+    NEW_HEAD = "A2"
+    "A new linear head on the average's features: what its body still encodes."
+    CLIENT_HEAD = "A3"
+    "A new linear head on a client's own features: what bodies encoded before averaging. Without a client: the mean."
+    JOINT_HEAD = "A3c"
+    "A new linear head on the features of all clients side by side."
+    CENTRAL = "A4"
+    "Training in one place, for as many steps, on the images of all clients: the ceiling."
+    ENSEMBLE_LOGITS = "E_logits"
+    "The clients' models kept intact, their logits averaged: what averaging weights could keep at best."
+    ENSEMBLE_PROBABILITIES = "E_probabilities"
+    "The same with probabilities averaged."
+    UNTRAINED = "R"
+    "A new linear head on the features of the untrained network: the floor of heads on features."
+    OVERLAP_COUNT = "overlap_count"
+    "The mean of each weight over the clients that keep it: without dilution, otherwise as A0."
+
+
 ALL_LAYERS: Final = "all"
 """Stands for all layers pooled, in columns named `layer`."""
 

@@ -1,0 +1,71 @@
+"""Other models that a round could have ended with: a mean without dilution, and training in one place."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from fedcircuits.data import LabelledImages
+from fedcircuits.model_spec import ModelSpec
+from fedcircuits.models import Weights
+from fedcircuits.settings import SparsitySettings, TrainingSettings
+from fedcircuits.sparsity import Masks
+from fedcircuits.training import RoundPosition, train_sparse
+
+
+@dataclass(frozen=True)
+class CentralTraining:
+    """What training in one place would have had in this round.
+
+    Args:
+        start: the global weights that the round started from.
+        train: images of all clients of the round.
+        training: as the clients'; a proximal term is left out.
+        sparsity: as the clients'.
+        position: the round.
+    """
+
+    start: Weights
+    train: LabelledImages
+    training: TrainingSettings
+    sparsity: SparsitySettings
+    position: RoundPosition
+
+
+def overlap_count_mean(
+    spec: ModelSpec, clients: Sequence[tuple[Weights, Masks]], shares: Sequence[float]
+) -> dict[str, Tensor]:
+    """Return the mean of each weight over the clients that keep it, 0 where none does; biases are averaged over all.
+
+    Args:
+        spec: the network's shape.
+        clients: each client's weights and masks.
+        shares: each client's weight in a mean; they sum to 1.
+    """
+    mean = {}
+    for key in spec.state_shapes:
+        mean[key] = torch.stack([s * weights[key] for s, (weights, _) in zip(shares, clients, strict=True)]).sum(0)
+    for layer in spec.layer_names:
+        held = torch.stack([s * masks[layer] for s, (_, masks) in zip(shares, clients, strict=True)]).sum(0)
+        # What nobody keeps is 0 in every client, so its mean is 0 whatever it is divided by.
+        mean[f"{layer}.weight"] /= torch.where(held > 0, held, 1.0)
+    return mean
+
+
+def train_centrally(
+    spec: ModelSpec, central: CentralTraining, num_clients: int, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Train on all images for as many steps as the mean client takes, and return the weights.
+
+    Every batch is full, so that up to a batch per epoch more images are seen than by a client; the images are drawn in
+    passes over all of them, not again and again from the share of one client.
+    """
+    steps = central.training.local_epochs * -(-len(central.train) // (num_clients * central.training.batch_size))
+    num_images = steps * central.training.batch_size
+    passes = -(-num_images // len(central.train))
+    order = torch.cat([torch.randperm(len(central.train), generator=generator) for _ in range(passes)])[:num_images]
+    # One epoch over images that are drawn already.
+    training = replace(central.training, local_epochs=1, proximal_mu=0.0)
+    images = central.train.select(order.to(central.train.device))
+    return train_sparse(spec, central.start, images, training, central.sparsity, central.position, generator).weights
