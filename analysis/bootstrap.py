@@ -78,18 +78,19 @@ def mean_of(rows: pd.DataFrame) -> Draws:
     return lambda num_draws, generator: sample.means(draw_multiplicities(num_classes, num_draws, generator))
 
 
-def difference_of(rows: pd.DataFrame, others: pd.DataFrame, *, is_one_run: bool) -> Draws:
+def difference_of(rows: pd.DataFrame, others: pd.DataFrame, *, is_joint: bool) -> Draws:
     """Return what draws the mean of a measure minus that of another, in one seed.
 
     Args:
         rows: as for `mean_of`.
         others: what is subtracted.
-        is_one_run: two measures of one run, whose clients and classes are drawn together.
+        is_joint: clients and classes are the same in both, so they are drawn together: two measures of one run, or two
+            runs with one split of the data. What a client does to both cancels then.
 
     Raises:
         ValueError: if a row is about two classes of one client.
     """
-    if not is_one_run:
+    if not is_joint:
         one, other = mean_of(rows), mean_of(others)
         return lambda num_draws, generator: one(num_draws, generator) - other(num_draws, generator)
     num_classes, (one_sample, other_sample) = _samples([rows, others])

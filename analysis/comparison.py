@@ -1,11 +1,12 @@
 """The figures of a comparison: means over seeds, and differences paired by seed, at the last round."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import pandas as pd
 
+from analysis.deep_measures import DEEP_MEASURES
 from analysis.experiments import Experiment
 from analysis.seed_measures import MEASURES
 from analysis.seed_study import SeedStudy
@@ -20,6 +21,7 @@ COMPARED: Final = (
     *("sufficiency_client", "sufficiency_transplant", "drift_gap"),
     *(f"{pair}_{figure}" for pair in ("same_class", "different_class") for figure in AGAINST_CHANCE),
     *("local_vs_global_adjusted_iou", "retest_adjusted_iou"),
+    *DEEP_MEASURES,
 )
 """The measures in which an experiment is compared with the baseline."""
 
@@ -138,17 +140,6 @@ def interval_table(intervals: dict[tuple[str, str], Interval]) -> pd.DataFrame:
         {"experiment": label, "measure": measure, **asdict(one)} for (label, measure), one in intervals.items()
     ]
     return pd.DataFrame(rows)
-
-
-def difference_table(differences: Iterable[Difference]) -> pd.DataFrame:
-    """Return one row per difference with its fields and those of its interval."""
-    names = ["experiment", "measure", "baseline", "baseline_measure", "experiment_mean", "baseline_mean"]
-    figures = ["mean", "sd", "low", "high", "num_seeds", "num_missing"]
-    rows = []
-    for one in differences:
-        row = asdict(one)
-        rows.append({**row, **row.pop("interval"), "excludes_zero": one.interval.excludes_zero})
-    return pd.DataFrame(rows, columns=[*names, *figures, "excludes_zero"])
 
 
 def _common_name(members: Sequence[Experiment]) -> str:

@@ -7,19 +7,20 @@ import pandas as pd
 
 from analysis.comparison import (
     baseline_differences,
-    difference_table,
     interval_table,
     seed_intervals,
     sparsity_differences,
     within_differences,
 )
+from analysis.difference_tests import difference_table
 from analysis.seed_study import SeedStudy
+from analysis.trends import trend_table
 from fedcircuits.errors import RunLogError
 from fedcircuits.whole_files import write_whole
 
 
 def write_tables(study: SeedStudy, folder: Path) -> Iterator[Path]:
-    """Write the values of every seed, means over seeds and paired differences, and yield the path of each file.
+    """Write the values of every seed, means over seeds, paired differences and trends, and yield the path of each file.
 
     Args:
         study: the experiments.
@@ -33,11 +34,14 @@ def write_tables(study: SeedStudy, folder: Path) -> Iterator[Path]:
         "dense": sparsity_differences(study),
         "within": within_differences(study),
     }
-    against = [difference_table(rows).assign(against=name) for name, rows in differences.items() if rows]
+    against = [difference_table(study, rows).assign(against=name) for name, rows in differences.items() if rows]
     tables = {
         "seed-values": study.tidy(),
         "seed-means": interval_table(seed_intervals(study)),
-        "differences": pd.concat(against, ignore_index=True) if against else difference_table([]).assign(against=""),
+        "differences": pd.concat(against, ignore_index=True)
+        if against
+        else difference_table(study, []).assign(against=""),
+        "trends": trend_table(study),
     }
     for name, table in tables.items():
         try:

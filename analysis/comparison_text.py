@@ -8,17 +8,18 @@ import pandas as pd
 
 from analysis.comparison import (
     baseline_differences,
-    difference_table,
     interval_table,
     seed_intervals,
     sparsity_differences,
     within_differences,
 )
+from analysis.difference_tests import difference_table
 from analysis.difference_text import against_baseline, against_dense, within_experiments
 from analysis.seed_measures import MEASURES, OVERLAP, PAIRS
 from analysis.seed_study import SeedStudy
 from analysis.seeds import Interval
-from analysis.text_table import TEXT_WIDTH, clip, lay_out, mean_and_spread, number, numbered, seed_list
+from analysis.text_table import TEXT_WIDTH, bounds, clip, lay_out, mean_and_spread, number, numbered, seed_list
+from analysis.trends import TRENDS, trend_table, trends
 
 Intervals = Mapping[tuple[str, str], Interval]
 """Label and measure to the interval over seeds at the last round."""
@@ -39,13 +40,32 @@ _TRANSPLANT: Final = {
     "drift_gap": ("drift gap", 2),
     "false_positive_rate_transplant": ("false pos.", 2),
 }
+_CLOSELY: Final = {
+    "same_class_phi_true": ("phi, no noise", 2),
+    "stability": ("agreement", 2),
+    "faithfulness": ("faithfulness", 2),
+    "cpr": ("CPR", 2),
+}
+_LOST: Final = {
+    "ladder_head": ("head", 3),
+    "ladder_body": ("body", 3),
+    "ladder_negatives": ("negatives", 3),
+    "patch_gain_excess": ("patching", 3),
+}
 """Measures to their titles and decimals."""
+
+_SLOPE_DIGITS: Final = {"circuit_size": 2}
+"""Decimals of a slope per round; overlaps have four."""
 
 _HOW_TO_READ: Final = """\
 How to read: the unit is the seed, one whole run. ± = standard deviation over seeds; [ ] = 95 %
-t-interval of the mean of differences paired by seed, * where it excludes 0. Intervals are not
-corrected for their number: of twenty rows without any difference, one gets a * by chance. One seed
-has no interval. – = undefined."""
+t-interval of the mean over seeds, of differences paired by seed, * where it excludes 0. Intervals
+are not corrected for their number: of twenty rows without any difference, one gets a * by chance.
+What may be said: differs = the paired t-test survives Holm's adjustment (p < 0.05); equivalent
+within ±m = two one-sided t-tests (TOST) put the difference inside of a margin that was fixed
+beforehand; differs within ±m = both; not decided = neither, which is no sign of equality. A test
+takes two seeds and some spread between them; differences.csv has p values, signed ranks and
+intervals that draw clients and classes again too. – = undefined."""
 
 
 def comparison_text(study: SeedStudy) -> str:
@@ -53,6 +73,8 @@ def comparison_text(study: SeedStudy) -> str:
     intervals = seed_intervals(study)
     state = "Global model and circuits of client models at the last round: mean ± sd over seeds"
     recall = "Recall of circuits alone at the last round (circuit/weights): mean ± sd over seeds"
+    closely = "Circuits of client models, looked at closely, at the last round: mean ± sd over seeds"
+    lost = "Where accuracy is lost, and patching minus random patching, last round: mean ± sd over seeds"
     sections = [
         _experiments(study, intervals),
         _notes(study),
@@ -61,6 +83,9 @@ def comparison_text(study: SeedStudy) -> str:
         _overlaps(study, intervals),
         within_experiments(study),
         _by_measure(study, intervals, recall, _TRANSPLANT),
+        _if_known(study, intervals, closely, _CLOSELY),
+        _if_known(study, intervals, lost, _LOST),
+        _trends(study),
         against_dense(study),
         against_baseline(study),
         _HOW_TO_READ,
@@ -82,9 +107,10 @@ def comparison_data(study: SeedStudy) -> dict[str, Any]:
     tables = {
         "seed_values": study.tidy().query("is_last").drop(columns="is_last"),
         "seed_means": interval_table(seed_intervals(study)),
-        "baseline_differences": difference_table(baseline_differences(study)),
-        "sparsity_differences": difference_table(sparsity_differences(study)),
-        "within_differences": difference_table(within_differences(study)),
+        "baseline_differences": difference_table(study, baseline_differences(study)),
+        "sparsity_differences": difference_table(study, sparsity_differences(study)),
+        "within_differences": difference_table(study, within_differences(study)),
+        "trends": trend_table(study),
     }
     return {
         "experiments": experiments,
@@ -132,6 +158,29 @@ def _by_measure(study: SeedStudy, intervals: Intervals, title: str, columns: Map
     ]
     table = lay_out(["", *(column for column, _ in columns.values())], rows)
     return "\n".join([title, table, *_incomplete(study, intervals, columns)])
+
+
+def _if_known(study: SeedStudy, intervals: Intervals, title: str, columns: Mapping[str, tuple[str, int]]) -> str:
+    """Lay out measures of which some run has a value; empty if none has."""
+    is_known = any(intervals[label, name].num_seeds for label in study.labels for name in columns)
+    return _by_measure(study, intervals, title, columns) if is_known else ""
+
+
+def _trends(study: SeedStudy) -> str:
+    """Lay out slopes over rounds, one row per measure and experiment; empty if there is none."""
+    found, rows = trends(study), []
+    for measure in TRENDS:
+        digits = _SLOPE_DIGITS.get(measure, 4)
+        for label in study.labels:
+            own = found[label, measure]
+            if own.num_seeds:
+                between = f"{bounds(own, digits)}{'*' if own.excludes_zero else ' '}"
+                cells = [number(own.mean, digits, is_signed=True), between, str(own.num_seeds)]
+                rows.append([MEASURES[measure], numbered(study, label), *cells])
+    if not rows:
+        return ""
+    title = "Trend: change per round, from a slope for each seed; circuits that grow overlap more by chance"
+    return "\n".join([title, lay_out(["", "", "slope", "95 % interval", "n"], rows, 2)])
 
 
 def _every_seed(study: SeedStudy) -> str:

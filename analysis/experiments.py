@@ -18,6 +18,12 @@ NOT_IDENTITY: Final = frozenset(
 )
 """Settings in which runs of one experiment may differ: the seed, where files lie, and the machine."""
 
+SPLIT: Final = (
+    *("dataset", "train-limit", "heldout-limit", "probe-fraction", "num-clients", "partition"),
+    *("dirichlet-alpha", "min-partition-size", "dirichlet-balanced", "classes-per-client", "client-classes"),
+)
+"""Settings that decide, together with the seed, which images each client holds."""
+
 
 @dataclass(frozen=True)
 class SeedRun:
@@ -71,6 +77,10 @@ class Experiment:
     def last_round(self) -> int:
         """The last round that every seed has; later ones are not compared."""
         return min(run.last_round for run in self.runs)
+
+    def has_clients_of(self, other: "Experiment") -> bool:
+        """Tell whether the clients of both, seed by seed and partition by partition, hold the same images."""
+        return all(self.settings.get(key) == other.settings.get(key) for key in SPLIT)
 
 
 def read_seed_runs(paths: Iterable[Path]) -> list[SeedRun]:

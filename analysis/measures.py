@@ -203,25 +203,26 @@ def round_measures(run: Run) -> pd.DataFrame:
     columns: dict[str, pd.Series] = {
         "accepted": run.clients["accepted"].fillna(False).astype(int).groupby(run.clients["round"]).sum(),
         "asked": run.clients.groupby("round").size(),
-        "circuit_size": _by_round(sizes, "num_channels"),
+        "circuit_size": by_round(sizes, "num_channels"),
         "usable_share": usable_share(client_quality(run)),
-        "sufficiency_transplant": _by_round(gaps, str(ModelKind.TRANSPLANT)),
-        "drift_gap": _by_round(gaps, "drift_gap"),
+        "sufficiency_transplant": by_round(gaps, str(ModelKind.TRANSPLANT)),
+        "drift_gap": by_round(gaps, "drift_gap"),
     }
     for prefix, comparison in OVERLAPS.items():
         rows = pooled_pairs(run, comparison)
         for figure in ("iou", "expected_iou", "adjusted_iou", "common_adjusted_iou"):
-            columns[f"{prefix}_{figure}"] = _by_round(rows, figure)
+            columns[f"{prefix}_{figure}"] = by_round(rows, figure)
     table = pd.DataFrame(columns).reindex(rounds).rename_axis("round")
     return global_accuracy(run).reindex(rounds).join(table)
 
 
+def by_round(rows: pd.DataFrame, column: str) -> "pd.Series[float]":
+    """Return the mean of a column in each round."""
+    return rows[column].astype("Float64").astype("float64").groupby(rows["round"]).mean()
+
+
 def _client_circuits(run: Run) -> pd.DataFrame:
     return run.circuits[run.circuits["model"] == ModelKind.CLIENT]
-
-
-def _by_round(rows: pd.DataFrame, column: str) -> "pd.Series[float]":
-    return rows[column].astype("Float64").astype("float64").groupby(rows["round"]).mean()
 
 
 def _accuracy(rows: pd.DataFrame) -> float:

@@ -5,6 +5,7 @@ from typing import Final
 import pandas as pd
 
 from analysis import measures
+from analysis.deep_measures import DEEP_MEASURES, deep_measures
 from analysis.run import Run
 from fedcircuits.records import ALL_LAYERS, Comparison, ModelKind
 
@@ -44,6 +45,7 @@ MEASURES: Final[dict[str, str]] = {
     "false_positive_rate_transplant": "false positives, local circuit on global weights",
     "drift_gap": "drift gap",
     **{f"{pair}_{figure}": f"{kind}, {title}" for pair, kind in PAIRS.items() for figure, title in OVERLAP.items()},
+    **DEEP_MEASURES,
 }
 """Every measure of a comparison and its title."""
 
@@ -55,19 +57,30 @@ def seed_measures(run: Run) -> pd.DataFrame:
         one row per round, one float column per key of `MEASURES`; NaN where a measure is undefined.
     """
     table = measures.round_measures(run)
-    distinct = _distinct_pairs(run)
+    distinct = distinct_pairs(run)
     collapsed = table["collapsed"].map(lambda classes: len(classes) if isinstance(classes, list) else None)
     added = pd.DataFrame(
         {
             "num_collapsed": collapsed,
-            "density": _mean(run.clients, "density"),
+            "density": measures.by_round(run.clients, "density"),
             "density_global": _global_density(run),
             **_sizes(run),
             **_functions(run),
-            **{f"distinct_class_{figure}": _mean(distinct, figure) for figure in OVERLAP},
+            **{f"distinct_class_{figure}": measures.by_round(distinct, figure) for figure in OVERLAP},
+            **deep_measures(run),
         }
     )
     return table.join(added).reindex(columns=list(MEASURES)).astype("float64")
+
+
+def distinct_pairs(run: Run) -> pd.DataFrame:
+    """Return pairs of clients with classes that nobody else holds, if the run has shared classes beside them."""
+    pairs = measures.pooled_pairs(run, Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS)
+    if not measures.has_shared_class(run):
+        return pairs.iloc[:0]
+    num_holders = (measures.holdings(run) > 0).sum()
+    distinct = set(num_holders.index[num_holders == 1])
+    return pairs[pairs["a_class_id"].isin(distinct) & pairs["b_class_id"].isin(distinct)]
 
 
 def _sizes(run: Run) -> "dict[str, pd.Series[float]]":
@@ -75,9 +88,9 @@ def _sizes(run: Run) -> "dict[str, pd.Series[float]]":
     everywhere = sizes[sizes["layer"] == ALL_LAYERS]
     average = everywhere[everywhere["model"] == ModelKind.GLOBAL]
     return {
-        "circuit_size_global": _mean(average[average["partition_id"].notna()], "num_channels"),
-        "circuit_size_server": _mean(average[average["partition_id"].isna()], "num_channels"),
-        "num_channels": _mean(everywhere, "layer_width"),
+        "circuit_size_global": measures.by_round(average[average["partition_id"].notna()], "num_channels"),
+        "circuit_size_server": measures.by_round(average[average["partition_id"].isna()], "num_channels"),
+        "num_channels": measures.by_round(everywhere, "layer_width"),
     }
 
 
@@ -85,10 +98,10 @@ def _functions(run: Run) -> "dict[str, pd.Series[float]]":
     gaps = measures.drift_gaps(run)
     transplants = run.quality[run.quality["model"] == ModelKind.TRANSPLANT]
     return {
-        "sufficiency_client": _mean(gaps, str(ModelKind.CLIENT)),
-        "sufficiency_global": _mean(gaps, str(ModelKind.GLOBAL)),
-        "false_positive_rate": _mean(measures.client_quality(run), "false_positive_rate"),
-        "false_positive_rate_transplant": _mean(transplants, "false_positive_rate"),
+        "sufficiency_client": measures.by_round(gaps, str(ModelKind.CLIENT)),
+        "sufficiency_global": measures.by_round(gaps, str(ModelKind.GLOBAL)),
+        "false_positive_rate": measures.by_round(measures.client_quality(run), "false_positive_rate"),
+        "false_positive_rate_transplant": measures.by_round(transplants, "false_positive_rate"),
     }
 
 
@@ -100,17 +113,3 @@ def _global_density(run: Run) -> "pd.Series[float]":
     layers = layers.dropna(subset=["density_global", "universe"])
     kept = (layers["density_global"] * layers["universe"]).groupby(layers["round"]).sum()
     return (kept / layers.groupby("round")["universe"].sum()).astype("float64")
-
-
-def _distinct_pairs(run: Run) -> pd.DataFrame:
-    """Return pairs of clients with classes that nobody else holds, if the run has shared classes beside them."""
-    pairs = measures.pooled_pairs(run, Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS)
-    if not measures.has_shared_class(run):
-        return pairs.iloc[:0]
-    num_holders = (measures.holdings(run) > 0).sum()
-    distinct = set(num_holders.index[num_holders == 1])
-    return pairs[pairs["a_class_id"].isin(distinct) & pairs["b_class_id"].isin(distinct)]
-
-
-def _mean(rows: pd.DataFrame, column: str) -> "pd.Series[float]":
-    return rows[column].astype("Float64").astype("float64").groupby(rows["round"]).mean()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
 
@@ -12,6 +12,7 @@ from analysis.collection import find_runs
 from analysis.experiments import Experiment, group, read_seed_runs
 from analysis.run import load_run
 from analysis.seed_measures import MEASURES, seed_measures
+from analysis.unit_rows import unit_rows
 from fedcircuits.errors import RunLogError
 
 IDENTIFIERS: Final = ["experiment", "seed", "run", "round", "is_last"]
@@ -27,12 +28,15 @@ class SeedStudy:
         baseline: the one of them that the others are compared with.
         values: one row per experiment, seed and round that all seeds of the experiment have, in that order;
             `IDENTIFIERS` and one column per measure.
+        unit_rows: the circuits and pairs behind the values of each last round; `experiment`, `seed` and the columns of
+            `unit_rows.COLUMNS`.
         notes: what a reader must know about runs that are missing, unfinished, repeated or of different length.
     """
 
     experiments: tuple[Experiment, ...]
     baseline: Experiment
     values: pd.DataFrame
+    unit_rows: pd.DataFrame
     notes: tuple[str, ...]
 
     @property
@@ -53,6 +57,14 @@ class SeedStudy:
         """The rows of each experiment's last round by its label, indexed by seed."""
         rows = self.values[self.values["is_last"]].set_index("seed")
         return {label: rows[rows["experiment"] == label] for label in self.labels}
+
+    @cached_property
+    def units(self) -> dict[tuple[str, str], dict[int, pd.DataFrame]]:
+        """The rows of `unit_rows` by label and measure, and then by seed; nothing where there are none."""
+        found: dict[tuple[str, str], dict[int, pd.DataFrame]] = {}
+        for (label, measure, seed), rows in self.unit_rows.groupby(["experiment", "measure", "seed"]):
+            found.setdefault((str(label), str(measure)), {})[int(str(seed))] = rows
+        return found
 
     def of(self, label: str) -> pd.DataFrame:
         """Return the rows of one experiment."""
@@ -84,8 +96,9 @@ def read_seed_study(paths: Sequence[Path], baseline: str | None = None) -> SeedS
     found = find_runs(paths)
     experiments, notes = group(read_seed_runs(found.runs))
     chosen = _find_baseline(experiments, baseline)
-    values = pd.concat([_values(experiment) for experiment in experiments], ignore_index=True)
-    return SeedStudy(experiments, chosen, values, (*found.notes, *notes))
+    read = [_read(experiment) for experiment in experiments]
+    values, rows = (pd.concat(tables, ignore_index=True) for tables in zip(*read, strict=True))
+    return SeedStudy(experiments, chosen, values, rows, (*found.notes, *notes))
 
 
 def _find_baseline(experiments: Sequence[Experiment], label: str | None) -> Experiment:
@@ -99,13 +112,15 @@ def _find_baseline(experiments: Sequence[Experiment], label: str | None) -> Expe
     raise RunLogError(f"baseline: no experiment is called {label!r}; there are {known}")
 
 
-def _values(experiment: Experiment) -> pd.DataFrame:
-    """Read the runs of an experiment, up to the last round that all of them have."""
-    parts = []
-    for run in experiment.runs:
-        table = seed_measures(load_run(run.path)).reset_index()
-        table = table[table["round"] <= experiment.last_round]
-        is_last = table["round"] == experiment.last_round
-        table = table.assign(experiment=experiment.label, seed=run.seed, run=run.path.name, is_last=is_last)
-        parts.append(table[[*IDENTIFIERS, *MEASURES]])
-    return pd.concat(parts, ignore_index=True)
+def _read(experiment: Experiment) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read the values of an experiment's runs, up to the last round that all of them have, and that round's rows."""
+    values, rows = [], []
+    for seed_run in experiment.runs:
+        run, last_round = load_run(seed_run.path), experiment.last_round
+        table = seed_measures(run).reset_index()
+        table = table[table["round"] <= last_round]
+        names: dict[str, Any] = {"experiment": experiment.label, "seed": seed_run.seed}
+        table = table.assign(**names, run=seed_run.path.name, is_last=table["round"] == last_round)
+        values.append(table[[*IDENTIFIERS, *MEASURES]])
+        rows.append(unit_rows(run, last_round).assign(**names))
+    return pd.concat(values, ignore_index=True), pd.concat(rows, ignore_index=True)

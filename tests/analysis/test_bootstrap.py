@@ -100,12 +100,12 @@ def test_seeds_that_agree_in_every_row_have_an_interval_without_width() -> None:
     assert bootstrap_interval([mean_of(rows)] * 4, 200) == (0.25, 0.25)
 
 
-def test_two_measures_of_one_run_are_drawn_together() -> None:
+def test_clients_that_are_the_same_in_both_are_drawn_together() -> None:
     rows = _pairs(_across_clients())
     shifted = rows.assign(value=rows["value"] - 0.1)
-    low, high = bootstrap_interval([difference_of(rows, shifted, is_one_run=True)] * 3, 200)
+    low, high = bootstrap_interval([difference_of(rows, shifted, is_joint=True)] * 3, 200)
     assert (low, high) == (pytest.approx(0.1), pytest.approx(0.1))
-    low, high = bootstrap_interval([difference_of(rows, shifted, is_one_run=False)] * 3, 200)
+    low, high = bootstrap_interval([difference_of(rows, shifted, is_joint=False)] * 3, 200)
     assert low < 0.05
     assert high > 0.15
 
@@ -116,7 +116,7 @@ def test_seeds_of_two_experiments_are_drawn_jointly() -> None:
     seeds = []
     for seed_effect in generator.normal(0, 10, 5):
         rows = _pairs(dict.fromkeys(_across_clients(), seed_effect))
-        seeds.append(difference_of(rows.assign(value=rows["value"] + 0.2), rows, is_one_run=False))
+        seeds.append(difference_of(rows.assign(value=rows["value"] + 0.2), rows, is_joint=False))
     assert bootstrap_interval(seeds, 200) == (pytest.approx(0.2), pytest.approx(0.2))
 
 

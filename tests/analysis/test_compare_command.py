@@ -12,6 +12,8 @@ from fedcircuits.run_log import RunLog
 
 WriteRun = Callable[..., RunLog]
 
+TABLES = ("seed-values.csv", "seed-means.csv", "differences.csv", "trends.csv")
+
 Output = pytest.CaptureFixture[str]
 
 
@@ -33,8 +35,8 @@ def test_tables_and_figures_are_written_into_the_folder_of_runs_and_listed(
     text = capsys.readouterr().out
     assert text.startswith("Comparison of 1 experiment × 2 seeds")
     out = folder / "comparison"
-    assert text.splitlines()[-5:] == [
-        *(str(out / name) for name in ("seed-values.csv", "seed-means.csv", "differences.csv", "01-accuracy.svg")),
+    assert text.splitlines()[-6:] == [
+        *(str(out / name) for name in (*TABLES, "01-accuracy.svg")),
         "skipped 03-sparsity: no two experiments differ in their sparsity only",
     ]
     assert (out / "01-accuracy.svg").is_file()
@@ -45,16 +47,14 @@ def test_single_runs_are_compared_into_the_current_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["compare", *map(str, folder.iterdir()), "--tables-only"]) == 0
-    assert sorted(path.suffix for path in (tmp_path / "comparison").iterdir()) == [".csv"] * 3
+    assert sorted(path.suffix for path in (tmp_path / "comparison").iterdir()) == [".csv"] * 4
 
 
 def test_json_alone_is_printed_and_lists_the_files(folder: Path, tmp_path: Path, capsys: Output) -> None:
     out = tmp_path / "out"
     assert main(["compare", str(folder), "--format", "json", "--tables-only", "--out", str(out)]) == 0
     data = json.loads(capsys.readouterr().out)
-    assert data["files"] == [
-        str(path) for path in (out / "seed-values.csv", out / "seed-means.csv", out / "differences.csv")
-    ]
+    assert data["files"] == [str(out / name) for name in TABLES]
     assert data["experiments"][0]["label"] == "tiny"
 
 

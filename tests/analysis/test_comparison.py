@@ -10,12 +10,12 @@ import pytest
 from analysis.comparison import (
     baseline_differences,
     difference,
-    difference_table,
     seed_intervals,
     sparsity_differences,
     sparsity_families,
     within_differences,
 )
+from analysis.difference_tests import difference_table
 from analysis.seed_measures import MEASURES
 from analysis.seed_study import SeedStudy, read_seed_study
 from fedcircuits.errors import RunLogError
@@ -165,7 +165,7 @@ def test_kinds_of_pairs_are_compared_within_each_seed(study: SeedStudy) -> None:
 
 
 def test_the_table_of_differences_holds_the_interval_beside_who_was_compared(study: SeedStudy) -> None:
-    table = difference_table(baseline_differences(study)).set_index("measure")
+    table = difference_table(study, baseline_differences(study)).set_index("measure")
     assert table.loc["accuracy", "num_seeds"] == 2
     assert not table.loc["accuracy", "excludes_zero"]
-    assert difference_table([]).empty
+    assert difference_table(study, []).empty

@@ -72,7 +72,7 @@ def test_overlaps_stand_beside_chance_and_kinds_without_pairs_are_left_out(study
 def test_sparse_experiments_stand_against_their_dense_control(study: SeedStudy) -> None:
     dense = comparison_text(study).split("Sparse minus dense control")[1].split("\n\n")[0]
     assert "2 shared (sparsity 0.9) minus 1 shared (sparsity 0.0)" in dense
-    assert " ".join(_cells(dense, "drift", "gap")) == "0.300 0.300 +0.000 [+0.000, +0.000] 2"
+    assert " ".join(_cells(dense, "drift", "gap")) == "0.300 0.300 +0.000 [+0.000, +0.000] 2 –"
 
 
 def test_experiments_without_a_common_seed_say_so(write_run: WriteRun) -> None:
@@ -120,8 +120,8 @@ def test_json_holds_every_table_and_null_for_what_is_undefined(study: SeedStudy)
 
 def test_csv_files_hold_every_seed_the_means_and_the_differences(study: SeedStudy, tmp_path: Path) -> None:
     paths = list(write_tables(study, tmp_path / "out"))
-    assert [path.name for path in paths] == ["seed-values.csv", "seed-means.csv", "differences.csv"]
-    values, means, differences = (pd.read_csv(path) for path in paths)
+    assert [path.name for path in paths] == ["seed-values.csv", "seed-means.csv", "differences.csv", "trends.csv"]
+    values, means, differences, _ = (pd.read_csv(path) for path in paths)
     assert len(values.query("measure == 'accuracy'")) == 3 * 2
     assert means.query("measure == 'accuracy'")["mean"].tolist() == pytest.approx([0.4, 0.4, 0.4])
     assert set(differences["against"]) == {"baseline", "dense", "within"}
@@ -129,7 +129,7 @@ def test_csv_files_hold_every_seed_the_means_and_the_differences(study: SeedStud
 
 def test_a_single_experiment_gives_tables_too(write_run: WriteRun, tmp_path: Path) -> None:
     study = read_seed_study([_write(write_run, "a", 0, is_shared=False)])
-    *_, differences = write_tables(study, tmp_path)
+    *_, differences, _ = write_tables(study, tmp_path)
     assert pd.read_csv(differences).empty
 
 

@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from analysis.experiments import Experiment, group, read_seed_runs
+from analysis.experiments import SPLIT, Experiment, group, read_seed_runs
 from fedcircuits.errors import RunLogError
 from fedcircuits.run_log import RunLog
+from fedcircuits.settings import DataSettings, kebab
 
 WriteRun = Callable[..., RunLog]
 
@@ -99,3 +101,14 @@ def test_a_run_without_a_seed_is_an_error_that_names_it(write_run: WriteRun) -> 
     _change(path, settings={"sparsity": 0.9})
     with pytest.raises(RunLogError, match=path.name):
         read_seed_runs([path])
+
+
+def test_clients_are_the_same_where_nothing_that_splits_the_data_differs(write_run: WriteRun) -> None:
+    runs = [_run(write_run, sparsity=0.9), _run(write_run, strategy="krum"), _run(write_run, partition="dirichlet")]
+    (sparse, krum, dirichlet), _ = _group(*runs)
+    assert sparse.has_clients_of(krum)
+    assert not sparse.has_clients_of(dirichlet)
+
+
+def test_every_setting_of_the_data_belongs_to_the_split_but_its_folder() -> None:
+    assert {kebab(field.name) for field in fields(DataSettings)} - {"data-dir"} == set(SPLIT)

@@ -1,0 +1,99 @@
+"""Measures of a comparison that come from the heavy tables of the run log, which a run may not have: then they are NaN.
+
+The ladder's gaps say where accuracy went: averaging's share lies in the head (A2 − A0: a new head on the average's
+features) or in the body (A3 − A2: new heads on the clients' own features), and local training without the other
+classes has its own (A4 − E: central training over the clients' models kept apart, their logits averaged).
+"""
+
+from typing import Final
+
+import pandas as pd
+
+from analysis import measures
+from analysis.run import Run
+from fedcircuits.records import ALL_LAYERS, ModelKind
+
+_PHI: Final = {"phi": "phi", "phi_true": "phi without noise"}
+
+_PHI_PAIRS: Final = {
+    "same_class": "same class",
+    "different_class": "diff. classes",
+    "local_vs_global": "local/global",
+}
+
+DEEP_MEASURES: Final[dict[str, str]] = {
+    **{f"{pair}_{column}": f"{kind}, {title}" for pair, kind in _PHI_PAIRS.items() for column, title in _PHI.items()},
+    "stability": "agreement of all circuits",
+    "faithfulness": "faithfulness, client circuits",
+    "cpr": "CPR, client circuits",
+    "patch_gain_excess": "patching, gain over random",
+    "barrier": "loss barrier between clients",
+    "ladder_head": "lost in the head, A2 − A0",
+    "ladder_body": "lost in the body, A3 − A2",
+    "ladder_negatives": "lost for negatives, A4 − E",
+    "validity_passed": "checks of circuits passed",
+}
+"""Every measure of this module and its title."""
+
+_GAPS: Final = {
+    "ladder_head": ("A2", "A0"),
+    "ladder_body": ("A3", "A2"),
+    "ladder_negatives": ("A4", "E_logits"),
+}
+"""Measure to the rungs of which it is the first minus the second, in accuracy over trained classes."""
+
+
+def deep_measures(run: Run) -> "dict[str, pd.Series[float]]":
+    """Return every measure of `DEEP_MEASURES` by its name, indexed by round; empty where nothing was logged."""
+    stability = run.stability[run.stability["layer"] == ALL_LAYERS]
+    return {
+        **dict.fromkeys(DEEP_MEASURES, pd.Series(dtype="float64")),
+        **{name: measures.by_round(rows, "value") for name, rows in deep_rows(run).items()},
+        "stability": measures.by_round(stability, "stability"),
+        **_ladder_gaps(run),
+        "validity_passed": _validity_passed(run),
+    }
+
+
+def deep_rows(run: Run) -> dict[str, pd.DataFrame]:
+    """Return the rows of which measures are means, by measure.
+
+    Returns:
+        tables with the round, identifiers of a circuit or of two, as the run log has them, and `value`; no table for a
+        figure that the log does not know.
+    """
+    scrutiny = run.scrutiny[run.scrutiny["model"] == ModelKind.CLIENT]
+    between = run.barriers.dropna(subset=["a_partition_id", "b_partition_id"])
+    return {
+        **_phi_rows(run),
+        "faithfulness": scrutiny.assign(value=scrutiny["faithfulness"]),
+        "cpr": scrutiny.assign(value=scrutiny["cpr"]),
+        "patch_gain_excess": run.patching.assign(value=run.patching["gain"] - run.patching["random_gain"]),
+        "barrier": between.assign(value=between["barrier"]),
+    }
+
+
+def _phi_rows(run: Run) -> dict[str, pd.DataFrame]:
+    tables = {pair: measures.pooled_pairs(run, measures.OVERLAPS[pair]) for pair in _PHI_PAIRS}
+    return {
+        f"{pair}_{column}": rows.assign(value=rows[column])
+        for pair, rows in tables.items()
+        for column in _PHI
+        if column in rows
+    }
+
+
+def _ladder_gaps(run: Run) -> "dict[str, pd.Series[float]]":
+    """Return the gaps between rungs; a rung that each client has counts with its mean, which has no partition."""
+    rows = run.ladder[run.ladder["partition_id"].isna()]
+    rungs = sorted({rung for gap in _GAPS.values() for rung in gap})
+    accuracy = rows.pivot_table(index="round", columns="rung", values="accuracy_trained").reindex(columns=rungs)
+    return {name: accuracy[upper] - accuracy[lower] for name, (upper, lower) in _GAPS.items()}
+
+
+def _validity_passed(run: Run) -> "pd.Series[float]":
+    """Return, for each round, the share of the rounds checked so far in which circuits beat every control."""
+    rows = run.validity[run.validity["class_id"].isna()].dropna(subset=["beaten"])
+    passed = rows["beaten"].astype("float64").groupby(rows["round"]).min()
+    rounds = sorted({*run.clients["round"], *run.accuracy["round"]})
+    return passed.expanding().mean().reindex(rounds).ffill()
