@@ -110,6 +110,12 @@ def pairs(run: Run, comparison: Comparison) -> pd.DataFrame:
     return rows[rows["usable"].fillna(True).astype(bool)]
 
 
+def layers_of(rows: pd.DataFrame) -> list[str]:
+    """Return the layers of a table from the input to the output, then all pooled."""
+    layers = [str(layer) for layer in rows["layer"].unique()]
+    return sorted(layers, key=lambda layer: layer == ALL_LAYERS)
+
+
 def pooled_pairs(run: Run, comparison: Comparison) -> pd.DataFrame:
     """Return the rows of `pairs` that pool all layers: one per pair and round."""
     rows = pairs(run, comparison)

@@ -23,7 +23,7 @@ from analysis.figures.panels import (
 )
 from analysis.run import Run
 from analysis.style import GREY, NothingToDrawError
-from fedcircuits.records import ALL_LAYERS, Comparison
+from fedcircuits.records import Comparison
 
 MOST_MEMBERS: Final = 10
 """More thin lines than this cannot be told apart."""
@@ -91,7 +91,7 @@ def draw_layers(lines: Sequence[OverlapLine], what: str | None) -> Figure:
         raise NothingToDrawError("; ".join(sorted({line.why_empty for line in subjects})))
     lines = [line for line in lines if not (line.is_reference and line.rows.empty)]
     rows = pd.concat([line.rows for line in lines])
-    layers = _layers(rows)
+    layers = measures.layers_of(rows)
     figure, legend, panels = layer_figure(layers)
     for layer, panel in zip(layers, panels, strict=True):
         for line in lines:
@@ -119,9 +119,3 @@ def _handles(lines: Iterable[OverlapLine], what: str | None) -> list[Artist]:
         handles.append(line_handle(label, line.colour, line.style, width=line.width))
     handles.append(line_handle("chance, same sizes", GREY, "--", marker=""))
     return handles if what is None else [*handles, band_handle(what)]
-
-
-def _layers(rows: pd.DataFrame) -> list[str]:
-    """Return the layers from the input to the output, then all pooled."""
-    layers = [str(layer) for layer in rows["layer"].unique()]
-    return sorted(layers, key=lambda layer: layer == ALL_LAYERS)

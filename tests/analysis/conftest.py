@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from heavy_rows import heavy_tables
 
 from analysis import Run, load_run
 from fedcircuits.records import ALL_LAYERS, Comparison
@@ -65,8 +66,10 @@ def edge_rows(server_round: int, model: str, partition_id: int | None, class_id:
 
 def quality_row(server_round: int, model: str, partition_id: int | None, class_id: int, sufficiency: float) -> Row:
     identity = {"round": server_round, "model": model, "partition_id": partition_id, "class_id": class_id}
+    identity["data"] = "server" if partition_id is None else "client"
     rates = {"necessity": 0.0, "false_positive_rate": 0.1, "false_positive_rate_all": 0.2}
-    return {**identity, **rates, "sufficiency": sufficiency, "usable": sufficiency > 0}
+    rates |= {"sufficiency": sufficiency, "balanced_accuracy": (sufficiency + 0.9) / 2}
+    return {**identity, **rates, "usable": sufficiency > 0}
 
 
 def overlap_rows(
@@ -76,12 +79,12 @@ def overlap_rows(
     b: tuple[str, int | None, int],
     iou: float,
 ) -> list[Row]:
-    """Chance is 0.2 in every layer, so the adjusted figure is (iou - 0.2) / 0.8."""
+    """Chance is 0.2 in every layer, so the adjusted figure is (iou - 0.2) / 0.8, and so is the correlation."""
     identity = {"round": server_round, "comparison": str(comparison), "usable": True}
     for name, (model, partition_id, class_id) in (("a", a), ("b", b)):
         end = {"model": model, "partition_id": partition_id, "class_id": class_id, "round": server_round}
         identity |= {f"{name}_{key}": value for key, value in end.items()}
-    figures = {"iou": iou, "expected_iou": 0.2, "adjusted_iou": (iou - 0.2) / 0.8}
+    figures = {"iou": iou, "expected_iou": 0.2, "adjusted_iou": (iou - 0.2) / 0.8, "phi": (iou - 0.2) / 0.8}
     return [{**identity, **figures, "layer": layer} for layer in (*CONV_WIDTHS, ALL_LAYERS)]
 
 
@@ -120,7 +123,7 @@ def round_tables(server_round: int, holders: dict[int, list[int]]) -> Tables:
     tables["circuits"] += circuit_rows(server_round, "global", None, 0)
     tables["quality"].append(quality_row(server_round, "global", None, 0, 0.8))
     tables["overlap"] = pair_rows(server_round, holders) + mask_rows(server_round)
-    return tables
+    return tables | heavy_tables(server_round, holders)
 
 
 def pair_rows(server_round: int, holders: dict[int, list[int]]) -> list[Row]:

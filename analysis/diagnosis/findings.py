@@ -1,0 +1,43 @@
+"""What every section of a diagnosis has in common."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import pandas as pd
+
+from fedcircuits.errors import FedCircuitsError
+
+
+class NotMeasuredError(FedCircuitsError):
+    """A run has not logged what a section needs; the text says why."""
+
+
+@dataclass(frozen=True)
+class Findings(ABC):
+    """The numbers of one section: plain values, NaN where undefined."""
+
+    @property
+    @abstractmethod
+    def meaning(self) -> str:
+        """One sentence that says what the numbers mean for this run, by the thresholds of the section's module."""
+
+
+def mean(values: "pd.Series[float]") -> float:
+    """Return the mean of the known values; NaN if there are none."""
+    return float(values.astype("float64").mean())
+
+
+def share_below(values: "pd.Series[float]", bound: float) -> float:
+    """Return the share of the known values below a bound; NaN if there are none."""
+    known = values.dropna()
+    return float((known < bound).mean()) if len(known) else float("nan")
+
+
+def counted(number: int, noun: str) -> str:
+    """Show a number with its noun, which takes an s if they are several."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def points(fraction: float) -> str:
+    """Show a difference of fractions in percentage points, with its sign."""
+    return "?" if pd.isna(fraction) else f"{100 * fraction + 0.0:+.0f}"

@@ -1,0 +1,149 @@
+"""Rows of the tables that are filled every few rounds only, with numbers that means can be worked out of by hand.
+
+The models reach 12 channels. Circuits of the clients' models are good, those of the global model less so.
+"""
+
+from typing import Any
+
+Row = dict[str, Any]
+Tables = dict[str, list[Row]]
+Holders = dict[int, list[int]]
+
+LAYERS = ("conv1", "conv2", "all")
+SIZES = (0, 1, 2, 4, 8, 12)
+FAITHFULNESS = {"client": (0.0, 0.3, 0.6, 0.9, 1.0, 1.0), "global": (0.0, 0.2, 0.4, 0.5, 0.8, 1.0)}
+RUNGS = {
+    "A0": 0.5,
+    "A1": 0.6,
+    "A2": 0.8,
+    "A3": 0.85,
+    "A3c": 0.88,
+    "A4": 0.9,
+    "E_logits": 0.7,
+    "E_probabilities": 0.65,
+    "R": 0.6,
+    "overlap_count": 0.55,
+}
+
+
+def heavy_tables(server_round: int, holders: Holders) -> Tables:
+    """Return one round of every such table; classes that two clients hold have a stability."""
+    shared = sorted(set(holders[0]) & set(holders[1]))
+    circuits = [(partition, class_id) for partition, classes in holders.items() for class_id in classes]
+    tables: Tables = {
+        "stability": [row for class_id in shared for row in stability_rows(class_id)],
+        "curves": [row for model in FAITHFULNESS for end in circuits for row in curve_rows(model, *end)],
+        "scrutiny": [scrutiny_row(model, *end) for model in FAITHFULNESS for end in circuits],
+        "validity": validity_rows(sorted({class_id for _, class_id in circuits})),
+        "alignment": [row for method in ("activation", "weights") for row in alignment_rows(method)],
+        "barriers": barrier_rows(),
+        "swaps": [row for end in circuits for row in swap_rows(*end)],
+        "patching": [patching_row(*end) for end in circuits],
+        "ladder": ladder_rows(),
+        "costs": [{"measure": "scrutiny", "seconds": 6.0}, {"measure": "ladder", "seconds": 2.0}],
+    }
+    return {name: [{"round": server_round, **row} for row in rows] for name, rows in tables.items()}
+
+
+def stability_rows(class_id: int) -> list[Row]:
+    figures = dict(zip(LAYERS, (0.7, 0.3, 0.5), strict=True))
+    return [
+        {"class_id": class_id, "layer": layer, "num_circuits": 2, "stability": phi, "low": phi - 0.4, "high": phi + 0.4}
+        for layer, phi in figures.items()
+    ]
+
+
+def curve_rows(model: str, partition_id: int, class_id: int) -> list[Row]:
+    identity = {"model": model, "partition_id": partition_id, "data": "client", "class_id": class_id}
+    rows: list[Row] = []
+    for size, faithfulness in zip(SIZES, FAITHFULNESS[model], strict=True):
+        rates = {"recall": faithfulness, "false_positive_rate": 0.1 * faithfulness}
+        accuracy = (1 + 0.9 * faithfulness) / 2
+        row = {"size": size, "share": size / 12, "faithfulness": faithfulness, "balanced_accuracy": accuracy}
+        rows.append({**identity, **row, **rates})
+    return rows
+
+
+def scrutiny_row(model: str, partition_id: int, class_id: int) -> Row:
+    """Faithfulness is 0.9 or 0.6; one client circuit in four, of class 0, is not sufficient."""
+    is_client = model == "client"
+    identity = {"model": model, "partition_id": partition_id, "data": "client", "class_id": class_id}
+    return {
+        **identity,
+        "num_channels": 6 + 2 * (class_id % 2),
+        "num_reachable": 12,
+        "separation": 8.0,
+        "faithfulness": 0.9 if is_client else 0.6,
+        "cpr": 0.8,
+        "cmd": 0.2,
+        "completeness": 0.85 if is_client else 0.5,
+        "stochastic_50": 0.95,
+        "rank_agreement": 0.5 + 0.1 * class_id,
+        "p_sufficiency": 0.2 if class_id == 0 else 0.01,
+        "p_necessity": 0.01,
+    }
+
+
+def validity_rows(classes: list[int]) -> list[Row]:
+    """Three controls are beaten, the nonsense class is not."""
+    rows: list[Row] = []
+    for control, level in {"untrained": 0.5, "nonsense": 0.85, "permuted": 0.6, "random": 0.55}.items():
+        is_beaten = level < 0.8
+        for class_id in (*classes, None):
+            real = 0.9 if class_id is None else 0.86 + 0.02 * class_id
+            sizes = {"size": 7, "control_size": 9}
+            row = {"partition_id": 0, "control": control, "class_id": class_id, "balanced_accuracy": real, **sizes}
+            rows.append({**row, "control_balanced_accuracy": level, "z": (real - level) / 0.05, "beaten": is_beaten})
+    return rows
+
+
+def alignment_rows(method: str) -> list[Row]:
+    """Between clients matching gains 0.3 by activations, 0.2 beyond another class; by weights nothing moves."""
+    moves = method == "activation"
+    rows: list[Row] = []
+    for first, second in ((0, 1), (0, None), (1, None)):
+        for layer in LAYERS:
+            pair = {"method": method, "a_partition_id": first, "b_partition_id": second, "layer": layer}
+            channels = {"fixed_points": 0.4 if moves else 0.95, "correlation": 0.5, "matched_correlation": 0.7}
+            circuits = {"phi": 0.2, "matched_phi": 0.5 if moves else 0.2, "other_class_phi": 0.3, "random_phi": 0.0}
+            verdict = "relabelled" if moves else "in place"
+            rows.append({**pair, **channels, **circuits, "num_circuits": 1, "num_channels": 12, "verdict": verdict})
+    return rows
+
+
+def barrier_rows() -> list[Row]:
+    heights = {(0, 1): 0.5, (0, None): 0.2, (1, None): 0.1}
+    return [
+        {"a_partition_id": a, "b_partition_id": b, "barrier": barrier, "alpha": 0.5, "loss_a": 0.3, "loss_b": 0.4}
+        for (a, b), barrier in heights.items()
+    ]
+
+
+def swap_rows(partition_id: int, class_id: int) -> list[Row]:
+    figures = {
+        ("local", "local"): (0.95, 8.0),
+        ("local", "global"): (0.7, 2.0),
+        ("global", "local"): (0.8, 5.0),
+        ("global", "global"): (0.9, 6.0),
+    }
+    identity = {"partition_id": partition_id, "class_id": class_id}
+    return [
+        {**identity, "circuit": circuit, "weights": weights, "balanced_accuracy": accuracy, "separation": separation}
+        for (circuit, weights), (accuracy, separation) in figures.items()
+    ]
+
+
+def patching_row(partition_id: int, class_id: int) -> Row:
+    """The gain grows with the class from 1 nat; class 0 is not significant."""
+    identity = {"partition_id": partition_id, "class_id": class_id, "num_weights": 20}
+    gains = {"gain": 1.0 + class_id, "random_gain": 0.25, "random_gain_sd": 0.2}
+    return {**identity, **gains, "p_value": 0.5 if class_id == 0 else 0.005}
+
+
+def ladder_rows() -> list[Row]:
+    """Over all classes, accuracy is 0.1 lower than over the trained ones; client 0's own head is one of two."""
+    rows: list[Row] = [
+        {"rung": rung, "partition_id": None, "accuracy": accuracy - 0.1, "accuracy_trained": accuracy}
+        for rung, accuracy in RUNGS.items()
+    ]
+    return [*rows, {"rung": "A3", "partition_id": 0, "accuracy": 0.7, "accuracy_trained": 0.8}]
