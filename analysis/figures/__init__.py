@@ -7,8 +7,10 @@ from typing import Final, Literal
 
 from matplotlib.figure import Figure
 
+from analysis.figures.alignment import alignment
 from analysis.figures.circuit_graph import circuit_graph_global, circuit_graph_local
 from analysis.figures.circuits import circuit_quality, circuit_sizes, transplants
+from analysis.figures.curves import faithfulness_curves
 from analysis.figures.model import global_accuracy, who_holds_what
 from analysis.figures.overlap import local_vs_global, overlap_across_clients, stability, weight_masks
 from analysis.figures.pairs import class_overlap, client_pairs
@@ -20,6 +22,9 @@ from analysis.figures.paper_overlap import (
     overlap_between_classes,
     stability_within_client,
 )
+from analysis.figures.patching import patching
+from analysis.figures.stability import client_stability
+from analysis.figures.validity import validity
 from analysis.figures.weights import interference, supports
 from analysis.run import Run
 from analysis.style import DPI, Draw, NothingToDrawError, Subject
@@ -42,6 +47,11 @@ FIGURES: Final[dict[str, Draw]] = {
     "11-interference": interference,
     "12-supports": supports,
     "13-weight-masks": weight_masks,
+    "15-faithfulness-curves": faithfulness_curves,
+    "16-stability": client_stability,
+    "17-validity": validity,
+    "18-alignment": alignment,
+    "19-patching": patching,
 }
 """The overview of a run: file name without its ending to the function that draws it."""
 

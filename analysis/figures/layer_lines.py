@@ -1,13 +1,15 @@
 """Lines of overlap by round, one panel per layer, each line with what chance gives for the same sizes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import pandas as pd
 import seaborn as sns
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from analysis import measures
 from analysis.figures.panels import (
@@ -30,6 +32,8 @@ MOST_MEMBERS: Final = 10
 
 MEMBER_WIDTH: Final = 0.9
 """Points."""
+
+_CHANCE_ALPHA: Final = 0.08
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ def draw_layers(lines: Sequence[OverlapLine], what: str | None) -> Figure:
             own = line.rows[line.rows["layer"] == layer]
             has_spread = what is not None and not line.is_reference
             if not line.is_reference:
-                draw_by_round(panel, own, "expected_iou", line.colour, style="--", has_spread=False)
+                _draw_chance(panel, own, line.colour)
             draw_by_round(panel, own, "iou", line.colour, style=line.style, has_spread=has_spread, width=line.width)
         round_axis(panel, sorted(rows["round"].unique()))
         fraction_axis(panel, "IoU (0–1)" if is_leftmost(panel) else "")
@@ -112,10 +116,30 @@ def left_out_note(run: Run, comparisons: Sequence[Comparison]) -> str:
     return f"Left out as not usable: {excluded} of {total} pairs."
 
 
-def _handles(lines: Iterable[OverlapLine], what: str | None) -> list[Artist]:
+def _draw_chance(panel: Axes, rows: pd.DataFrame, colour: str) -> None:
+    """Draw what chance gives: its mean by round, and a light band of the spread that chance gives one pair."""
+    draw_by_round(panel, rows, "expected_iou", colour, style="--", has_spread=False)
+    if not _has_spread(rows):
+        return
+    by_round = rows[["round", "expected_iou", "expected_sd"]].dropna().astype("float64").groupby("round").mean()
+    low, high = by_round["expected_iou"] - by_round["expected_sd"], by_round["expected_iou"] + by_round["expected_sd"]
+    if len(by_round) > 1:
+        panel.fill_between(by_round.index, low, high, color=colour, alpha=_CHANCE_ALPHA, linewidth=0)
+    else:
+        panel.vlines(by_round.index, low, high, color=colour, alpha=_CHANCE_ALPHA, linewidth=14)
+
+
+def _has_spread(rows: pd.DataFrame) -> bool:
+    """Tell whether the log says how far chance spreads: older ones do not."""
+    return "expected_sd" in rows and bool(rows["expected_sd"].notna().any())
+
+
+def _handles(lines: Sequence[OverlapLine], what: str | None) -> list[Artist]:
     handles: list[Artist] = []
     for line in lines:
         label = f"{line.label} – {line.why_empty}" if line.rows.empty else line.label
         handles.append(line_handle(label, line.colour, line.style, width=line.width))
     handles.append(line_handle("chance, same sizes", GREY, "--", marker=""))
+    if any(_has_spread(line.rows) for line in lines if not line.is_reference):
+        handles.append(Patch(color=GREY, alpha=2 * _CHANCE_ALPHA, linewidth=0, label="chance ± sd of one pair"))
     return handles if what is None else [*handles, band_handle(what)]

@@ -84,6 +84,11 @@ def line_handle(
     return Line2D([], [], color=colour, linestyle=style, marker=marker, markersize=4, linewidth=width, label=label)
 
 
+def dot_handle(label: str, fill: str, edge: str) -> Line2D:
+    """Return a legend entry for single dots."""
+    return Line2D([], [], linestyle="", marker="o", markersize=6, color=fill, markeredgecolor=edge, label=label)
+
+
 def band_handle(what: str) -> Patch:
     """Return the legend entry that explains the bands of `draw_by_round`."""
     return Patch(color=GREY, alpha=0.2, linewidth=0, label=f"10–90 % of {what}")
