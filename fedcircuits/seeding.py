@@ -28,6 +28,8 @@ class Purpose(IntEnum):
     ALIGNMENT = 14
     PATCHING = 15
     LADDER = 16
+    BARRIERS = 17
+    DEEP_IMAGES = 18
 
 
 SERVER = 2**31 - 1

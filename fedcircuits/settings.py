@@ -170,7 +170,7 @@ class DeepSettings:
         return server_round % self.deep_every == 0 or server_round == num_rounds
 
     def is_validity_round(self, server_round: int, last_check: int | None) -> bool:
-        """Tell whether a round with circuits checks the discovery, given the round of the last check if there is one."""
+        """Tell whether a round with circuits checks the discovery, given the round of the last check, if any."""
         if self.validity_every == 0:
             return False
         return last_check is None or server_round - last_check >= self.validity_every

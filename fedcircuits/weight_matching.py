@@ -7,6 +7,7 @@ given the orders of the layers around it.
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Int
 from numpy import ndarray as Array
 from torch import Tensor
@@ -20,7 +21,7 @@ _MAX_SWEEPS = 100
 
 
 def match_weights(
-    spec: ModelSpec, first: Weights, second: Weights, generator: np.random.Generator
+    spec: ModelSpec, first: Weights, second: Weights, generator: torch.Generator
 ) -> dict[str, Int[Array, " _"]]:
     """Return the orders of the second network's channels that bring its weights nearest to the first's.
 
@@ -104,12 +105,12 @@ def _front_to_back(pair: _WeightPair) -> dict[str, Array]:
     return orders
 
 
-def _sweep(pair: _WeightPair, start: Permutations, generator: np.random.Generator) -> dict[str, Array]:
+def _sweep(pair: _WeightPair, start: Permutations, generator: torch.Generator) -> dict[str, Array]:
     """Give each layer its best order given the others, in random turns, until no layer gains."""
     orders = dict(start)
     for _ in range(_MAX_SWEEPS):
         has_gained = False
-        for layer in generator.permutation(len(orders)).tolist():
+        for layer in torch.randperm(len(orders), generator=generator).tolist():
             name = pair.names[layer]
             similarity = pair.incoming(layer, orders) + pair.outgoing(layer, orders)
             order, rows = match_channels(similarity), np.arange(len(similarity))

@@ -76,7 +76,9 @@ def _draw_swaps(panel: Axes, rows: pd.DataFrame) -> None:
         _say_missing(panel)
         return
     table = swap_table(rows, "balanced_accuracy")
-    heat_map(panel, table, "balanced accuracy (0.5 = guessing)", cmap="viridis", vmin=0.5, vmax=1, annot_kws={"size": 12})
+    heat_map(
+        panel, table, "balanced accuracy (0.5 = guessing)", cmap="viridis", vmin=0.5, vmax=1, annot_kws={"size": 12}
+    )
     panel.set(xlabel="weights", ylabel="circuit")
 
 

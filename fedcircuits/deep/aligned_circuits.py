@@ -62,7 +62,7 @@ class CircuitComparison:
         first: AlignedModel,
         second: AlignedModel,
         num_draws: int,
-        generator: np.random.Generator,
+        generator: torch.Generator,
     ) -> None:
         self.spec, self.reachable = spec, (first.reachable, second.reachable)
         rows_a, rows_b = _rows_by_class(first), _rows_by_class(second)

@@ -8,6 +8,7 @@ brings circuits of one class together: more than it does for circuits of differe
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float
 from numpy import ndarray as Array
 from torch import Tensor
@@ -82,7 +83,7 @@ def align_pair(
     second: AlignedModel,
     images: Float[Tensor, "image channel height width"],
     num_draws: int,
-    generator: np.random.Generator,
+    generator: torch.Generator,
 ) -> list[LayerAlignment]:
     """Match the channels of two models by each method, and compare their circuits.
 

@@ -8,6 +8,7 @@ first's by their weights (Git Re-Basin, arXiv 2209.04836) was one of labels.
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 
 from fedcircuits.circuit_scores import whole_logits
@@ -51,7 +52,7 @@ def measure_barrier(
     first: tuple[int | None, Weights],
     second: tuple[int | None, Weights],
     data: LabelledImages,
-    generator: np.random.Generator,
+    generator: torch.Generator,
 ) -> Barrier:
     """Walk from one model to the other, as they are and matched.
 

@@ -5,11 +5,12 @@ fitted and channels matched on the probe set, and everything is scored on the sa
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
 
+import torch
 from jaxtyping import Bool
 from torch import Tensor
 
@@ -31,7 +32,7 @@ from fedcircuits.deep.swaps import swap_circuits
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import GateSite, Weights, initial_weights
 from fedcircuits.records import DataKind, ModelKind
-from fedcircuits.seeding import SERVER, Purpose, numpy_generator, torch_generator
+from fedcircuits.seeding import SERVER, Purpose, torch_generator
 from fedcircuits.settings import Settings
 from fedcircuits.sparsity import Masks
 from fedcircuits.study import Subject, prepare_subject, server_bench
@@ -160,7 +161,7 @@ class Examiner:
 
     def _alignment(self, models: RoundModels) -> Tables:
         """Match the channels of every two chosen clients, and of each of them with the average."""
-        generator = self._numpy(Purpose.ALIGNMENT, models)
+        generator = self._draws(Purpose.ALIGNMENT, models)
         rows: list[Row] = []
         for first, second in self._pairs(models):
             entries = align_pair(
@@ -170,7 +171,7 @@ class Examiner:
         return {"alignment": rows}
 
     def _barriers(self, models: RoundModels) -> Tables:
-        generator = self._numpy(Purpose.BARRIERS, models)
+        generator = self._draws(Purpose.BARRIERS, models)
         barriers = [
             measure_barrier(
                 self._spec,
@@ -202,7 +203,7 @@ class Examiner:
         return {"swaps": rows}
 
     def _patching(self, models: RoundModels) -> Tables:
-        generator = self._numpy(Purpose.PATCHING, models)
+        generator = self._draws(Purpose.PATCHING, models)
         rows: list[Row] = []
         for client in self._chosen(models):
             if client.found is None:
@@ -259,12 +260,12 @@ class Examiner:
     def _reachable(self, weights: Weights) -> Bool[Tensor, " channel"]:
         return reachable_channels(self._spec, alive_kernels(self._spec, weights))
 
-    def _numpy(self, purpose: Purpose, models: RoundModels) -> Any:
-        return numpy_generator(self._settings.run.seed, purpose, SERVER, models.position.server_round)
+    def _draws(self, purpose: Purpose, models: RoundModels) -> torch.Generator:
+        return torch_generator(self._settings.run.seed, purpose, SERVER, models.position.server_round)
 
 
 def _told_from(client: ClientModel, models: RoundModels) -> ClassIds:
-    """Return the classes that a client's circuits must tell theirs from: its own or, if it has one only, everybody's."""
+    """Return the classes that a client's circuits must tell theirs from: its own, or everybody's if it has one only."""
     return client.classes if len(client.classes) > 1 else models.trained_classes
 
 

@@ -11,7 +11,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from statistics import fmean, pstdev
 
-import numpy as np
 import torch
 from jaxtyping import Bool
 from torch import Tensor
@@ -63,7 +62,7 @@ def patch_circuits(
     test: LabelledImages,
     negatives: Collection[int],
     num_draws: int,
-    generator: np.random.Generator,
+    generator: torch.Generator,
 ) -> list[Patch]:
     """Put each of a client's circuits back into the global model, and random ones of the same sizes.
 

@@ -50,7 +50,7 @@ def relabelled(original: AlignedModel, partition_id: int | None) -> AlignedModel
 
 def align(first: AlignedModel, second: AlignedModel, num_draws: int = 20) -> Entries:
     images = torch.randn(40, 1, 8, 8, generator=torch.Generator().manual_seed(9))
-    entries = align_pair(SPEC, first, second, images, num_draws, np.random.default_rng(0))
+    entries = align_pair(SPEC, first, second, images, num_draws, torch.Generator().manual_seed(0))
     return {(entry.method, entry.layer): entry for entry in entries}
 
 

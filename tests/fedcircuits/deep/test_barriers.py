@@ -21,7 +21,7 @@ PAIR = ModelSpec(1, 2, (2,), 2)  # one feature per channel
 def barrier(
     spec: ModelSpec, first: Mapping[str, Tensor], second: Mapping[str, Tensor], data: LabelledImages
 ) -> Barrier:
-    return measure_barrier(spec, (0, first), (None, second), data, np.random.default_rng(0))
+    return measure_barrier(spec, (0, first), (None, second), data, torch.Generator().manual_seed(0))
 
 
 def through_channel(channel: int, slope: float) -> dict[str, Tensor]:

@@ -55,7 +55,7 @@ def patch(
 ) -> Patch:
     test = bright_and_dark() if test is None else test
     local = (client_weights(), circuits, reachable)
-    (entry,) = patch_circuits(SPEC, 4, local, without_circuit(), test, (0, 1), draws, np.random.default_rng(0))
+    (entry,) = patch_circuits(SPEC, 4, local, without_circuit(), test, (0, 1), draws, torch.Generator().manual_seed(0))
     return entry
 
 
@@ -121,7 +121,9 @@ def test_kept_channels_take_their_kernels_in_full_and_nothing_else_moves():
     images = torch.randn(20, 1, 4, 4, generator=generator)
     test = LabelledImages(images, torch.arange(20) % 2)
     reachable = torch.ones(7, dtype=torch.bool)
-    (entry,) = patch_circuits(spec, 0, (local, circuits, reachable), average, test, (0,), 2, np.random.default_rng(0))
+    (entry,) = patch_circuits(
+        spec, 0, (local, circuits, reachable), average, test, (0,), 2, torch.Generator().manual_seed(0)
+    )
     by_hand = {name: value.clone() for name, value in average.items()}
     for name, channels in (("conv1", [1]), ("conv2", [0, 3])):
         for parameter in (f"{name}.weight", f"{name}.bias"):
