@@ -78,7 +78,8 @@ def sweep_sizes(
     empty, whole = at(low), at(high)
     ceiling = torch.maximum(whole, empty - target * (empty - whole))
     high[empty <= ceiling] = 0
-    for size in range(0, num_reachable, -(-num_reachable // _SWEEP_STEPS))[1:]:
+    step = max(1, -(-num_reachable // _SWEEP_STEPS))
+    for size in range(step, num_reachable, step):
         is_open = high > size
         if not is_open.any():
             break

@@ -121,6 +121,7 @@ def test_a_number_out_of_range_is_refused(make_settings: MakeSettings, key: str,
         ("trim-fraction", 0.499),
         ("retest-every", 0),
         ("gate-batch", 2),
+        ("attribution-images", 2),
     ],
 )
 def test_the_ends_of_a_range_are_allowed(make_settings: MakeSettings, key: str, value: Any) -> None:
@@ -250,6 +251,41 @@ def test_discovery_on_the_probe_set_needs_the_probe_set(make_settings: MakeSetti
     assert make_settings({"discovery-data": "server"}).discovery.discovery_data == "server"
     problem = only_problem_of(make_settings, {"discovery-data": "server", "share-probe": False})
     assert problem == 'discovery-data = "server": clients need the probe set for it; set share-probe to true'
+
+
+@pytest.mark.parametrize("key", ["gate-batch", "attribution-images"])
+def test_images_that_cannot_be_halved_are_refused(make_settings: MakeSettings, key: str) -> None:
+    problem = only_problem_of(make_settings, {key: 7})
+    assert problem == f"{key} = 7: must be even, half for the class and half for others"
+
+
+def test_attribution_has_no_gates_that_a_price_could_close(make_settings: MakeSettings) -> None:
+    problem = only_problem_of(make_settings, {"discovery": "attribution", "size-rule": "penalty"})
+    assert problem.startswith('size-rule = "penalty": needs gates')
+    assert problem.endswith("it must be budget or sweep")
+
+
+@pytest.mark.parametrize("discovery", ["gates", "attribution"])
+@pytest.mark.parametrize("size_rule", ["budget", "sweep"])
+def test_a_ranking_of_any_discovery_can_be_cut(make_settings: MakeSettings, discovery: str, size_rule: str) -> None:
+    settings = make_settings({"discovery": discovery, "size-rule": size_rule})
+    assert settings.discovery.size_rule == size_rule
+
+
+def test_an_even_number_of_restarts_is_refused(make_settings: MakeSettings) -> None:
+    assert make_settings({"restarts": 5}).discovery.restarts == 5
+    problem = only_problem_of(make_settings, {"restarts": 4})
+    assert problem == "restarts = 4: must be odd, so that no vote on a channel is a tie"
+
+
+def test_the_papers_objective_goes_with_gates_alone(make_settings: MakeSettings) -> None:
+    paper = {"objective": "target-class", "discovery": "gates", "size-rule": "penalty"}
+    assert make_settings(paper).discovery.objective == "target-class"
+    assert make_settings({**paper, "size-rule": "budget"}).discovery.size_rule == "budget"
+    problem = only_problem_of(make_settings, {**paper, "size-rule": "sweep"})
+    assert problem.startswith('objective = "target-class": looks at no images of other classes, which size-rule')
+    problem = only_problem_of(make_settings, {**paper, "discovery": "attribution", "size-rule": "budget"})
+    assert 'which discovery = "attribution" needs; it must be contrast or kl' in problem
 
 
 def test_all_mistakes_are_listed_in_one_error(config: dict[str, Any]) -> None:
