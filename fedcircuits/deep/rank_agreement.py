@@ -1,6 +1,5 @@
 """Does a circuit's ranking follow what single channels do? Exact effects, and their agreement with a ranking."""
 
-import math
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -9,8 +8,9 @@ from jaxtyping import Bool, Float, Int
 from scipy import stats
 from torch import Tensor
 
-from fedcircuits.circuit_scores import circuit_logits, judge
+from fedcircuits.circuit_scores import circuit_logits
 from fedcircuits.data import LabelledImages
+from fedcircuits.deep.trials import separations
 from fedcircuits.models import GateSite, SparseCNN
 
 
@@ -35,16 +35,15 @@ def channel_effects(
         reachable: channels that carry signal; the others have no effect on M, 0.
 
     Returns:
-        effects on the CPU; a row of NaN for a class without images on both sides.
+        effects on the CPU; NaN throughout for a class without images on both sides.
     """
     channels = reachable.nonzero().flatten()
     without = ~torch.eye(len(reachable), dtype=torch.bool)[channels]
     logits = circuit_logits(model, data.images, torch.cat([torch.ones_like(reachable)[None], without]), ablation, site)
-    effects = torch.zeros(len(class_ids), len(reachable))
+    effects = torch.zeros(len(class_ids), len(reachable), dtype=torch.float64)
     for row, class_id in zip(effects, class_ids, strict=True):
-        found = [judge(each, data, class_id, negatives).separation for each in logits]
-        separations = torch.tensor([math.nan if value is None else value for value in found])
-        row[channels] = separations[0] - separations[1:]
+        values = separations(logits, data, class_id, negatives)
+        row[channels] = values[0] - values[1:]
     return effects
 
 

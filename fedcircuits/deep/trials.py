@@ -56,9 +56,8 @@ class Trial:
         return log_odds(self._logits(members), self.class_id)
 
     def faithfulness(self, members: Bool[Tensor, "circuit channel"]) -> Float[Tensor, " circuit"]:
-        """Return F = M(C) / M(N) of every circuit, on the CPU, float64; means nothing unless `is_separable`."""
-        odds, own = self.log_odds(members), self.data.labels == self.class_id
-        return (odds[:, own].mean(1) - odds[:, ~own].mean(1)).cpu().double() / self.whole
+        """Return F = M(C) / M(N) of every circuit, on the CPU; means nothing unless `is_separable`."""
+        return separations(self._logits(members), self.data, self.class_id, self.negatives) / self.whole
 
     def _logits(self, members: Tensor) -> Tensor:
         """Run every image through every circuit; channels that carry no signal stay on."""
@@ -87,3 +86,20 @@ def prepare_trial(
     # Through gates like every circuit: the whole is then exactly the circuit of all channels.
     whole = trial.judge(subject.reachable[None])[0].separation
     return trial if whole is None else replace(trial, whole=whole)
+
+
+def separations(
+    logits: Float[Tensor, "circuit image num_classes"], data: LabelledImages, class_id: int, negatives: Collection[int]
+) -> Float[Tensor, " circuit"]:
+    """Return M of many circuits at once, nats, float64, on the CPU; NaN if there is no image of either side.
+
+    Args:
+        logits: one row per image of `data` in each circuit.
+        data: the images and their classes.
+        class_id: the class in question.
+        negatives: the classes that it must be told from; the class itself does not count among them.
+    """
+    own = data.labels == class_id
+    other = torch.isin(data.labels, torch.tensor(sorted(negatives), device=data.device)) & ~own
+    odds = log_odds(logits, class_id)
+    return (odds[:, own].mean(1) - odds[:, other].mean(1)).cpu().double()
