@@ -44,7 +44,7 @@ class Agreement:
         return self.value + _NORMAL_95 * float(np.sqrt(self.variance))
 
 
-def stability(layers: Sequence[Bool[Array, "item element"]]) -> Agreement:
+def stability(layers: Sequence[Bool[Array, "item _"]]) -> Agreement:
     """Return the stability of sets over one layer, or pooled over several.
 
     Pooled, the variances of membership are summed over the elements of all layers, and what they would be by chance

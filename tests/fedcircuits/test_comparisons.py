@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from fedcircuits.circuits import Circuits
-from fedcircuits.comparisons import FoundCircuits, compare_circuits, compare_masks
+from fedcircuits.comparisons import FoundCircuits, compare_circuits, compare_edges, compare_masks
 from fedcircuits.records import TABLES, Comparison, ModelKind
 
 NAMES, SIZES = ("conv1", "conv2"), (3, 2)
@@ -181,6 +181,169 @@ def test_figures_of_two_empty_circuits_are_missing() -> None:
     rows = compare([found(0, {0: nothing}), found(1, {0: nothing})])
     assert {row[name] for row in rows for name in ("iou", "expected_iou", "adjusted_iou", "phi")} == {None}
     assert [row["size_a"] for row in rows] == [0, 0, 0]
+
+
+# -- The noise of discovery, taken out
+
+
+def by_comparison(rows: list[Row], layer: str = "all") -> dict[str, Row]:
+    return {row["comparison"]: row for row in rows if row["layer"] == layer}
+
+
+def retested(first: FoundCircuits, *members: list[int]) -> tuple[FoundCircuits, FoundCircuits]:
+    """Return a discovery and its repetition, which finds these members."""
+    repeated = dict(zip(first.circuits.class_ids, members, strict=True))
+    return first, found(first.partition_id, repeated, model=first.model, server_round=first.server_round)
+
+
+def test_reliability_is_the_root_of_both_retest_correlations_and_divides_phi() -> None:
+    one, other = found(0, {0: A}), found(1, {0: B})
+    rows = compare([one, other], retested=[retested(one, A), retested(other, B)])
+    pair = by_comparison(rows)["same_class_across_clients"]
+    assert pair["reliability"] == pytest.approx(1.0)
+    assert pair["phi_true"] == pytest.approx(pair["phi"])
+    wide = found(0, {0: [1, 1, 0, 1, 0]}), found(1, {0: [1, 1, 0, 0, 1]})
+    rows = compare(list(wide), retested=[retested(wide[0], A), retested(wide[1], [1, 1, 0, 1, 0])])
+    # conv1: covariance 2 - 4/3 = 2/3 in every pair; conv2: -1/2 where the other channel is chosen, else 1/2.
+    # Pooled variance 2/3 + 1/2 = 7/6, so phi is (2/3 - 1/2) / (7/6) = 1/7 where conv2 differs.
+    pair = by_comparison(rows)["same_class_across_clients"]
+    assert pair["phi"] == pytest.approx(1 / 7)
+    assert pair["reliability"] == pytest.approx((1 / 7) ** 0.5)
+    assert pair["phi_true"] is None  # the second client's circuit is not measurable
+    conv1 = by_comparison(rows, "conv1")["same_class_across_clients"]
+    assert (conv1["reliability"], conv1["phi_true"]) == pytest.approx((1.0, 1.0))
+
+
+def test_a_true_correlation_may_exceed_one() -> None:
+    half = [1, 1, 0, 0, 0]
+    one, other = found(0, {0: A}), found(1, {0: A})
+    rows = compare([one, other], retested=[retested(one, half), retested(other, half)])
+    pair = by_comparison(rows)["same_class_across_clients"]
+    # Pooled covariance of the retests 2/3 + 0, variances 7/6 and 2/3.
+    assert pair["reliability"] == pytest.approx((2 / 3) / (7 / 6 * 2 / 3) ** 0.5)
+    assert pair["phi_true"] == pytest.approx(1 / pair["reliability"])
+
+
+def test_a_negative_retest_correlation_has_no_root() -> None:
+    one, other = found(0, {0: [1, 0, 0, 1, 0]}), found(1, {0: [1, 0, 0, 1, 0]})
+    rows = compare([one, other], retested=[retested(end, [0, 1, 0, 0, 1]) for end in (one, other)])
+    pair = by_comparison(rows)["same_class_across_clients"]
+    assert (pair["reliability"], pair["phi_true"]) == (None, None)
+
+
+def test_without_a_retest_of_both_circuits_reliability_is_not_known() -> None:
+    one, other = found(0, {0: A}), found(1, {0: B})
+    pair = by_comparison(compare([one, other], retested=[retested(one, A)]))["same_class_across_clients"]
+    assert (pair["reliability"], pair["phi_true"]) == (None, None)
+
+
+def test_a_retest_is_not_corrected_by_itself() -> None:
+    row = by_comparison(compare(retested=[retested(found(0, {0: A}), A)]))["retest"]
+    assert row["phi"] == pytest.approx(1.0)
+    assert (row["reliability"], row["phi_true"]) == (None, None)
+
+
+def test_rounds_are_corrected_by_the_retests_of_both_rounds() -> None:
+    earlier, later = found(0, {0: A}, server_round=1), found(0, {0: B}, server_round=2)
+    now, before = [retested(later, B)], [retested(earlier, A)]
+    with_both = compare_circuits(NAMES, SIZES, [], [], now, [(earlier, later)], before).to_pylist()
+    assert by_comparison(with_both)["round_to_round"]["reliability"] == pytest.approx(1.0)
+    assert {row["comparison"] for row in with_both} == {"retest", "round_to_round"}
+    assert (
+        sum(row["comparison"] == "retest" for row in with_both) == 3
+    )  # a pair's two layers and both together: the earlier retest has no rows
+    with_one = compare_circuits(NAMES, SIZES, [], [], now, [(earlier, later)]).to_pylist()
+    assert by_comparison(with_one)["round_to_round"]["reliability"] is None
+
+
+# -- Graded membership
+
+
+def test_graded_overlap_comes_from_the_scores_of_reachable_channels() -> None:
+    one, other = found(0, {0: A}, reachable=[1, 1, 1, 1, 0]), found(1, {0: A})
+    scores = torch.tensor([[0.9, 0.6, 0.1, 0.8, 0.3]])
+    circuits = Circuits.ranked_by_score((0,), one.circuits.members, scores)
+    rows = compare([replace(one, circuits=circuits), other])
+    # The other's scores are 1, 1, 0, 1, 0.
+    assert [row["graded_overlap"] for row in rows] == pytest.approx([1.5 / 2.1, 0.8, 2.3 / 3.1])
+    # Sums of minima over all pairs of channels: 2 * 1.6 / 3 and 0.8 / 2.
+    mean = [3.2 / 3, 0.4, 3.2 / 3 + 0.4]
+    total = [1.6 + 2, 0.8 + 1, 2.4 + 3]
+    assert [row["expected_graded_overlap"] for row in rows] == pytest.approx(
+        [m / (t - m) for m, t in zip(mean, total, strict=True)]
+    )
+
+
+def test_weight_masks_have_no_graded_overlap_and_no_retest() -> None:
+    rows = compare_masks(1, {0: FIRST, 5: SECOND}, None).to_pylist()
+    missing = ("graded_overlap", "expected_graded_overlap", "reliability", "phi_true")
+    assert {row[name] for row in rows for name in missing} == {None}
+
+
+# -- Edges
+
+
+KERNELS = {
+    "conv1": torch.tensor([[1], [1], [1]], dtype=torch.bool),
+    "conv2": torch.tensor([[1, 1, 0], [0, 1, 1]], dtype=torch.bool),
+    "fc": torch.tensor([[1, 1], [1, 0]], dtype=torch.bool),
+}
+
+
+def with_kernels(circuits: FoundCircuits, **changes: Tensor) -> FoundCircuits:
+    return replace(circuits, kernels={**KERNELS, **changes})
+
+
+def test_edges_are_kernels_that_join_two_channels_of_the_circuit() -> None:
+    one, other = with_kernels(found(0, {0: A})), with_kernels(found(1, {0: B}))
+    rows = compare_edges([one, other], [], [], []).to_pylist()
+    assert [row["layer"] for row in rows] == ["conv1", "conv2", "fc", "all"]
+    # A keeps channels 0 and 1, then 0: edges 0-0 and 1-0. B keeps 0 and 2, then 1: edge 2-1.
+    counts = [(row["intersection"], row["size_a"], row["size_b"], row["universe"]) for row in rows]
+    assert counts == [(1, 2, 2, 3), (0, 2, 1, 4), (0, 1, 1, 2), (1, 5, 4, 9)]
+    assert {row["graded_overlap"] for row in rows} == {None}
+
+
+def test_the_universe_of_edges_is_the_kernels_that_are_alive_in_either_model() -> None:
+    sparse = torch.tensor([[1, 0, 1], [0, 0, 0]], dtype=torch.bool)
+    one, other = with_kernels(found(0, {1: A})), with_kernels(found(1, {1: A}), conv2=sparse)
+    rows = {row["layer"]: row for row in compare_edges([one, other], [], [], []).to_pylist()}
+    assert (rows["conv2"]["universe"], rows["conv2"]["common_universe"]) == (5, 1)
+    assert (rows["conv2"]["size_a"], rows["conv2"]["size_b"], rows["conv2"]["intersection"]) == (2, 1, 1)
+    assert rows["fc"]["universe"] == 1  # class 1 has one kernel alive
+
+
+def test_edges_are_compared_within_a_class_only_and_their_noise_is_known_too() -> None:
+    one, other = with_kernels(found(0, {0: A, 1: B})), with_kernels(found(1, {0: A, 1: B}))
+    on_global = with_kernels(found(0, {0: C}, model=ModelKind.GLOBAL))
+    retests = [(end, with_kernels(found(end.partition_id, {0: A, 1: B}))) for end in (one, other)]
+    earlier = with_kernels(found(1, {1: A}, server_round=0))
+    rows = compare_edges([one, other], [on_global], retests, [(earlier, other)]).to_pylist()
+    assert pairs_in(rows) == {
+        ("same_class_across_clients", 0, 0, 1, 0),
+        ("same_class_across_clients", 0, 1, 1, 1),
+        ("local_vs_global", 0, 0, 0, 0),
+        ("retest", 0, 0, 0, 0),
+        ("retest", 0, 1, 0, 1),
+        ("retest", 1, 0, 1, 0),
+        ("retest", 1, 1, 1, 1),
+        ("round_to_round", 1, 1, 1, 1),
+    }
+    assert by_comparison(rows)["same_class_across_clients"]["reliability"] == pytest.approx(1.0)
+
+
+def test_without_circuits_there_are_no_edges_to_compare() -> None:
+    table = compare_edges([], [], [], [])
+    assert table.num_rows == 0
+    assert table.schema == TABLES["edge_overlap"]
+
+
+def test_circuits_of_models_whose_kernels_are_not_known_have_no_edges_to_compare() -> None:
+    with pytest.raises(ValueError, match="kernels of client circuits of partition 0 are not known"):
+        compare_edges([found(0, {0: A})], [], [], [])
+
+
+# -- Weight masks
 
 
 def masks(conv1: list[int], fc: list[int]) -> dict[str, Tensor]:

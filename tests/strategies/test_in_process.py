@@ -29,6 +29,9 @@ TINY = {
     "gate-steps": 4,
     "gate-batch": 4,
 }
+PROPER = {"gate_steps": 15, "gate_learning_rate": 1.0}
+"""Gates that close some channels: after four small steps, every circuit still is the whole network."""
+
 TIMINGS = ["train_seconds", "discovery_seconds", "evaluate_seconds"]
 
 
@@ -94,7 +97,7 @@ def test_one_run_logs_every_table_and_every_comparison(federate):
 
 
 def test_every_overlap_of_circuits_comes_with_chance_and_noise(federate):
-    overlap = table(federate(InProcessGrid(3)), "overlap")
+    overlap = table(federate(InProcessGrid(3), **PROPER), "overlap")
     masks = overlap["comparison"].str.startswith("parameter")
     assert (
         overlap.loc[masks, ["graded_overlap", "expected_graded_overlap", "reliability", "phi_true"]]
@@ -105,8 +108,8 @@ def test_every_overlap_of_circuits_comes_with_chance_and_noise(federate):
     assert known[["expected_sd", "p_over", "p_under"]].notna().all(axis=None)
     assert (known["p_over"] + known["p_under"] >= 1 - 1e-9).all()  # both count the observed overlap
     circuits = overlap[~masks]
-    # Gates that have hardly moved still are above 0 everywhere.
-    assert circuits["graded_overlap"].between(0, 1).all()
+    assert circuits["graded_overlap"].dropna().between(0, 1).all()
+    assert circuits["graded_overlap"].notna().any()
     noise = circuits.groupby("comparison")["reliability"].apply(lambda values: values.notna().any())
     assert noise.drop(str(Comparison.RETEST)).all()
     assert not noise[str(Comparison.RETEST)]
@@ -114,12 +117,16 @@ def test_every_overlap_of_circuits_comes_with_chance_and_noise(federate):
 
 
 def test_clients_agreement_on_each_class_is_logged_as_one_figure(federate):
-    run = federate(InProcessGrid(3))
+    trained = {"train_limit": 300, "heldout_limit": 200, "local_epochs": 6, "learning_rate": 0.01, "sparsity": 0.0}
+    gates = {"gate_steps": 15, "gate_batch": 8, "gate_learning_rate": 0.5, "gate_penalty": 0.1}
+    classes = {"partition": "classes", "client_classes": "0,1,2;0,1,2"}
+    run = federate(InProcessGrid(2), num_server_rounds=1, **classes, **trained, **gates)
     usable = table(run, "quality").query("model == 'client' and usable")
     shared = usable.groupby(["round", "class_id"]).size()
     stability = table(run, "stability")
     assert set(stability["layer"]) <= {"conv1", "conv2", "all"}
     counted = stability[stability["layer"] == "all"].set_index(["round", "class_id"])["num_circuits"]
+    assert len(counted) > 0
     assert counted.to_dict() == shared[shared > 1].to_dict()
     assert (stability["stability"].dropna() <= 1 + 1e-9).all()
 
