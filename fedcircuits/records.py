@@ -57,7 +57,7 @@ class AlignmentVerdict(StrEnum):
     RELABELLING = "relabelling"
     "They are alike once channels are matched, and more so than the matching does by itself."
     IRRELEVANT = "alignment irrelevant"
-    "The matching leaves channels where they are."
+    "The matching leaves channels where they are, or circuits are alike without it."
     UNDECIDED = "undecided"
 
 
@@ -329,6 +329,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
         loss_a=_F,
         loss_b=_F,
         loss_peak=_F,
+        loss_middle=_F,
         matched_barrier=_F,
     ),
     "swaps": _schema(

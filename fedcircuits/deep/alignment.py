@@ -30,11 +30,11 @@ from fedcircuits.weight_matching import match_weights
 STAYS = 0.95
 """Share of fixed points from which a matching changes too little for circuits to depend on it."""
 
-LOW_PHI = 0.3
-"""Below it, circuits of one class count as different: two with a quarter of the channels each share less than half."""
+ALIKE = 0.3
+"""From it on, circuits count as alike: two with a quarter of the channels each then share about half of them."""
 
 EXCESS = 0.1
-"""How far phi after matching must lie above phi before it, and above both controls, to show a relabelling."""
+"""By how much phi after matching must exceed phi before it, and both controls, for the matching to have done that."""
 
 
 @dataclass(frozen=True)
@@ -123,20 +123,23 @@ def judge_alignment(
 ) -> AlignmentVerdict:
     """Say what the matching of a pair means for its circuits.
 
-    - `alignment irrelevant`: channels keep their places (`STAYS`).
-    - `relabelling`: phi after matching exceeds phi before it and both controls by `EXCESS`.
-    - `genuinely different`: phi is below `LOW_PHI` before and after, and after it does not exceed the controls so far.
-    - `undecided`: anything else, such as circuits that overlap without any matching, or a figure that is missing.
+    - `alignment irrelevant`: channels keep their places (`STAYS`), or circuits are `ALIKE` as they are and matching
+      gains less than `EXCESS`.
+    - `relabelling`: circuits are `ALIKE` after matching, which gains `EXCESS` and exceeds both controls by as much.
+    - `genuinely different`: circuits are `ALIKE` neither before nor after, and do not exceed the controls so far.
+    - `undecided`: anything else, such as a matching that brings circuits of all classes together, or a missing figure.
     """
     if fixed_points is not None and fixed_points >= STAYS:
         return AlignmentVerdict.IRRELEVANT
     if fixed_points is None or phi is None or matched_phi is None:
         return AlignmentVerdict.UNDECIDED
     control = max(value for value in (other_class_phi, random_phi, -1.0) if value is not None)
-    has_excess = matched_phi - control >= EXCESS
-    if has_excess and matched_phi - phi >= EXCESS:
+    has_gained, has_excess = matched_phi - phi >= EXCESS, matched_phi - control >= EXCESS
+    if phi >= ALIKE and not has_gained:
+        return AlignmentVerdict.IRRELEVANT
+    if matched_phi >= ALIKE and has_gained and has_excess:
         return AlignmentVerdict.RELABELLING
-    if not has_excess and max(phi, matched_phi) < LOW_PHI:
+    if max(phi, matched_phi) < ALIKE and not has_excess:
         return AlignmentVerdict.DIFFERENT
     return AlignmentVerdict.UNDECIDED
 

@@ -34,6 +34,7 @@ class Barrier:
         loss_a: cross-entropy of the first model, nats.
         loss_b: that of the second.
         loss_peak: that at `alpha`.
+        loss_middle: that halfway, of the plain average; below both ends where two models know different classes.
         matched_barrier: the barrier once the second model's channels are matched with the first's by their weights.
     """
 
@@ -44,6 +45,7 @@ class Barrier:
     loss_a: float
     loss_b: float
     loss_peak: float
+    loss_middle: float
     matched_barrier: float
 
 
@@ -77,6 +79,7 @@ def measure_barrier(
         loss_a=losses[-1],
         loss_b=losses[0],
         loss_peak=losses[peak],
+        loss_middle=losses[ALPHAS.index(0.5)],
         matched_barrier=max(_excess(_line_losses(model, weights_a, matched, data))),
     )
 

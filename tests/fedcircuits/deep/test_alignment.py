@@ -162,10 +162,13 @@ def test_models_without_a_living_channel_or_circuit_leave_everything_open():
         (0.5, 0.0, 0.6, 0.1, 0.0, "relabelling"),
         (0.5, 0.0, 0.6, None, 0.0, "relabelling"),  # a single class each: random circuits are the only control
         (0.5, 0.0, 0.6, 0.55, 0.0, "undecided"),  # the matching brings circuits of all classes together
-        (0.5, 0.55, 0.6, 0.1, 0.0, "undecided"),  # they overlapped before
+        (0.5, 0.55, 0.6, 0.1, 0.0, "alignment irrelevant"),  # they overlap as they are
+        (0.5, 0.35, -0.1, 0.3, 0.0, "alignment irrelevant"),  # and matching only takes them apart
+        (0.5, 0.35, 0.6, 0.1, 0.0, "relabelling"),  # in part
+        (0.5, 0.0, 0.25, 0.0, 0.0, "undecided"),  # nearer by matching, yet not alike
+        (0.5, 0.25, 0.32, 0.0, 0.0, "undecided"),  # alike by a hair
         (0.5, 0.0, 0.05, 0.0, 0.0, "genuinely different"),
         (0.5, 0.25, 0.2, 0.3, 0.0, "genuinely different"),
-        (0.5, 0.35, 0.2, 0.3, 0.0, "undecided"),  # not so different before
         (0.5, None, None, 0.3, None, "undecided"),
         (None, 0.0, 0.0, 0.0, 0.0, "undecided"),
     ],

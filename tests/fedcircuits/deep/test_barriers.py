@@ -49,16 +49,17 @@ def test_two_channels_for_one_function_make_a_barrier_that_matching_removes():
     loss_end, loss_middle = math.log1p(math.exp(-3.0)), math.log1p(math.exp(-1.5))
     assert found.alpha == 0.5
     assert (found.loss_a, found.loss_b) == pytest.approx((loss_end, loss_end))
-    assert found.loss_peak == pytest.approx(loss_middle)
+    assert found.loss_peak == found.loss_middle == pytest.approx(loss_middle)
     assert found.barrier == pytest.approx(loss_middle - loss_end)
     assert found.matched_barrier == 0.0
 
 
 def test_the_barrier_is_measured_from_the_line_between_both_ends():
     found = barrier(PAIR, through_channel(0, 4.0), through_channel(1, 1.0), bright_image())
-    loss = {alpha: math.log1p(math.exp(-(4 * alpha**2 + (1 - alpha) ** 2))) for alpha in (0.0, found.alpha, 1.0)}
+    loss = {a: math.log1p(math.exp(-(4 * a**2 + (1 - a) ** 2))) for a in (0.0, 0.5, found.alpha, 1.0)}
     expected = loss[found.alpha] - (found.alpha * loss[1.0] + (1 - found.alpha) * loss[0.0])
     assert (found.loss_a, found.loss_b, found.loss_peak) == pytest.approx((loss[1.0], loss[0.0], loss[found.alpha]))
+    assert found.loss_middle == pytest.approx(loss[0.5])
     assert found.barrier == pytest.approx(expected)
     assert found.barrier > 0
 
