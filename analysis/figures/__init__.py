@@ -11,6 +11,7 @@ from analysis.figures.alignment import alignment
 from analysis.figures.circuit_graph import circuit_graph_global, circuit_graph_local
 from analysis.figures.circuits import circuit_quality, circuit_sizes, transplants
 from analysis.figures.curves import faithfulness_curves
+from analysis.figures.ladder import ladder
 from analysis.figures.model import global_accuracy, who_holds_what
 from analysis.figures.overlap import local_vs_global, overlap_across_clients, stability, weight_masks
 from analysis.figures.pairs import class_overlap, client_pairs
@@ -47,6 +48,7 @@ FIGURES: Final[dict[str, Draw]] = {
     "11-interference": interference,
     "12-supports": supports,
     "13-weight-masks": weight_masks,
+    "14-ladder": ladder,
     "15-faithfulness-curves": faithfulness_curves,
     "16-stability": client_stability,
     "17-validity": validity,

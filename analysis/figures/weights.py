@@ -56,19 +56,23 @@ def interference(run: Run) -> Figure:
     colours = dict(zip(layers, layer_colours(len(layers)), strict=True))
     for panel, column in zip(panels, titles, strict=True):
         for layer, colour in colours.items():
-            draw_by_round(panel, rows[rows["layer"] == layer], column, colour, has_spread=False)
+            own = rows[rows["layer"] == layer]
+            draw_by_round(panel, own, column, colour, has_spread=False)
+            if column == "sign_conflict":
+                draw_by_round(panel, own, "sign_conflict_null", colour, style="--", has_spread=False)
         round_axis(panel, list(rows["round"]))
         fraction_axis(panel, labels[column])
-    panels[1].set_ylim(*from_zero(rows["sign_conflict"]))
+    panels[1].set_ylim(*from_zero(rows[["sign_conflict", "sign_conflict_null"]].max()))
     # An adaptive server optimiser can make the new weights larger than any client's.
     panels[2].set_ylim(*from_zero(rows["norm_retention"], at_least=1.03))
     unrelated = rows.assign(unrelated=rows["num_clients"].astype("float64") ** -0.5)
     draw_by_round(panels[0], unrelated, "unrelated", GREY, style="--", has_spread=False)
     handles = [line_handle(layer, colour) for layer, colour in colours.items()]
-    put_legend(legend, [*handles, line_handle("unrelated updates: 1/√clients", GREY, "--", "")])
+    put_legend(legend, [*handles, line_handle("unrelated: 1/√clients; shuffled signs", GREY, "--", "")])
     caption = (
         "Cancellation: 1 = all clients pull one way, dashed = unrelated, below = they oppose each other. Sign "
-        "conflict: mass on weights whose largest updates differ in sign. "
+        "conflict: mass on weights whose largest updates differ in sign; dashed, what shuffled signs would give in "
+        "that layer: only more than this speaks of conflict. "
         "Norms are relative to the clients' mean norm; below 1 the average has shrunk."
     )
     return label_figure(figure, run, "Interference of client updates", caption)

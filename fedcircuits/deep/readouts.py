@@ -1,9 +1,8 @@
 """New readouts for a frozen network, fitted on a few images: a linear head on its features, or rescaled logits."""
 
-import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
@@ -12,18 +11,15 @@ from torch import Tensor
 from fedcircuits.data import LabelledImages
 
 HEAD_PENALTY = 1.0
-"""Linear heads: summed cross-entropy + penalty / 2 * sum of squared weights, on standardised features; scikit-learn's
-default (1 / C)."""
-
-HEAD_STEPS = 500
-"""Steps of LBFGS for a linear head at most; a head that has not converged by then is good enough to compare."""
+"""Linear heads: summed cross-entropy + penalty / 2 * sum of squared weights, on standardised features. It is 1 / C of
+scikit-learn's logistic regression, at its default."""
 
 RESCALING_PENALTY = 1e-3
 """Rescaled logits: mean cross-entropy + penalty / 2 * sum of squares, on standardised logits. It only keeps the scale
 of separable classes finite."""
 
-RESCALING_STEPS = 100
-"""Iterations of LBFGS for rescaled logits at most."""
+MOST_STEPS = 200
+"""Iterations of LBFGS at most; a fit that has not converged by then is good enough to compare."""
 
 CONSTANT = 1e-6
 """A column whose spread is below this share of the largest one's is taken as constant."""
@@ -57,44 +53,52 @@ def balanced_sample(images: LabelledImages, per_class: int, generator: torch.Gen
 
 
 def fit_head(features: Float[Tensor, "image feature"], labels: Int[Tensor, " image"]) -> Readout:
-    """Fit a linear head by logistic regression; of a single class it always says that class."""
-    # A second of import that a run without heavy measures need not pay.
-    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
-
-    class_ids = labels.unique()
+    """Fit a linear head by logistic regression on the classes that there are; of a single one it always says that."""
+    class_ids, rows = labels.unique(return_inverse=True)
     shift, scale = _standards(features)
-    if len(class_ids) == 1:
-        return _unfolded(class_ids, features.new_zeros(1, features.shape[1]), features.new_zeros(1), shift, scale)
-    standard = ((features.double() - shift) / scale).cpu().numpy()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = LogisticRegression(C=1 / HEAD_PENALTY, max_iter=HEAD_STEPS).fit(standard, labels.cpu().numpy())
-    weight, bias = np.asarray(fitted.coef_), np.asarray(fitted.intercept_)
-    if len(class_ids) == 2:
-        # Of two classes, scikit-learn gives the scores of the second against the first.
-        weight, bias = np.vstack([-weight, weight]), np.concatenate([-bias, bias])
-    return _unfolded(class_ids, torch.from_numpy(weight), torch.from_numpy(bias), shift, scale)
+    standard = (features.double() - shift) / scale
+    weight = standard.new_zeros(len(class_ids), standard.shape[1])
+    bias = standard.new_zeros(len(class_ids))
+
+    def loss() -> Tensor:
+        penalty = HEAD_PENALTY / 2 * weight.square().sum() / len(rows)
+        return F.cross_entropy(standard @ weight.T + bias, rows) + penalty
+
+    _minimise(loss, [weight, bias])
+    return _unfolded(class_ids, weight, bias, shift, scale)
 
 
 def fit_rescaling(logits: Float[Tensor, "image class"], labels: Int[Tensor, " image"]) -> Readout:
     """Fit one scale and one bias per logit by cross-entropy; nothing is mixed between classes."""
     shift, scale = _standards(logits)
     standard = (logits.double() - shift) / scale
-    factors = torch.ones_like(shift, requires_grad=True)
-    offsets = torch.zeros_like(shift, requires_grad=True)
-    optimiser = torch.optim.LBFGS([factors, offsets], max_iter=RESCALING_STEPS, line_search_fn="strong_wolfe")
+    factors, offsets = torch.ones_like(shift), torch.zeros_like(shift)
 
     def loss() -> Tensor:
-        optimiser.zero_grad()
         penalty = RESCALING_PENALTY / 2 * (factors.square().sum() + offsets.square().sum())
-        value = F.cross_entropy(standard * factors + offsets, labels) + penalty
+        return F.cross_entropy(standard * factors + offsets, labels) + penalty
+
+    _minimise(loss, [factors, offsets])
+    class_ids = torch.arange(logits.shape[1], device=logits.device)
+    return _unfolded(class_ids, factors.diag(), offsets, shift, scale)
+
+
+@torch.enable_grad()
+def _minimise(loss: Callable[[], Tensor], parameters: list[Tensor]) -> None:
+    """Change the parameters in place so that the loss, which is convex in them, is least."""
+    for parameter in parameters:
+        parameter.requires_grad_()
+    optimiser = torch.optim.LBFGS(parameters, max_iter=MOST_STEPS, line_search_fn="strong_wolfe")
+
+    def evaluate() -> Tensor:
+        optimiser.zero_grad()
+        value = loss()
         value.backward()
         return value
 
-    optimiser.step(loss)
-    class_ids = torch.arange(logits.shape[1], device=logits.device)
-    return _unfolded(class_ids, factors.detach().diag(), offsets.detach(), shift, scale)
+    optimiser.step(evaluate)
+    for parameter in parameters:
+        parameter.requires_grad_(False)
 
 
 def _standards(inputs: Tensor) -> tuple[Tensor, Tensor]:
@@ -106,5 +110,5 @@ def _standards(inputs: Tensor) -> tuple[Tensor, Tensor]:
 
 def _unfolded(class_ids: Tensor, weight: Tensor, bias: Tensor, shift: Tensor, scale: Tensor) -> Readout:
     """Return the readout of raw inputs that equals the given one of standardised inputs."""
-    raw = weight.to(shift) / scale
-    return Readout(class_ids, raw, bias.to(shift) - raw @ shift)
+    raw = weight / scale
+    return Readout(class_ids, raw, bias - raw @ shift)

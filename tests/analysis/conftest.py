@@ -98,11 +98,37 @@ def mask_rows(server_round: int) -> list[Row]:
 
 
 def interference_rows(server_round: int) -> list[Row]:
-    figures = {"cancellation": 0.8, "sign_conflict": 0.1, "norm_retention": 0.9, "num_clients": 2}
+    figures = {
+        "cancellation": 0.8,
+        "sign_conflict": 0.1,
+        "sign_conflict_null": 0.15,
+        "norm_retention": 0.9,
+        "num_clients": 2,
+    }
     supports = {"support_solo": 0.5, "support_agree": 0.4, "support_conflict": 0.1}
     densities = {"density_clients": 0.1, "density_union": 0.15, "density_global": 0.15}
     return [
         {"round": server_round, "layer": layer, **figures, **supports, **densities} for layer in (*CONV_WIDTHS, "fc")
+    ]
+
+
+LADDER = {"A0": 0.3, "A1": 0.5, "A2": 0.7, "A3": 0.8, "A3c": 0.85, "A4": 0.95, "R": 0.6}
+ENSEMBLES = {"E_logits": 0.75, "E_probabilities": 0.65, "overlap_count": 0.4}
+
+
+def ladder_rows(server_round: int, holders: dict[int, list[int]]) -> list[Row]:
+    """Clients' own heads reach 0.7, 0.9, …; over all classes every rung has half of what it has over trained ones."""
+    values = [(rung, None, value) for rung, value in (LADDER | ENSEMBLES).items()]
+    values += [("A3", partition_id, 0.7 + 0.2 * partition_id) for partition_id in holders]
+    return [
+        {
+            "round": server_round,
+            "rung": rung,
+            "partition_id": partition_id,
+            "accuracy": value / 2,
+            "accuracy_trained": value,
+        }
+        for rung, partition_id, value in values
     ]
 
 
@@ -111,6 +137,7 @@ def round_tables(server_round: int, holders: dict[int, list[int]]) -> Tables:
     tables: Tables = {name: [] for name in ("accuracy", "circuits", "edges", "quality", "overlap")}
     tables["clients"] = client_rows(server_round, holders)
     tables["interference"] = interference_rows(server_round)
+    tables["ladder"] = ladder_rows(server_round, holders)
     tables["accuracy"] += accuracy_rows(server_round, "global", None, RECALLS[min(server_round, 2)])
     for partition_id, classes in holders.items():
         tables["accuracy"] += accuracy_rows(server_round, "client", partition_id, [1.0, 0.5, 0.5, 0.0])
