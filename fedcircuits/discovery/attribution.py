@@ -10,8 +10,8 @@ mean log-odds over the class's images less the empty circuit's: the same with th
 Every image has gates of its own, so one backward pass gives the attributions of each image, and a resample of the
 images is a weighted sum of them.
 
-Zero ablation before ReLU departs from this at one end: with a gate near 0 a channel is silent whatever it could say,
-ReLU's kink lies at the end of the path, and a bias that the gate scales away counts as part of the channel.
+With zero ablation before ReLU a gate scales the convolution's output, its bias included, and ReLU passes the scale on.
+Only at gates of exactly 0, which midpoints avoid, would a channel get no gradient there.
 """
 
 from collections.abc import Sequence
