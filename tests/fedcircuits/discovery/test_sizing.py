@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedcircuits.circuits import Circuits
+from fedcircuits.discovery import ablation_values, discover_circuits, discovery_images
 from fedcircuits.discovery.sizing import (
     budget_size,
     graded_scores,
@@ -109,3 +110,21 @@ def test_scores_are_above_a_half_for_members_alone_even_as_bytes():
 def test_scores_of_a_network_in_which_nothing_matters_are_the_lowest_that_tell_members_apart():
     scores = graded_scores(torch.zeros(1, 2), torch.tensor([[True, False]]))
     assert scores[0].tolist() == pytest.approx([0.5 + 0.5 / 255, 0.0])
+
+
+@pytest.mark.parametrize("discovery", ["gates", "attribution"])
+@pytest.mark.parametrize("restarts", [1, 3])
+def test_a_budget_of_everything_keeps_the_channels_that_carry_signal_and_no_other(
+    make_settings, data, model, discovery, restarts
+):
+    with torch.no_grad():
+        model.conv2.weight[:, 1] = 0.0  # channel 1 of the first convolution leads nowhere
+        model.conv3.weight[4] = 0.0  # channel 4 of the last hears nothing
+    changes = {"discovery": discovery, "size-rule": "budget", "circuit-budget": 1.0, "restarts": restarts}
+    settings = make_settings({**changes, "gate-steps": 5}).discovery
+    images = discovery_images(data, None, (0, 2), "contrast")
+    ablation = ablation_values(model, data, settings)
+    found = discover_circuits(model, images, ablation, settings, 16, torch.Generator().manual_seed(0))
+    is_dead = torch.isin(torch.arange(15), torch.tensor([1, 14]))
+    assert torch.equal(found.members, (~is_dead).expand(2, 15))
+    assert {frozenset(row) for row in found.ranking[:, -2:].tolist()} == {frozenset({1, 14})}
