@@ -54,10 +54,10 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
     "gates sweep": {"discovery": "gates", "size-rule": "sweep"},
     "attribution budget": {**ATTRIBUTION, "size-rule": "budget"},
     "attribution sweep": {**ATTRIBUTION, "size-rule": "sweep"},
-    "attribution sweep .98": {**ATTRIBUTION, "size-rule": "sweep", "sweep-target": 0.98},
-    "gates sweep .98": {"discovery": "gates", "size-rule": "sweep", "sweep-target": 0.98},
+    "attribution sweep .95": {**ATTRIBUTION, "size-rule": "sweep", "sweep-target": 0.95},
+    "gates sweep .95": {"discovery": "gates", "size-rule": "sweep", "sweep-target": 0.95},
     "gates contrast x5": {**GATES, "restarts": 5},
-    "attribution sweep .98 x5": {**ATTRIBUTION, "size-rule": "sweep", "sweep-target": 0.98, "restarts": 5},
+    "attribution sweep .95 x5": {**ATTRIBUTION, "size-rule": "sweep", "sweep-target": 0.95, "restarts": 5},
 }
 
 
