@@ -198,6 +198,12 @@ def test_circuits_that_always_say_their_class_fail_the_gate(rows_of: Callable[[s
     assert verdict(rows_of("paper")) is False
 
 
+def test_an_untrained_network_fails_the_gate(make_settings: MakeSettings) -> None:
+    initial = initial_weights(SPEC, torch.Generator().manual_seed(5))
+    rows = check_validity(make_settings(QUICK), SPEC, initial, BENCH, POSITION, [0, 1, 2, 3])
+    assert verdict(rows) is False
+
+
 def test_the_same_seed_gives_the_same_rows(
     rows_of: Callable[[str], list[ValidityRow]], make_settings: MakeSettings, trained: dict[str, torch.Tensor]
 ) -> None:
