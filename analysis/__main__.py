@@ -6,10 +6,21 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from analysis.commands import EXIT_ERROR, EXIT_OK, compare, diagnose, figures, import_fedmi, status, summary, verdicts
+from analysis.commands import (
+    EXIT_ERROR,
+    EXIT_OK,
+    compare,
+    diagnose,
+    figures,
+    follows,
+    import_fedmi,
+    status,
+    summary,
+    verdicts,
+)
 from fedcircuits.errors import FedCircuitsError
 
-_COMMANDS: Final = (summary, figures, diagnose, status, compare, verdicts, import_fedmi)
+_COMMANDS: Final = (summary, figures, diagnose, follows, status, compare, verdicts, import_fedmi)
 
 _EXAMPLES: Final = """\
 examples:
@@ -19,6 +30,7 @@ examples:
   python -m analysis figures runs --out paper --format pdf
   python -m analysis figures runs --set paper         the figures of arXiv 2512.23043
   python -m analysis diagnose runs --round 5          heavy measures of that round
+  python -m analysis follows runs --layer conv3        does overlap follow class or client?
   python -m analysis status runs && echo completed    exit code 0 only if the run completed
   python -m analysis compare runs/digits              every experiment and seed of a sweep
   python -m analysis compare runs/A runs/B --baseline digits-iid --tables-only

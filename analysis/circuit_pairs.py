@@ -47,19 +47,28 @@ def compare(circuits: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """
     if len(circuits) < 2:
         return pd.DataFrame(columns=_COLUMNS)
-    layers, widths = list(circuits[0]["layer"]), [int(width) for width in circuits[0]["layer_width"]]
-    pairs = list(combinations(range(len(circuits)), 2))
-    first, second = np.array(pairs).T
-    members = np.stack([_flags(rows["channels"], widths) for rows in circuits])
-    reachable = np.stack([_flags(rows["reachable"], widths) for rows in circuits])
-    figures = overlap_figures(pair_sets(members, reachable, widths, first, second))
-    table = pd.DataFrame({"layer": [*layers, ALL_LAYERS] * len(pairs)})
+    layers = list(circuits[0]["layer"])
+    first, second = np.array(list(combinations(range(len(circuits)), 2))).T
+    figures = overlap_figures(pair_sets(*circuit_sets(circuits), first, second))
+    table = pd.DataFrame({"layer": [*layers, ALL_LAYERS] * len(first)})
     for column in ("round", "partition_id", "class_id"):
         values = [rows[column].iloc[0] for rows in circuits]
         for end, chosen in (("a", first), ("b", second)):
             name = column if column == "round" else f"{end}_{column}"
             table[name] = pd.array([values[i] for i in chosen for _ in range(len(layers) + 1)], dtype="Int64")
     return table.assign(iou=figures.iou.reshape(-1), expected_iou=figures.expected_iou.reshape(-1))[_COLUMNS]
+
+
+def circuit_sets(circuits: Sequence[pd.DataFrame]) -> tuple[NDArray[np.bool_], NDArray[np.bool_], list[int]]:
+    """Return members and reachable channels, `[circuit, channel]` each, and the widths of their layers.
+
+    Args:
+        circuits: as `compare`; one or more.
+    """
+    widths = [int(width) for width in circuits[0]["layer_width"]]
+    members = np.stack([_flags(rows["channels"], widths) for rows in circuits])
+    reachable = np.stack([_flags(rows["reachable"], widths) for rows in circuits])
+    return members, reachable, widths
 
 
 def global_class_pairs(run: Run) -> tuple[pd.DataFrame, pd.DataFrame]:

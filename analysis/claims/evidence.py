@@ -13,9 +13,6 @@ from analysis import measures
 from analysis.run import Run
 from fedcircuits.records import ALL_LAYERS, Comparison, ModelKind
 
-MIN_RELIABILITY: Final = 0.3
-"""Below this retest correlation, a circuit is not measurable and its pairs are left out."""
-
 _CIRCUIT: Final = ["round", "partition_id", "class_id"]
 _SAME: Final = Comparison.SAME_CLASS_ACROSS_CLIENTS
 
@@ -65,7 +62,7 @@ def evidence(run: Run, last_round: int) -> dict[str, float]:
 def correlations(run: Run, comparison: Comparison, last_round: int) -> pd.DataFrame:
     """Return how similar pairs of usable circuits are, as found and with the noise of discovery taken out.
 
-    true phi = phi / sqrt(retest_a * retest_b) over all layers, the correction for attenuation (Spearman 1904).
+    The noise is taken out as the log does it, over all layers: `phi_true`.
 
     Returns:
         one row per pair in the second half of the rounds: round, class_id (of the first circuit), phi, true_phi, and
@@ -73,15 +70,15 @@ def correlations(run: Run, comparison: Comparison, last_round: int) -> pd.DataFr
         has no retest, or one that hardly finds it again.
     """
     rows = second_half(measures.pooled_pairs(run, comparison), last_round)
-    reliability = _reliability(run)
-    ceiling = (_look_up(reliability, rows, "a") * _look_up(reliability, rows, "b")) ** 0.5
+    phi, true_phi = rows["phi"].astype("float64"), rows["phi_true"].astype("float64")
+    is_measurable = true_phi.notna()
     return pd.DataFrame(
         {
             "round": rows["round"],
             "class_id": rows["a_class_id"],
-            "phi": rows["phi"].astype("float64"),
-            "true_phi": rows["phi"].astype("float64") / ceiling,
-            "true_common_phi": rows["common_phi"].astype("float64") / ceiling,
+            "phi": phi,
+            "true_phi": true_phi,
+            "true_common_phi": (rows["common_phi"] / rows["reliability"]).astype("float64").where(is_measurable),
         }
     )
 
@@ -118,20 +115,6 @@ def _left_out(run: Run, last_round: int) -> float:
         run.overlap[(run.overlap["comparison"] == _SAME) & (run.overlap["layer"] == ALL_LAYERS)], last_round
     )
     return 1 - _mean(rows["usable"].fillna(True))
-
-
-def _reliability(run: Run) -> "pd.Series[float]":
-    """Return the retest correlation of each client circuit that is measurable, by round, partition and class."""
-    rows = measures.pooled_pairs(run, Comparison.RETEST)
-    rows = rows[rows["a_model"] == ModelKind.CLIENT]
-    key = [rows["round"], rows["a_partition_id"].rename("partition_id"), rows["a_class_id"].rename("class_id")]
-    phi = rows["phi"].astype("float64").groupby(key).mean()
-    return phi.where(phi >= MIN_RELIABILITY)
-
-
-def _look_up(reliability: "pd.Series[float]", rows: pd.DataFrame, side: str) -> "pd.Series[float]":
-    key = pd.MultiIndex.from_frame(rows[["round", f"{side}_partition_id", f"{side}_class_id"]])
-    return pd.Series(reliability.reindex(key).to_numpy(dtype="float64"), index=rows.index)
 
 
 def _preservation(run: Run, last_round: int) -> "pd.Series[float]":

@@ -169,45 +169,46 @@ def test_only_experiments_that_differ_in_sparsity_alone_are_levels():
 # -- Evidence of a run
 
 
-def with_phi(same, retest):
+def with_phi(same, reliability, *, is_measurable=True):
+    """Give pairs of one class this correlation in each round, and, where it is known, this reliability."""
+
     def change(server_round, tables):
         for row in tables["overlap"]:
             if row["comparison"] == SAME:
-                row |= {"phi": same[server_round], "common_phi": same[server_round]}
-            elif row["comparison"] == str(Comparison.RETEST):
-                row["phi"] = retest[row["a_partition_id"]]
+                phi = same[server_round]
+                true = phi / reliability if reliability and is_measurable else None
+                row |= {"phi": phi, "common_phi": phi, "reliability": reliability, "phi_true": true}
 
     return change
 
 
 def test_retest_noise_is_taken_out_and_only_the_second_half_counts(write_run):
-    log = write_run(change=with_phi({1: 0.0, 2: 0.6}, {0: 0.9, 1: 0.4}))
+    log = write_run(change=with_phi({1: 0.0, 2: 0.6}, 0.6))
     run = load_run(log.path)
     pairs = correlations(run, Comparison.SAME_CLASS_ACROSS_CLIENTS, last_round=2)
     assert list(pairs["round"]) == [2]
-    assert pairs["true_phi"].item() == pytest.approx(0.6 / (0.9 * 0.4) ** 0.5)
+    assert pairs["true_phi"].item() == pytest.approx(1.0)
+    assert pairs["true_common_phi"].item() == pytest.approx(1.0)
     numbers = evidence(run, last_round=2)
     assert (numbers["same_class"], numbers["same_class_raw"]) == pytest.approx((1.0, 0.6))
 
 
 def test_rounds_that_other_seeds_lack_do_not_count(write_run):
-    run = load_run(write_run(change=with_phi({1: 0.3, 2: 0.6}, {0: 1.0, 1: 1.0})).path)
+    run = load_run(write_run(change=with_phi({1: 0.3, 2: 0.6}, 1.0)).path)
     assert evidence(run, last_round=1)["same_class"] == pytest.approx(0.3)
     # Round 1: recalls 1, 0.5, 0 of 10, 20 and 10 images of the trained classes.
     assert evidence(run, last_round=1)["accuracy"] == pytest.approx(0.5)
 
 
 def test_a_circuit_that_a_retest_does_not_find_again_is_not_measurable(write_run):
-    log = write_run(change=with_phi({1: 0.0, 2: 0.6}, {0: 0.9, 1: 0.2}))
-    assert pd.isna(evidence(load_run(log.path), 2)["same_class"])
+    run = load_run(write_run(change=with_phi({1: 0.0, 2: 0.6}, 0.4, is_measurable=False)).path)
+    pairs = correlations(run, Comparison.SAME_CLASS_ACROSS_CLIENTS, last_round=2)
+    assert pairs[["true_phi", "true_common_phi"]].isna().all(axis=None)
+    assert pd.isna(evidence(run, 2)["same_class"])
 
 
 def test_without_retests_there_are_no_true_correlations(write_run):
-    def change(server_round, tables):
-        with_phi({1: 0.0, 2: 0.6}, {0: 0.9, 1: 0.9})(server_round, tables)
-        tables["overlap"] = [row for row in tables["overlap"] if row["comparison"] != str(Comparison.RETEST)]
-
-    numbers = evidence(load_run(write_run(change=change).path), 2)
+    numbers = evidence(load_run(write_run(change=with_phi({1: 0.0, 2: 0.6}, None)).path), 2)
     assert numbers["same_class_raw"] == pytest.approx(0.6)
     assert pd.isna(numbers["same_class"])
 
@@ -225,7 +226,7 @@ def test_circuits_that_say_nothing_neither_keep_nor_lose_anything(write_run):
 
 
 def test_the_shared_class_is_looked_at_alone(write_run):
-    run = load_run(write_run(change=with_phi({1: 0.0, 2: 0.6}, {0: 1.0, 1: 1.0})).path)
+    run = load_run(write_run(change=with_phi({1: 0.0, 2: 0.6}, 1.0)).path)
     assert evidence_on(run, 2, shared={1}, trained=())["shared_class"] == pytest.approx(0.6)
     assert pd.isna(evidence_on(run, 2, shared={0}, trained=())["shared_class"])
 
