@@ -18,8 +18,9 @@ from analysis.difference_text import against_baseline, against_dense, within_exp
 from analysis.seed_measures import MEASURES, OVERLAP, PAIRS
 from analysis.seed_study import SeedStudy
 from analysis.seeds import Interval
-from analysis.text_table import TEXT_WIDTH, bounds, clip, lay_out, mean_and_spread, number, numbered, seed_list
-from analysis.trends import TRENDS, trend_table, trends
+from analysis.text_table import TEXT_WIDTH, clip, lay_out, mean_and_spread, number, numbered, seed_list
+from analysis.trend_text import trend_text
+from analysis.trends import trend_table
 
 Intervals = Mapping[tuple[str, str], Interval]
 """Label and measure to the interval over seeds at the last round."""
@@ -54,18 +55,15 @@ _LOST: Final = {
 }
 """Measures to their titles and decimals."""
 
-_SLOPE_DIGITS: Final = {"circuit_size": 2}
-"""Decimals of a slope per round; overlaps have four."""
-
 _HOW_TO_READ: Final = """\
 How to read: the unit is the seed, one whole run. ± = standard deviation over seeds; [ ] = 95 %
 t-interval of the mean over seeds, of differences paired by seed, * where it excludes 0. Intervals
 are not corrected for their number: of twenty rows without any difference, one gets a * by chance.
 What may be said: differs = the paired t-test survives Holm's adjustment (p < 0.05); equivalent
-within ±m = two one-sided t-tests (TOST) put the difference inside of a margin that was fixed
-beforehand; differs within ±m = both; not decided = neither, which is no sign of equality. A test
-takes two seeds and some spread between them; differences.csv has p values, signed ranks and
-intervals that draw clients and classes again too. – = undefined."""
+within ±m = two one-sided t-tests (TOST, not adjusted) put the difference inside of a margin fixed
+beforehand, where its 90 % interval lies; differs within ±m = both; not decided = neither, which is
+no sign of equality. A test takes two seeds and some spread between them; differences.csv has the p
+values, signed ranks, and intervals that draw clients and classes again too. – = undefined."""
 
 
 def comparison_text(study: SeedStudy) -> str:
@@ -85,7 +83,7 @@ def comparison_text(study: SeedStudy) -> str:
         _by_measure(study, intervals, recall, _TRANSPLANT),
         _if_known(study, intervals, closely, _CLOSELY),
         _if_known(study, intervals, lost, _LOST),
-        _trends(study),
+        trend_text(study),
         against_dense(study),
         against_baseline(study),
         _HOW_TO_READ,
@@ -164,23 +162,6 @@ def _if_known(study: SeedStudy, intervals: Intervals, title: str, columns: Mappi
     """Lay out measures of which some run has a value; empty if none has."""
     is_known = any(intervals[label, name].num_seeds for label in study.labels for name in columns)
     return _by_measure(study, intervals, title, columns) if is_known else ""
-
-
-def _trends(study: SeedStudy) -> str:
-    """Lay out slopes over rounds, one row per measure and experiment; empty if there is none."""
-    found, rows = trends(study), []
-    for measure in TRENDS:
-        digits = _SLOPE_DIGITS.get(measure, 4)
-        for label in study.labels:
-            own = found[label, measure]
-            if own.num_seeds:
-                between = f"{bounds(own, digits)}{'*' if own.excludes_zero else ' '}"
-                cells = [number(own.mean, digits, is_signed=True), between, str(own.num_seeds)]
-                rows.append([MEASURES[measure], numbered(study, label), *cells])
-    if not rows:
-        return ""
-    title = "Trend: change per round, from a slope for each seed; circuits that grow overlap more by chance"
-    return "\n".join([title, lay_out(["", "", "slope", "95 % interval", "n"], rows, 2)])
 
 
 def _every_seed(study: SeedStudy) -> str:
