@@ -45,9 +45,10 @@ def why_not_measured(run: Run, table: str) -> str:
     if table == "stability":
         return "no class is held by two clients" if not has_shared_class(run) else "no stability was logged"
     setting = "validity-every" if table == "validity" else "deep-every"
-    if not run.settings.get(setting, 0):
+    every = run.settings.get(setting, 0)
+    if not every:
         return f"no heavy measures were logged ({setting} = 0)"
-    return f"no {table} were logged"
+    return f"the table {table} is empty, although {setting} = {every}"
 
 
 def swap_table(swaps: pd.DataFrame, column: str) -> pd.DataFrame:

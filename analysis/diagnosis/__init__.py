@@ -8,26 +8,26 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from analysis.diagnosis.agreement import agreement
-from analysis.diagnosis.alignment import alignment
-from analysis.diagnosis.averaging import averaging
-from analysis.diagnosis.costs import costs
+from analysis.diagnosis.agreement import examine_agreement
+from analysis.diagnosis.alignment import examine_alignment
+from analysis.diagnosis.averaging import examine_averaging
+from analysis.diagnosis.costs import examine_costs
 from analysis.diagnosis.findings import Findings, NotMeasuredError
-from analysis.diagnosis.ladder import ladder
-from analysis.diagnosis.quality import quality
-from analysis.diagnosis.validity import validity
+from analysis.diagnosis.ladder import examine_ladder
+from analysis.diagnosis.quality import examine_quality
+from analysis.diagnosis.validity import examine_validity
 from analysis.heavy_measures import newest_round
 from analysis.run import Run
 from fedcircuits.errors import RunLogError
 
 _QUESTIONS: Final[dict[str, tuple[str, Callable[[Run, int], Findings]]]] = {
-    "validity": ("Is the discovery valid?", validity),
-    "quality": ("How good are the circuits?", quality),
-    "agreement": ("Do clients agree?", agreement),
-    "alignment": ("Is it relabelling?", alignment),
-    "averaging": ("What does averaging do to circuits?", averaging),
-    "ladder": ("Where does the accuracy go?", ladder),
-    "costs": ("What did it cost?", costs),
+    "validity": ("Is the discovery valid?", examine_validity),
+    "quality": ("How good are the circuits?", examine_quality),
+    "agreement": ("Do clients agree?", examine_agreement),
+    "alignment": ("Is it relabelling?", examine_alignment),
+    "averaging": ("What does averaging do to circuits?", examine_averaging),
+    "ladder": ("Where does the accuracy go?", examine_ladder),
+    "costs": ("What did it cost?", examine_costs),
 }
 """Name of a section to its question, and to the function that answers it."""
 

@@ -67,7 +67,7 @@ class Agreement(Findings):
         return f"{found}, {_ceiling(pooled)} ({counted(pooled.num_classes, 'shared class')}, one seed)."
 
 
-def agreement(run: Run, server_round: int) -> Agreement:
+def examine_agreement(run: Run, server_round: int) -> Agreement:
     """Return how well clients agree in a round.
 
     Raises:

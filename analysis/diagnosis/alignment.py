@@ -95,7 +95,7 @@ class Alignment(Findings):
         return f"{between}: {readings} ({counted(chosen[0].num_pairs, 'pair')}, one seed)."
 
 
-def alignment(run: Run, server_round: int) -> Alignment:
+def examine_alignment(run: Run, server_round: int) -> Alignment:
     """Return what matching the channels of models changes in a round.
 
     Raises:

@@ -94,7 +94,7 @@ class Averaging(Findings):
         if pd.isna(self.preservation):
             return ""
         verb = "preserve" if self.preservation >= PRESERVED else "do not preserve"
-        return f"the averaged weights {verb} local circuits (P {self.preservation:.2f})"
+        return f"the averaged weights {verb} local circuits, P {self.preservation:.2f}"
 
     def _put_back(self) -> str:
         own = self.patching
@@ -102,8 +102,8 @@ class Averaging(Findings):
             return ""
         helps = own.significant_share >= MOST and own.gain > own.random_gain
         effect = "restores more than random weights do" if helps else "mostly restores no more than random weights do"
-        evidence = f"{own.significant_share:.0%} of {counted(own.num_circuits, 'circuit')}"
-        return f"putting a circuit's own weights back {effect} (p < {SIGNIFICANT}: {evidence})"
+        evidence = f"p < {SIGNIFICANT} for {own.significant_share:.0%} of {counted(own.num_circuits, 'circuit')}"
+        return f"putting a circuit's own weights back {effect}, {evidence}"
 
     def _way(self) -> str:
         if self.barriers is None or pd.isna(self.barriers.between_clients):
@@ -112,7 +112,7 @@ class Averaging(Findings):
         return f"clients lie in {'one basin' if is_small else 'different basins'} of the loss"
 
 
-def averaging(run: Run, server_round: int) -> Averaging:
+def examine_averaging(run: Run, server_round: int) -> Averaging:
     """Return what was measured of patching, swaps and barriers in a round.
 
     Raises:

@@ -44,7 +44,7 @@ class Costs(Findings):
         )
 
 
-def costs(run: Run, server_round: int) -> Costs:
+def examine_costs(run: Run, server_round: int) -> Costs:
     """Return what the heavy measures of a round took.
 
     Raises:

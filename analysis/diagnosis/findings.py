@@ -34,8 +34,9 @@ def share_below(values: "pd.Series[float]", bound: float) -> float:
 
 
 def counted(number: int, noun: str) -> str:
-    """Show a number with its noun, which takes an s if they are several."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """Show a number with its noun, in the plural unless it is one."""
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"
 
 
 def points(fraction: float) -> str:

@@ -79,7 +79,7 @@ class Ladder(Findings):
         return "no damage to the body, so accuracy says nothing for a collapse of circuits"
 
 
-def ladder(run: Run, server_round: int) -> Ladder:
+def examine_ladder(run: Run, server_round: int) -> Ladder:
     """Return the rungs of a round and the gaps between them.
 
     Raises:

@@ -87,10 +87,10 @@ def _rest(own: CircuitQuality) -> str:
 def _against_chance(own: CircuitQuality) -> str:
     if pd.isna(own.sufficient_share):
         return ""
-    return f"{own.sufficient_share:.0%} beat random sets of their sizes (by chance: {SIGNIFICANT:.0%})"
+    return f"{own.sufficient_share:.0%} beat random sets of their sizes, against {SIGNIFICANT:.0%} by chance"
 
 
-def quality(run: Run, server_round: int) -> Quality:
+def examine_quality(run: Run, server_round: int) -> Quality:
     """Return the quality of the circuits that were looked at closely in a round.
 
     Raises:

@@ -61,7 +61,7 @@ class Validity(Findings):
         )
 
 
-def validity(run: Run, server_round: int) -> Validity:
+def examine_validity(run: Run, server_round: int) -> Validity:
     """Return the outcome of the newest check up to a round: checks have a schedule of their own.
 
     Raises:

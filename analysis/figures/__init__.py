@@ -7,7 +7,8 @@ from typing import Final, Literal
 
 from matplotlib.figure import Figure
 
-from analysis.figures.alignment import alignment
+from analysis.figures.agreement import client_stability
+from analysis.figures.alignment import matched_overlap
 from analysis.figures.circuit_graph import circuit_graph_global, circuit_graph_local
 from analysis.figures.circuits import circuit_quality, circuit_sizes, transplants
 from analysis.figures.curves import faithfulness_curves
@@ -23,9 +24,8 @@ from analysis.figures.paper_overlap import (
     overlap_between_classes,
     stability_within_client,
 )
-from analysis.figures.patching import patching
-from analysis.figures.stability import client_stability
-from analysis.figures.validity import validity
+from analysis.figures.patching import weight_patching
+from analysis.figures.validity import discovery_validity
 from analysis.figures.weights import interference, supports
 from analysis.run import Run
 from analysis.style import DPI, Draw, NothingToDrawError, Subject
@@ -51,9 +51,9 @@ FIGURES: Final[dict[str, Draw]] = {
     "14-ladder": ladder,
     "15-faithfulness-curves": faithfulness_curves,
     "16-stability": client_stability,
-    "17-validity": validity,
-    "18-alignment": alignment,
-    "19-patching": patching,
+    "17-validity": discovery_validity,
+    "18-alignment": matched_overlap,
+    "19-patching": weight_patching,
 }
 """The overview of a run: file name without its ending to the function that draws it."""
 

@@ -30,7 +30,7 @@ _PARTNERS: Final = {"client": ("two clients", BLUE, -0.1), "global": ("client an
 
 
 @themed
-def alignment(run: Run) -> Figure:
+def matched_overlap(run: Run) -> Figure:
     """Draw the correlation of circuits before and after matching, by method and layer."""
     rows = newest_rows(run, "alignment")
     if rows.empty:

@@ -9,7 +9,6 @@ import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 
 from analysis import measures
 from analysis.figures.panels import (
@@ -139,7 +138,7 @@ def _handles(lines: Sequence[OverlapLine], what: str | None) -> list[Artist]:
     for line in lines:
         label = f"{line.label} – {line.why_empty}" if line.rows.empty else line.label
         handles.append(line_handle(label, line.colour, line.style, width=line.width))
-    handles.append(line_handle("chance, same sizes", GREY, "--", marker=""))
-    if any(_has_spread(line.rows) for line in lines if not line.is_reference):
-        handles.append(Patch(color=GREY, alpha=2 * _CHANCE_ALPHA, linewidth=0, label="chance ± sd of one pair"))
+    has_band = any(_has_spread(line.rows) for line in lines if not line.is_reference)
+    chance = f"chance, same sizes{' (light: ± sd of one pair)' if has_band else ''}"
+    handles.append(line_handle(chance, GREY, "--", marker=""))
     return handles if what is None else [*handles, band_handle(what)]

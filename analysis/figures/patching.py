@@ -22,7 +22,7 @@ _HALF_WIDTH: Final = 0.32
 
 
 @themed
-def patching(run: Run) -> Figure:
+def weight_patching(run: Run) -> Figure:
     """Draw the gain of putting a circuit's weights back, and the accuracy of circuits and weights crossed."""
     patches, swaps = newest_rows(run, "patching"), newest_rows(run, "swaps")
     if patches.empty and swaps.empty:
@@ -76,9 +76,8 @@ def _draw_swaps(panel: Axes, rows: pd.DataFrame) -> None:
         _say_missing(panel)
         return
     table = swap_table(rows, "balanced_accuracy")
-    heat_map(
-        panel, table, "balanced accuracy (0.5 = guessing)", cmap="viridis", vmin=0.5, vmax=1, annot_kws={"size": 12}
-    )
+    scale: dict[str, Any] = {"cmap": "viridis", "vmin": 0.5, "vmax": 1, "annot_kws": {"size": 12}}
+    heat_map(panel, table, "balanced accuracy (0.5 = guessing)", **scale)
     panel.set(xlabel="weights", ylabel="circuit")
 
 

@@ -15,7 +15,7 @@ from analysis.text_table import number
 
 
 @themed
-def validity(run: Run) -> Figure:
+def discovery_validity(run: Run) -> Figure:
     """Draw the balanced accuracy of each control's circuits and of the real ones, class by class."""
     rows = newest_rows(run, "validity")
     if rows.empty:

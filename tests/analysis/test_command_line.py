@@ -36,7 +36,7 @@ def test_status_of_a_failed_run_exits_with_one_and_says_why(write_run: WriteRun,
     assert "node lost" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["summary", "figures", "status"])
+@pytest.mark.parametrize("command", ["summary", "figures", "diagnose", "status"])
 def test_a_missing_run_is_one_line_on_stderr_and_exits_with_two(command: str, tmp_path: Path, capsys: Output) -> None:
     assert main([command, str(tmp_path)]) == 2
     captured = capsys.readouterr()
@@ -57,6 +57,16 @@ def test_the_run_defaults_to_the_newest_in_runs(
 def test_summary_as_json_can_be_parsed(write_run: WriteRun, capsys: Output) -> None:
     assert main(["summary", str(write_run().path), "--format", "json"]) == 0
     assert [row["round"] for row in json.loads(capsys.readouterr().out)["rounds"]] == [1, 2]
+
+
+def test_a_diagnosis_is_a_page_or_json_of_the_round_asked_for(write_run: WriteRun, capsys: Output) -> None:
+    path = str(write_run().path)
+    assert main(["diagnose", path]) == 0
+    assert "round 2" in capsys.readouterr().out.splitlines()[0]
+    assert main(["diagnose", path, "--round", "1", "--format", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["round"] == 1
+    assert main(["diagnose", path, "--round", "9"]) == 2
+    assert capsys.readouterr().err.endswith("has no round 9: its last whole round is 2\n")
 
 
 def test_wrong_usage_exits_with_two(capsys: Output) -> None:

@@ -1,6 +1,8 @@
 """Every figure draws what there is, says what there is not, and never fails."""
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +115,83 @@ def test_missing_figures_leave_gaps_but_no_failure(write_run: WriteRun, tmp_path
 
     saved = list(save_figures(load_run(write_run(change=blank).path), tmp_path))
     assert {figure.name for figure in saved if figure.path is None} <= {"02-global-accuracy", "07-transplants"}
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "setting"),
+    [
+        ("15-faithfulness-curves", "curves", "deep-every"),
+        ("17-validity", "validity", "validity-every"),
+        ("18-alignment", "alignment", "deep-every"),
+    ],
+)
+def test_a_figure_of_a_heavy_measure_that_was_not_taken_names_the_setting(
+    name: str, table: str, setting: str, write_run: WriteRun
+) -> None:
+    run = load_run(write_run(change=lambda _, tables: tables.update({table: []})).path)
+    with pytest.raises(NothingToDrawError, match=re.escape(f"no heavy measures were logged ({setting} = 0)")):
+        FIGURES[name](run)
+
+
+def test_patching_is_drawn_without_swaps_and_swaps_without_patching(write_run: WriteRun) -> None:
+    run = load_run(write_run().path)
+    for halved in (replace(run, swaps=run.swaps[:0]), replace(run, patching=run.patching[:0])):
+        said = [text.get_text() for panel in FIGURES["19-patching"](halved).axes for text in panel.texts]
+        assert "not logged" in said
+    with pytest.raises(NothingToDrawError, match="deep-every = 0"):
+        FIGURES["19-patching"](replace(run, swaps=run.swaps[:0], patching=run.patching[:0]))
+
+
+def test_stability_needs_a_shared_class(write_run: WriteRun) -> None:
+    with pytest.raises(NothingToDrawError, match="no class is held by two clients"):
+        FIGURES["16-stability"](load_run(write_run(is_shared=False).path))
+
+
+def test_many_classes_give_a_mean_with_its_spread_instead_of_intervals(write_run: WriteRun) -> None:
+    def multiply(_: int, tables: Tables) -> None:
+        for name in ("stability", "curves"):
+            tables[name] = [{**row, "class_id": class_id} for row in tables[name] for class_id in range(12)]
+
+    run = load_run(write_run(change=multiply).path)
+    said = _texts(FIGURES["16-stability"](run))
+    assert "mean over classes" in said
+    assert "95 % interval" not in said
+    curves = _texts(FIGURES["15-faithfulness-curves"](run))
+    assert "one circuit" in curves
+    assert "class 0" not in curves
+
+
+def test_the_mean_curve_lies_between_circuits_of_different_sizes(write_run: WriteRun) -> None:
+    curves: dict[int, dict[float, float]] = {0: {0: 0, 1: 1}, 1: {0: 0, 0.5: 1, 1: 1}}
+
+    def alter(_: int, tables: Tables) -> None:
+        identity = {key: tables["curves"][0][key] for key in ("round", "model", "partition_id", "data")}
+        tables["curves"] = [
+            {**identity, "class_id": class_id, "size": place, "share": share, "faithfulness": faithfulness}
+            for class_id, curve in curves.items()
+            for place, (share, faithfulness) in enumerate(curve.items())
+        ]
+        tables["scrutiny"] = []
+
+    figure = FIGURES["15-faithfulness-curves"](load_run(write_run(change=alter).path))
+    panel = next(panel for panel in figure.axes if panel.get_title(loc="left") == "client models: faithfulness")
+    bold = max(panel.lines, key=lambda line: line.get_linewidth())
+    # Half of the channels: 0.5 on the first circuit's straight line, 1 on the second's.
+    assert list(bold.get_xdata()) == [0.0, 0.5, 1.0]
+    assert list(bold.get_ydata()) == [0.0, 0.75, 1.0]
+
+
+def test_chance_has_a_band_only_where_its_spread_was_logged(tiny_run: Run) -> None:
+    def num_bands(run: Run) -> int:
+        return sum(len(panel.collections) for panel in FIGURES["03-overlap-across-clients"](run).axes)
+
+    overlap = tiny_run.overlap.drop(columns="expected_sd", errors="ignore")
+    without = replace(tiny_run, overlap=overlap)
+    banded = replace(tiny_run, overlap=overlap.assign(expected_sd=0.05))
+    # Two lines in each of three panels.
+    assert num_bands(banded) == num_bands(without) + 6
+    assert "light: ± sd of one pair" in _texts(FIGURES["03-overlap-across-clients"](banded))
+    assert "light" not in _texts(FIGURES["03-overlap-across-clients"](without))
 
 
 def test_the_caption_counts_pairs_that_were_left_out(write_run: WriteRun) -> None:
