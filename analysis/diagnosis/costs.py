@@ -50,7 +50,7 @@ def examine_costs(run: Run, server_round: int) -> Costs:
     Raises:
         NotMeasuredError: if no cost was logged in it.
     """
-    rows = rows_of(run, "costs", server_round).dropna(subset=["seconds"])
+    rows = rows_of(run, "costs", server_round)
     if rows.empty:
         raise NotMeasuredError(why_not_measured(run, "costs"))
     seconds = rows.groupby("measure")["seconds"].sum().sort_values(ascending=False)

@@ -133,6 +133,20 @@ def test_a_figure_of_a_heavy_measure_that_was_not_taken_names_the_setting(
         FIGURES[name](run)
 
 
+@pytest.mark.parametrize("name", ["15-faithfulness-curves", "17-validity", "18-alignment", "19-patching"])
+def test_undefined_heavy_measures_leave_gaps_but_no_failure(name: str, write_run: WriteRun) -> None:
+    kept = {"round", "model", "data", "control", "method", "layer", "circuit", "weights", "class_id", "share", "size"}
+
+    def blank(_: int, tables: Tables) -> None:
+        for table in ("curves", "scrutiny", "validity", "alignment", "swaps", "patching"):
+            tables[table] = [
+                {key: row[key] if key in kept or key.endswith("partition_id") else None for key in row}
+                for row in tables[table]
+            ]
+
+    assert FIGURES[name](load_run(write_run(change=blank).path)).get_suptitle()
+
+
 def test_patching_is_drawn_without_swaps_and_swaps_without_patching(write_run: WriteRun) -> None:
     run = load_run(write_run().path)
     for halved in (replace(run, swaps=run.swaps[:0]), replace(run, patching=run.patching[:0])):
