@@ -6,6 +6,7 @@ import pandas as pd
 
 from analysis.measures import has_shared_class
 from analysis.run import Run
+from fedcircuits.records import ModelKind
 
 _DEEP: Final = ("curves", "scrutiny", "alignment", "barriers", "swaps", "patching", "ladder")
 """Taken in the same rounds, by the setting deep-every."""
@@ -53,6 +54,6 @@ def why_not_measured(run: Run, table: str) -> str:
 
 def swap_table(swaps: pd.DataFrame, column: str) -> pd.DataFrame:
     """Return the mean of a column of the swaps: whose circuit in rows, whose weights in columns."""
-    owners = ["local", "global"]
+    owners = [str(ModelKind.CLIENT), str(ModelKind.GLOBAL)]
     means = swaps.pivot_table(index="circuit", columns="weights", values=column, dropna=False)
     return means.reindex(index=owners, columns=owners).astype("float64")

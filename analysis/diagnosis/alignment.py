@@ -36,7 +36,7 @@ class Matching:
     """Means over pairs of models and the classes they share, all layers pooled.
 
     Args:
-        method: what channels are matched by: `activation` or `weights`.
+        method: what channels are matched by: `activations` or `weights`.
         partner: `client` for pairs of clients, `global` for clients and the global model.
         num_pairs: pairs of models.
         fixed_points: share of channels that are matched to themselves.

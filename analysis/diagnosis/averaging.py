@@ -8,6 +8,7 @@ import pandas as pd
 from analysis.diagnosis.findings import Findings, NotMeasuredError, counted, mean, share_below
 from analysis.heavy_measures import rows_of, swap_table, why_not_measured
 from analysis.run import Run
+from fedcircuits.records import ModelKind
 
 SIGNIFICANT: Final = 0.01
 """Level at which putting a circuit's weights back must beat random sets of equal size."""
@@ -145,7 +146,7 @@ def _swaps(rows: pd.DataFrame) -> list[Swap]:
 
 def _preservation(rows: pd.DataFrame) -> float:
     separation = swap_table(rows, "separation")
-    own, averaged = (float(separation[weights]["local"]) for weights in ("local", "global"))
+    own, averaged = (float(separation[weights][ModelKind.CLIENT]) for weights in (ModelKind.CLIENT, ModelKind.GLOBAL))
     return averaged / own if own > 0 else float("nan")
 
 

@@ -112,32 +112,11 @@ def interference_rows(server_round: int) -> list[Row]:
     ]
 
 
-LADDER = {"A0": 0.3, "A1": 0.5, "A2": 0.7, "A3": 0.8, "A3c": 0.85, "A4": 0.95, "R": 0.6}
-ENSEMBLES = {"E_logits": 0.75, "E_probabilities": 0.65, "overlap_count": 0.4}
-
-
-def ladder_rows(server_round: int, holders: dict[int, list[int]]) -> list[Row]:
-    """Clients' own heads reach 0.7, 0.9, …; over all classes every rung has half of what it has over trained ones."""
-    values = [(rung, None, value) for rung, value in (LADDER | ENSEMBLES).items()]
-    values += [("A3", partition_id, 0.7 + 0.2 * partition_id) for partition_id in holders]
-    return [
-        {
-            "round": server_round,
-            "rung": rung,
-            "partition_id": partition_id,
-            "accuracy": value / 2,
-            "accuracy_trained": value,
-        }
-        for rung, partition_id, value in values
-    ]
-
-
 def round_tables(server_round: int, holders: dict[int, list[int]]) -> Tables:
     """Return one round: sufficiency 1.0 at home, 0.9 for the global model's circuits, 0.6 for transplants."""
     tables: Tables = {name: [] for name in ("accuracy", "circuits", "edges", "quality", "overlap")}
     tables["clients"] = client_rows(server_round, holders)
     tables["interference"] = interference_rows(server_round)
-    tables["ladder"] = ladder_rows(server_round, holders)
     tables["accuracy"] += accuracy_rows(server_round, "global", None, RECALLS[min(server_round, 2)])
     for partition_id, classes in holders.items():
         tables["accuracy"] += accuracy_rows(server_round, "client", partition_id, [1.0, 0.5, 0.5, 0.0])

@@ -148,13 +148,13 @@ def test_agreement_is_judged_by_documented_bounds(
 def test_a_gain_beyond_another_class_is_relabelling(tiny_run: Run) -> None:
     found = examine_alignment(tiny_run, 2)
     assert [(own.partner, own.method, own.num_pairs) for own in found.matchings] == [
-        ("client", "activation", 1),
+        ("client", "activations", 1),
         ("client", "weights", 1),
-        ("global", "activation", 2),
+        ("global", "activations", 2),
         ("global", "weights", 2),
     ]
     by_activation, by_weights = found.matchings[:2]
-    assert by_activation.verdicts == {"relabelled": 1}
+    assert by_activation.verdicts == {"relabelling": 1}
     assert by_activation.reading.endswith("so part of the difference is relabelling")
     assert by_weights.reading == "95% of channels match themselves, so there is nothing to relabel"
 
@@ -181,9 +181,9 @@ def test_averaging_is_seen_from_three_sides(tiny_run: Run) -> None:
     assert (found.patching.gain, found.patching.significant_share) == pytest.approx((2.0, 0.75))
     assert found.preservation == pytest.approx(0.25)
     assert [(own.circuit, own.weights, own.balanced_accuracy) for own in found.swaps] == [
-        ("local", "local", pytest.approx(0.95)),
-        ("local", "global", pytest.approx(0.7)),
-        ("global", "local", pytest.approx(0.8)),
+        ("client", "client", pytest.approx(0.95)),
+        ("client", "global", pytest.approx(0.7)),
+        ("global", "client", pytest.approx(0.8)),
         ("global", "global", pytest.approx(0.9)),
     ]
     assert (found.barriers.between_clients, found.barriers.to_average) == pytest.approx((0.5, 0.15))
