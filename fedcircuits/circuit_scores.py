@@ -16,6 +16,9 @@ from fedcircuits.config_values import ClassIds
 from fedcircuits.data import LabelledImages
 from fedcircuits.models import EVALUATION_BATCH, GateSite, Gating, SparseCNN
 
+MIN_SEPARATION = 0.01
+"""Nats. A whole network that separates its class by less has nothing of which a circuit could keep a share."""
+
 
 @dataclass(frozen=True)
 class Judgement:

@@ -4,6 +4,7 @@ The probe set serves the server's circuit discovery and the ablation means; ever
 set; no image is in both.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -64,6 +65,11 @@ class LabelledImages:
     def select(self, indices: Int[Tensor, " selected"]) -> "LabelledImages":
         """Return the images at `indices`, in that order."""
         return LabelledImages(self.images[indices], self.labels[indices])
+
+    def of_classes(self, class_ids: Collection[int]) -> "LabelledImages":
+        """Return the images of some classes, in their order."""
+        wanted = torch.tensor(sorted(class_ids), dtype=torch.int64, device=self.device)
+        return self.select(torch.isin(self.labels, wanted).nonzero().flatten())
 
     def to(self, device: torch.device) -> "LabelledImages":
         """Return the images on `device`."""

@@ -21,7 +21,6 @@ from fedcircuits.models import initial_weights, model_spec
 from fedcircuits.run_log import RunLog
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings, check_num_clients
-from fedcircuits.study import server_bench
 from strategies.observer import RoundObserver
 from strategies.registry import build_strategy
 from strategies.roster import Roster
@@ -79,7 +78,7 @@ def _run_rounds(grid: Grid, settings: Settings, run_log: RunLog) -> None:
     roster.check_complete(settings.federation.node_timeout_s)
     run_log.note(num_clients=roster.num_partitions)
     _log.info("%d clients, %d training images", roster.num_partitions, roster.num_images)
-    observer = RoundObserver(settings, spec, server_bench(settings, dataset.to(device)), roster, run_log)
+    observer = RoundObserver(settings, spec, dataset.to(device), roster, run_log)
     weights = initial_weights(spec, torch_generator(settings.run.seed, Purpose.INITIAL_WEIGHTS))
     build_strategy(settings, spec, roster, observer).start(
         grid,

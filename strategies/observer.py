@@ -11,6 +11,7 @@ import pyarrow as pa
 from fedcircuits.circuits import Circuits
 from fedcircuits.comparisons import Couples, FoundCircuits, compare_circuits, compare_edges, compare_masks
 from fedcircuits.connectivity import alive_kernels, circuit_edges, reachable_channels
+from fedcircuits.data import Dataset
 from fedcircuits.interference import measure_interference
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import Weights, build_model
@@ -21,10 +22,11 @@ from fedcircuits.run_log import RunLog
 from fedcircuits.seeding import Purpose
 from fedcircuits.settings import Settings
 from fedcircuits.stability import stability_rows
-from fedcircuits.study import Bench, Study, prepare_subject, study_model
+from fedcircuits.study import Study, prepare_subject, server_bench, study_model
 from fedcircuits.tables import Row, accuracy_rows, circuit_rows, client_row, edge_rows, quality_rows, rejected_row
 from fedcircuits.training import RoundPosition
 from strategies.console import round_line
+from strategies.heavy import HeavyMeasures
 from strategies.roster import Roster
 
 _log = logging.getLogger("fedcircuits")
@@ -39,15 +41,16 @@ class RoundObserver:
     Args:
         settings: of the run.
         spec: the network's shape.
-        bench: the server's images: circuits of the global model are found on its probe set.
+        dataset: the server's images, on the device to use: circuits of the global model are found on its probe set.
         roster: says what each client holds.
         run_log: where whole rounds go.
     """
 
-    def __init__(self, settings: Settings, spec: ModelSpec, bench: Bench, roster: Roster, run_log: RunLog) -> None:
+    def __init__(self, settings: Settings, spec: ModelSpec, dataset: Dataset, roster: Roster, run_log: RunLog) -> None:
         self._settings = settings
         self._spec = spec
-        self._bench = bench
+        self._bench = server_bench(settings, dataset)
+        self._heavy = HeavyMeasures(settings, spec, dataset, roster)
         self._roster = roster
         self._run_log = run_log
         self._earlier: dict[tuple[ModelKind, int | None], FoundCircuits] = {}
@@ -71,6 +74,8 @@ class RoundObserver:
         self._local: list[FoundCircuits] = []
         self._retested_before |= {(first.model, first.partition_id): (first, again) for first, again in self._retested}
         self._retested = []
+        self._replies: Sequence[TrainReply] = ()
+        self._weights: tuple[Weights, Weights] = ({}, {})
 
     def after_train(
         self,
@@ -89,10 +94,12 @@ class RoundObserver:
         """
         for partition_id, reason in rejected.items():
             self._reject(partition_id, reason)
+        self._rows |= self._heavy.check_discovery(self._position, replies)
         for reply in replies:
             self._take_update(reply)
         if not replies:
             return
+        self._replies, self._weights = replies, (start, average)
         support = {name: average[f"{name}.weight"].ne(0) for name in self._spec.layer_names}
         masks = {reply.partition_id: reply.masks for reply in replies}
         self._overlap.append(compare_masks(self._position.server_round, masks, support))
@@ -113,9 +120,12 @@ class RoundObserver:
         model = build_model(self._spec, weights, self._bench.test.device)
         accuracy = class_accuracies(model, self._bench.test)
         self._rows["accuracy"] += accuracy_rows(self._position.server_round, ModelKind.GLOBAL, None, accuracy)
-        studied = [*self._local]
-        if self._settings.discovery.is_circuit_round(self._position.server_round, self._position.num_rounds):
-            studied.append(self._study_global(weights))
+        is_circuit_round = self._settings.discovery.is_circuit_round(
+            self._position.server_round, self._position.num_rounds
+        )
+        on_server = self._study_global(weights) if is_circuit_round else None
+        studied = [*self._local, *([] if on_server is None else [on_server])]
+        self._examine(on_clients, on_server)
         names, widths = self._spec.conv_names, self._spec.channels
         successive = self._successive(studied)
         compared = (self._local, on_clients, self._retested, successive, self._retests_of_earlier(successive))
@@ -130,6 +140,18 @@ class RoundObserver:
         self._run_log.write_round(self._position.server_round, tables, weights)
         seconds = time.perf_counter() - self._started
         _log.info(round_line(self._position, seconds, self._trained_classes, self._spec.num_channels, tables))
+
+    def _examine(self, on_clients: Sequence[FoundCircuits], on_server: FoundCircuits | None) -> None:
+        """Take heavy measures, if they are due and there is a model to take them of."""
+        if not self._replies or not self._heavy.is_due(self._position):
+            return
+        shares = _shares(self._replies, self._settings.federation.weighting)
+        found = (self._local, on_clients, on_server, tuple(self.trained_classes))
+        tables, retention = self._heavy.examine(self._position, self._replies, shares, self._weights, *found)
+        tables["costs"] += self._rows.get("costs", [])
+        self._rows |= tables
+        for row in self._rows["interference"]:
+            row["activation_retention"] = retention.get(row["layer"])
 
     def _reject(self, partition_id: int, reason: str) -> None:
         counts = self._roster.class_counts(partition_id)
@@ -175,7 +197,7 @@ class RoundObserver:
         edges = circuit_edges(self._spec, kernels, study.circuits)
         self._rows["edges"] += edge_rows(server_round, model, partition_id, data, edges)
         self._log_quality(model, partition_id, study.quality)
-        usable = tuple(entry.usable for entry in study.quality)
+        usable = tuple(entry.usable and self._heavy.is_valid for entry in study.quality)
 
         def found(circuits: Circuits, usable: tuple[bool, ...]) -> FoundCircuits:
             return FoundCircuits(model, partition_id, server_round, circuits, reachable, usable, kernels)
@@ -183,13 +205,14 @@ class RoundObserver:
         first = found(study.circuits, usable)
         if study.retest is not None:
             # The repetition is not scored on images; that it is neither empty nor everything can be seen here.
-            proper = tuple(is_proper(member, reachable) for member in study.retest.members)
+            proper = tuple(self._heavy.is_valid and is_proper(kept, reachable) for kept in study.retest.members)
             self._retested.append((first, found(study.retest, proper)))
         return first
 
     def _log_quality(self, model: ModelKind, partition_id: int | None, quality: list[CircuitQuality]) -> None:
         data = self._data_kind(partition_id)
-        self._rows["quality"] += quality_rows(self._position.server_round, model, partition_id, data, quality)
+        judged = [replace(entry, usable=entry.usable and self._heavy.is_valid) for entry in quality]
+        self._rows["quality"] += quality_rows(self._position.server_round, model, partition_id, data, judged)
 
     def _data_kind(self, partition_id: int | None) -> DataKind:
         return DataKind.SERVER if partition_id is None else DataKind(self._settings.discovery.discovery_data)

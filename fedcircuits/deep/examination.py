@@ -15,7 +15,8 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from fedcircuits.circuit_scores import balanced_sample
-from fedcircuits.circuits import Circuits, no_circuits
+from fedcircuits.circuits import no_circuits
+from fedcircuits.comparisons import FoundCircuits
 from fedcircuits.config_values import ClassIds
 from fedcircuits.connectivity import alive_kernels, reachable_channels
 from fedcircuits.data import Dataset
@@ -43,14 +44,6 @@ Tables = dict[str, list[Row]]
 
 
 @dataclass(frozen=True)
-class FoundIn:
-    """Circuits of a model, and which of them are usable."""
-
-    circuits: Circuits
-    usable: tuple[bool, ...]
-
-
-@dataclass(frozen=True)
 class ClientModel:
     """One client's model of the round, before averaging.
 
@@ -60,15 +53,15 @@ class ClientModel:
         masks: which of them it keeps.
         classes: those it holds, ascending.
         found: its circuits; None in a round without circuits.
-        found_global: the global model's circuits on this client's data; None without, or if the client was lost.
+        found_global: the global model's circuits on this client's data; None in such a round, or if it did not answer.
     """
 
     partition_id: int
     weights: Weights
     masks: Masks
     classes: ClassIds
-    found: FoundIn | None
-    found_global: FoundIn | None
+    found: FoundCircuits | None
+    found_global: FoundCircuits | None
 
 
 @dataclass(frozen=True)
@@ -90,7 +83,7 @@ class RoundModels:
     clients: tuple[ClientModel, ...]
     shares: tuple[float, ...]
     average: Weights
-    found: FoundIn | None
+    found: FoundCircuits | None
     trained_classes: ClassIds
 
 
@@ -115,12 +108,7 @@ class Examiner:
         self._site = GateSite(settings.discovery.gate_site)
 
     def examine(self, models: RoundModels) -> Tables:
-        """Take every heavy measure.
-
-        Returns:
-            rows of the tables for heavy measures, `costs` among them; `activation_retention` comes as rows of the
-            table `interference` that have this column alone.
-        """
+        """Take every heavy measure that has a table of its own, and return the rows of these tables and of `costs`."""
         server_round = models.position.server_round
         tables: Tables = {"costs": []}
         for measure in (self._scrutiny, self._alignment, self._barriers, self._swaps, self._patching, self._ladder):
@@ -223,9 +211,9 @@ class Examiner:
 
     def _ladder(self, models: RoundModels) -> Tables:
         settings = self._settings
-        central = CentralTraining(
-            models.start, self._dataset.train, settings.training, settings.sparsity, models.position
-        )
+        held = sorted({class_id for client in models.clients for class_id in client.classes})
+        train = self._dataset.train.of_classes(held)
+        central = CentralTraining(models.start, train, settings.training, settings.sparsity, models.position)
         rungs = climb_ladder(
             self._spec,
             {client.partition_id: (client.weights, client.masks) for client in models.clients},
@@ -250,9 +238,11 @@ class Examiner:
         averages = [self._aligned(None, models.average, client.found_global) for client in chosen]
         return [*combinations(locals_, 2), *zip(locals_, averages, strict=True)]
 
-    def _aligned(self, partition_id: int | None, weights: Weights, found: FoundIn | None) -> AlignedModel:
-        found = found or FoundIn(no_circuits(self._spec.num_channels), ())
-        return AlignedModel(partition_id, weights, found.circuits, self._reachable(weights), found.usable)
+    def _aligned(self, partition_id: int | None, weights: Weights, found: FoundCircuits | None) -> AlignedModel:
+        circuits, usable = (
+            (no_circuits(self._spec.num_channels), ()) if found is None else (found.circuits, found.usable)
+        )
+        return AlignedModel(partition_id, weights, circuits, self._reachable(weights), usable)
 
     def _subject(self, weights: Weights) -> Subject:
         return prepare_subject(self._settings, self._spec, weights, self._bench)

@@ -16,6 +16,7 @@ from torch import Tensor
 from fedcircuits.circuits import Circuits
 from fedcircuits.data import LabelledImages
 from fedcircuits.deep.trials import Trial, prepare_trial
+from fedcircuits.discovery.sizing import nested_sizes
 from fedcircuits.models import GateSite
 from fedcircuits.study import Subject
 
@@ -83,7 +84,7 @@ def nested_curve(trial: Trial, ranking: Int[Tensor, " channel"]) -> list[CurvePo
     """Return the points of one class's curve, from the empty circuit to all reachable channels."""
     reachable = trial.subject.reachable
     num_reachable = int(reachable.sum())
-    sizes = _nested_sizes(num_reachable)
+    sizes = nested_sizes(num_reachable)
     points = []
     for size, judgement in zip(sizes, trial.judge(nested_members(ranking, reachable, sizes)), strict=True):
         faithfulness = None
@@ -135,8 +136,3 @@ def _trapezoid(x: Sequence[float], y: Sequence[float]) -> float:
 
 
 _SIZES = (0, 1, 2, 3, 5, 8, 13, 20, 32, 50, 80, 128, 224, 400, 720, 1300, 2300)
-
-
-def _nested_sizes(num_channels: int) -> list[int]:
-    """Return the sizes at which curves are taken, cut at `num_channels` and ending in it."""
-    return [*(size for size in _SIZES if size < num_channels), num_channels]

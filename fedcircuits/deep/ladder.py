@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from fedcircuits.circuit_scores import balanced_sample
 from fedcircuits.data import LabelledImages
 from fedcircuits.deep.alternatives import CentralTraining, overlap_count_mean, train_centrally
-from fedcircuits.deep.readouts import balanced_sample, fit_head, fit_rescaling
+from fedcircuits.deep.readouts import fit_head, fit_rescaling
 from fedcircuits.model_spec import READOUT, ModelSpec
 from fedcircuits.models import EVALUATION_BATCH, Weights, build_model
 from fedcircuits.records import RungName
@@ -78,7 +79,7 @@ def climb_ladder(
         central: None leaves the rung of central training out.
         generator: draws the images of the fits, and those of central training.
     """
-    fitting = balanced_sample(probe, FIT_IMAGES, generator)
+    fitting = balanced_sample(probe, tuple(range(spec.num_classes)), FIT_IMAGES, generator)
     predictions = list(_of_average(spec, average, fitting, test))
     predictions += _of_clients(spec, clients, shares, fitting, test)
     counted = overlap_count_mean(spec, list(clients.values()), shares)

@@ -8,8 +8,6 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from fedcircuits.data import LabelledImages
-
 HEAD_PENALTY = 1.0
 """Linear heads: summed cross-entropy + penalty / 2 * sum of squared weights, on standardised features. It is 1 / C of
 scikit-learn's logistic regression, at its default."""
@@ -42,14 +40,6 @@ class Readout:
     def predict(self, inputs: Float[Tensor, "image column"]) -> Int[Tensor, " image"]:
         """Return the class of each image; the lowest of several that tie."""
         return self.class_ids[(inputs.double() @ self.weight.T + self.bias).argmax(1)]
-
-
-def balanced_sample(images: LabelledImages, per_class: int, generator: torch.Generator) -> LabelledImages:
-    """Draw up to `per_class` images of every class that there is, without replacement."""
-    order = torch.randperm(len(images), generator=generator).to(images.device)
-    labels = images.labels[order]
-    chosen = [order[labels == class_id][:per_class] for class_id in labels.unique()]
-    return images.select(torch.cat(chosen) if chosen else order)
 
 
 def fit_head(features: Float[Tensor, "image feature"], labels: Int[Tensor, " image"]) -> Readout:

@@ -6,15 +6,12 @@ Functional preservation of a client's circuit is its faithfulness in the global 
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from fedcircuits.circuit_scores import Judgement, circuit_logits, judge, whole_logits
+from fedcircuits.circuit_scores import MIN_SEPARATION, Judgement, circuit_logits, judge, whole_logits
 from fedcircuits.circuits import Circuits
 from fedcircuits.data import LabelledImages
 from fedcircuits.models import GateSite
 from fedcircuits.records import ModelKind
 from fedcircuits.study import Subject
-
-MIN_SEPARATION = 0.01
-"""Nats. A whole network that separates its class by less has nothing of which a circuit could keep a share."""
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from fedcircuits.circuit_scores import Judgement, circuit_logits, judge, log_odds
+from fedcircuits.circuit_scores import MIN_SEPARATION, Judgement, circuit_logits, judge, log_odds
 from fedcircuits.data import LabelledImages
 from fedcircuits.models import GateSite
 from fedcircuits.study import Subject
-
-MIN_SEPARATION = 0.01
-"""Nats. A whole network that separates its class by less has nothing of which a circuit could keep a share."""
 
 
 @dataclass(frozen=True)

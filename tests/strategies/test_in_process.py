@@ -26,13 +26,21 @@ TINY = {
     "heldout-limit": 100,
     "channels": "4,6",
     "local-epochs": 1,
+    "discovery": "gates",
+    "size-rule": "penalty",
     "gate-steps": 4,
     "gate-batch": 4,
+    "validity-every": 0,
+    "deep-every": 0,
 }
+HEAVY = {"validity_every": 1, "deep_every": 2, "deep_images": 6, "deep_draws": 4, "retest_every": 0}
+"""Every heavy measure, of little."""
+
+ATTRIBUTION = {"discovery": "attribution", "size_rule": "sweep", "attribution_images": 16, "attribution_points": 2}
 PROPER = {"gate_steps": 15, "gate_learning_rate": 1.0}
 """Gates that close some channels: after four small steps, every circuit still is the whole network."""
 
-TIMINGS = ["train_seconds", "discovery_seconds", "evaluate_seconds"]
+TIMINGS = ["train_seconds", "discovery_seconds", "evaluate_seconds", "seconds"]
 
 
 @pytest.fixture
@@ -151,7 +159,7 @@ def test_edges_are_compared_class_by_class_and_counted_as_they_are_logged(federa
 
 
 def test_the_same_seed_gives_the_same_bits_whatever_order_replies_come_in(federate):
-    first, second = (federate(InProcessGrid(4, seed=seed)) for seed in (1, 2))
+    first, second = (federate(InProcessGrid(4, seed=seed), **HEAVY, **ATTRIBUTION) for seed in (1, 2))
     for name, frame in all_tables(first).items():
         pd.testing.assert_frame_equal(frame, all_tables(second)[name])
     one, other = read_checkpoint(first, 2), read_checkpoint(second, 2)

@@ -5,8 +5,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from fedcircuits.data import LabelledImages
-from fedcircuits.deep.readouts import balanced_sample, fit_head, fit_rescaling
+from fedcircuits.deep.readouts import fit_head, fit_rescaling
 
 
 def clusters(centres: list[list[float]], per_class: int = 20, noise: float = 0.1) -> tuple[Tensor, Tensor]:
@@ -85,20 +84,3 @@ def test_rescaling_cannot_exchange_classes_but_a_head_can() -> None:
 def test_logits_that_never_vary_can_be_rescaled() -> None:
     readout = fit_rescaling(torch.full((6, 3), 0.5), torch.tensor([0, 1, 1, 1, 2, 2]))
     assert readout.predict(torch.full((2, 3), 0.5)).tolist() == [1, 1]  # the most frequent class
-
-
-def test_a_balanced_sample_has_as_many_images_of_each_class_as_there_are_up_to_a_limit() -> None:
-    labels = torch.tensor([0] * 30 + [1] * 5 + [3] * 10)
-    images = LabelledImages(torch.arange(45.0).reshape(45, 1, 1, 1), labels)
-    sample = balanced_sample(images, 8, torch.Generator().manual_seed(0))
-    assert sample.class_counts(4) == [8, 5, 0, 8]
-    assert len(set(sample.images.flatten().tolist())) == 21
-
-
-def test_a_balanced_sample_follows_from_its_generator() -> None:
-    images = LabelledImages(torch.arange(40.0).reshape(40, 1, 1, 1), torch.zeros(40, dtype=torch.int64))
-    first, again, other = (
-        balanced_sample(images, 5, torch.Generator().manual_seed(seed)).images.flatten().tolist() for seed in (0, 0, 1)
-    )
-    assert first == again
-    assert first != other

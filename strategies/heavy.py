@@ -1,0 +1,126 @@
+"""When heavy measures are due in a run, and what of its rounds they are given."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+
+from fedcircuits.comparisons import FoundCircuits
+from fedcircuits.config_values import ClassIds
+from fedcircuits.data import Dataset
+from fedcircuits.deep.examination import ClientModel, Examiner, RoundModels, Tables
+from fedcircuits.deep.validity import check_validity, verdict
+from fedcircuits.model_spec import ModelSpec
+from fedcircuits.models import Weights
+from fedcircuits.replies import TrainReply
+from fedcircuits.settings import Settings
+from fedcircuits.study import server_bench
+from fedcircuits.training import RoundPosition
+from strategies.roster import Roster
+
+
+class HeavyMeasures:
+    """The heavy measures of one run.
+
+    Args:
+        settings: of the run.
+        spec: the network's shape.
+        dataset: the server's images, on the device to use.
+        roster: says what each client holds.
+    """
+
+    def __init__(self, settings: Settings, spec: ModelSpec, dataset: Dataset, roster: Roster) -> None:
+        self._settings = settings
+        self._spec = spec
+        self._dataset = dataset
+        self._roster = roster
+        self._examiner = Examiner(settings, spec, dataset)
+        self._last_check: int | None = None
+        self._is_valid = True
+
+    @property
+    def is_valid(self) -> bool:
+        """Tell whether discovery has not failed its last check against controls: what it finds may count as usable."""
+        return self._is_valid
+
+    def check_discovery(self, position: RoundPosition, replies: Sequence[TrainReply]) -> Tables:
+        """Check the run's discovery on one client's model, if a check is due.
+
+        The model is that of the client with the most classes, the lowest partition of several: it has learned to tell
+        more classes apart than any other, so that circuits can be told from none. The server's images stand in for
+        the client's.
+
+        Returns:
+            rows of the tables `validity` and `costs`; empty if no check is due.
+        """
+        has_circuits = any(reply.study is not None for reply in replies)
+        if not has_circuits or not self._settings.deep.is_validity_round(position.server_round, self._last_check):
+            return {}
+        started = time.perf_counter()
+        reply = max(replies, key=lambda one: (len(self._classes(one)), -one.partition_id))
+        classes = self._classes(reply)
+        bench = server_bench(self._settings, self._dataset)
+        bench = replace(
+            bench, partition_id=reply.partition_id, source=bench.source.of_classes(classes), classes=classes
+        )
+        rows = check_validity(self._settings, self._spec, reply.weights, bench, position, classes)
+        found = verdict(rows)
+        self._last_check = position.server_round
+        self._is_valid = self._is_valid if found is None else found
+        identity = {"round": position.server_round}
+        seconds = time.perf_counter() - started
+        return {
+            "validity": [identity | {"partition_id": reply.partition_id} | asdict(row) for row in rows],
+            "costs": [identity | {"measure": "validity", "seconds": seconds}],
+        }
+
+    def is_due(self, position: RoundPosition) -> bool:
+        """Tell whether the round's models are examined."""
+        return self._settings.deep.is_deep_round(position.server_round, position.num_rounds)
+
+    def examine(
+        self,
+        position: RoundPosition,
+        replies: Sequence[TrainReply],
+        shares: Sequence[float],
+        weights: tuple[Weights, Weights],
+        local: Sequence[FoundCircuits],
+        on_clients: Sequence[FoundCircuits],
+        on_server: FoundCircuits | None,
+        trained_classes: ClassIds,
+    ) -> tuple[Tables, Mapping[str, float | None]]:
+        """Examine the models of a round.
+
+        Args:
+            position: the round.
+            replies: those that were averaged, in the order of their partitions, at least one.
+            shares: each reply's weight in the average.
+            weights: the global weights that the round started from, and the new ones.
+            local: circuits of the clients' own models.
+            on_clients: circuits of the new global model, found on clients' data.
+            on_server: circuits of the new global model, found on the server's data.
+            trained_classes: classes that any client has trained on so far, ascending.
+
+        Returns:
+            rows of the tables for heavy measures, and the activation retention of each convolution.
+        """
+        found = {circuits.partition_id: circuits for circuits in local}
+        found_global = {circuits.partition_id: circuits for circuits in on_clients}
+        clients = [
+            ClientModel(
+                reply.partition_id,
+                reply.weights,
+                reply.masks,
+                self._classes(reply),
+                found.get(reply.partition_id),
+                found_global.get(reply.partition_id),
+            )
+            for reply in replies
+        ]
+        start, average = weights
+        models = RoundModels(position, start, tuple(clients), tuple(shares), average, on_server, trained_classes)
+        return self._examiner.examine(models), self._examiner.retention(models)
+
+    def _classes(self, reply: TrainReply) -> ClassIds:
+        """Return the classes that a client holds, ascending."""
+        counts = self._roster.class_counts(reply.partition_id)
+        return tuple(class_id for class_id, count in enumerate(counts) if count)
