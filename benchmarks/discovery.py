@@ -37,7 +37,7 @@ IMAGES_PER_CLASS = 50
 """Test images of a class on which single channels are ablated."""
 
 GATES = {"discovery": "gates", "size-rule": "penalty"}
-ATTRIBUTION = {"discovery": "attribution"}
+SWEEP = {"discovery": "attribution", "size-rule": "sweep"}
 WAYS: Mapping[str, Mapping[str, Any]] = {
     "paper": {
         **GATES,
@@ -49,15 +49,14 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
         "gate-penalty-unit": "absolute",
     },
     "gates contrast": GATES,
-    "gates kl": {**GATES, "objective": "kl"},
-    "gates budget": {"discovery": "gates", "size-rule": "budget"},
-    "gates sweep": {"discovery": "gates", "size-rule": "sweep"},
-    "attribution budget": {**ATTRIBUTION, "size-rule": "budget"},
-    "attribution sweep": {**ATTRIBUTION, "size-rule": "sweep"},
-    "attribution sweep .95": {**ATTRIBUTION, "size-rule": "sweep", "sweep-target": 0.95},
-    "gates sweep .95": {"discovery": "gates", "size-rule": "sweep", "sweep-target": 0.95},
     "gates contrast x5": {**GATES, "restarts": 5},
-    "attribution sweep .95 x5": {**ATTRIBUTION, "size-rule": "sweep", "sweep-target": 0.95, "restarts": 5},
+    "gates kl": {**GATES, "objective": "kl"},
+    "gates sweep .95": {"discovery": "gates", "size-rule": "sweep", "sweep-target": 0.95},
+    "attribution budget .25": {"discovery": "attribution", "size-rule": "budget", "circuit-budget": 0.25},
+    "attribution sweep .9": {**SWEEP, "sweep-target": 0.9},
+    "attribution sweep .95": {**SWEEP, "sweep-target": 0.95},
+    "attribution sweep .98": {**SWEEP, "sweep-target": 0.98},
+    "attribution sweep .95 x5": {**SWEEP, "sweep-target": 0.95, "restarts": 5},
 }
 
 
