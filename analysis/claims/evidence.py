@@ -31,31 +31,34 @@ def evidence(run: Run, last_round: int) -> dict[str, float]:
 
     Returns:
         `accuracy` and `collapsed_share` over trained classes; `own_accuracy` of client models on the classes they hold;
-        `sign_conflict` (mean over layers); `density` (mean of clients); `usable_share` of the clients' circuits, and
-        the `false_positive_rate` of the usable ones; `same_class` and `different_class`, true correlations across
-        clients (see `correlations`), `same_class_raw` with the noise of discovery in it, and `left_out`, the share of
-        same-class pairs with an unusable circuit; `preserved`, the balanced accuracy of usable local circuits on the
-        global weights minus that on the local weights.
+        `sign_conflict` (mean over layers), and `conflict_excess`, what it exceeds its null of shuffled signs by;
+        `density` (mean of clients); `usable_share` of the clients' circuits, and the `false_positive_rate` of the
+        usable ones; `same_class` and `different_class`, true correlations across clients (see `correlations`),
+        `same_class_raw` with the noise of discovery in it, and `left_out`, the share of same-class pairs with an
+        unusable circuit; `preserved`, the balanced accuracy of usable local circuits on the global weights minus that
+        on the local weights.
     """
     accuracy = second_half(measures.global_accuracy(run).reset_index(), last_round)
     trained = accuracy["round"].map({number: len(classes) for number, classes in measures.trained_classes(run).items()})
     same = correlations(run, _SAME, last_round)
     different = correlations(run, Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS, last_round)
     quality = second_half(measures.client_quality(run), last_round)
+    updates = second_half(run.interference, last_round)
     usable = quality["usable"].fillna(False).astype(bool)
     return {
-        "accuracy": _mean(accuracy["accuracy_trained"]),
-        "collapsed_share": _mean(accuracy["collapsed"].map(len) / trained),
-        "own_accuracy": _mean(second_half(measures.client_accuracy(run), last_round)["accuracy"]),
-        "sign_conflict": _mean(second_half(run.interference, last_round)["sign_conflict"]),
-        "density": _mean(second_half(run.clients, last_round)["density"]),
-        "usable_share": _mean(quality["usable"]),
-        "false_positive_rate": _mean(quality.loc[usable, "false_positive_rate"]),
-        "same_class": _mean(same["true_phi"]),
-        "same_class_raw": _mean(same["phi"]),
-        "different_class": _mean(different["true_phi"]),
+        "accuracy": mean_of_known(accuracy["accuracy_trained"]),
+        "collapsed_share": mean_of_known(accuracy["collapsed"].map(len) / trained),
+        "own_accuracy": mean_of_known(second_half(measures.client_accuracy(run), last_round)["accuracy"]),
+        "sign_conflict": mean_of_known(updates["sign_conflict"]),
+        "conflict_excess": mean_of_known(updates["sign_conflict"] - updates["sign_conflict_null"]),
+        "density": mean_of_known(second_half(run.clients, last_round)["density"]),
+        "usable_share": mean_of_known(quality["usable"]),
+        "false_positive_rate": mean_of_known(quality.loc[usable, "false_positive_rate"]),
+        "same_class": mean_of_known(same["true_phi"]),
+        "same_class_raw": mean_of_known(same["phi"]),
+        "different_class": mean_of_known(different["true_phi"]),
         "left_out": _left_out(run, last_round),
-        "preserved": _mean(_preservation(run, last_round)),
+        "preserved": mean_of_known(_preservation(run, last_round)),
     }
 
 
@@ -98,9 +101,9 @@ def evidence_on(run: Run, last_round: int, shared: Collection[int], trained: Col
     rows = rows[rows["class_id"].isin(trained)].dropna(subset=["recall"])
     hits = (rows["recall"] * rows["num_examples"]).astype("float64").groupby(rows["round"]).sum()
     return {
-        "shared_class": _mean(pairs["true_phi"]),
-        "shared_class_common": _mean(pairs["true_common_phi"]),
-        "common_accuracy": _mean(hits / rows.groupby("round")["num_examples"].sum()),
+        "shared_class": mean_of_known(pairs["true_phi"]),
+        "shared_class_common": mean_of_known(pairs["true_common_phi"]),
+        "common_accuracy": mean_of_known(hits / rows.groupby("round")["num_examples"].sum()),
     }
 
 
@@ -114,7 +117,7 @@ def _left_out(run: Run, last_round: int) -> float:
     rows = second_half(
         run.overlap[(run.overlap["comparison"] == _SAME) & (run.overlap["layer"] == ALL_LAYERS)], last_round
     )
-    return 1 - _mean(rows["usable"].fillna(True))
+    return 1 - mean_of_known(rows["usable"].fillna(True))
 
 
 def _preservation(run: Run, last_round: int) -> "pd.Series[float]":
@@ -127,6 +130,7 @@ def _preservation(run: Run, last_round: int) -> "pd.Series[float]":
     return gain[gain.index.isin(local.index[local])]
 
 
-def _mean(values: "pd.Series[float]") -> float:
+def mean_of_known(values: "pd.Series[float]") -> float:
+    """Return the mean of the values that there are; NaN if there are none."""
     known = values.astype("Float64").dropna()
     return float(known.mean()) if len(known) else math.nan

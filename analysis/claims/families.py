@@ -12,6 +12,7 @@ import pandas as pd
 
 from analysis import measures
 from analysis.claims.evidence import compared_classes, evidence, evidence_on
+from analysis.claims.heavy_evidence import heavy_evidence
 from analysis.collection import find_runs
 from analysis.experiments import Experiment, group, read_seed_runs
 from analysis.run import load_run
@@ -37,7 +38,8 @@ class Family:
     Args:
         name: such as `digits`.
         experiments: by their role, such as `shared-class`.
-        evidence: by role, one row per seed and one column per number of `evidence` and `evidence_on`.
+        evidence: by role, one row per seed and one column per number of `evidence`, `evidence_on`
+            and `heavy_evidence`.
         pilot: seeds that are shown but not judged, because they were seen while the rules were written.
     """
 
@@ -116,5 +118,9 @@ def _table(experiment: Experiment, shared: Collection[int], trained: Collection[
     rows = {}
     for seed_run in experiment.runs:
         run, last_round = load_run(seed_run.path), experiment.last_round
-        rows[seed_run.seed] = evidence(run, last_round) | evidence_on(run, last_round, shared, trained)
+        rows[seed_run.seed] = {
+            **evidence(run, last_round),
+            **evidence_on(run, last_round, shared, trained),
+            **heavy_evidence(run, last_round),
+        }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("seed")

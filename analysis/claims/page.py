@@ -1,6 +1,5 @@
 """The page of results: every claim with its rule, its numbers by seed and its verdict, as Markdown."""
 
-import textwrap
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -9,13 +8,24 @@ import pandas as pd
 
 from analysis.claims.benchmark import FAMILY as BENCHMARK
 from analysis.claims.benchmark import benchmark_section
+from analysis.claims.decisions import Decision, Finding, Verdict
 from analysis.claims.families import Family
-from analysis.claims.rules import RULES, Decision, Finding, Verdict, judge_iid, judge_non_iid, judge_sparsity
-from analysis.seeds import Interval, interval
+from analysis.claims.heavy_sections import checks_section, gaps_table
+from analysis.claims.markdown import UNDEFINED, fill, mean_and_interval, mean_and_spread, table
+from analysis.claims.mechanisms import judge_collapse, judge_interference
+from analysis.claims.rules import RULES, judge_iid, judge_non_iid, judge_sparsity
+from analysis.seeds import interval
 
-_JUDGES: Final[dict[int, Callable[[Family], Verdict]]] = {1: judge_iid, 2: judge_non_iid, 3: judge_sparsity}
+_JUDGES: Final[dict[int, Callable[[Family], Verdict]]] = {
+    1: judge_iid,
+    2: judge_non_iid,
+    3: judge_sparsity,
+    4: judge_collapse,
+    5: judge_interference,
+}
 
-UNDEFINED: Final = "–"
+_BESIDE: Final[dict[int, Callable[[Family], str]]] = {4: gaps_table}
+"""Claim number to what is shown of a family beside its verdict."""
 
 _NUMBERS: Final = {
     "accuracy": "accuracy, trained classes",
@@ -23,6 +33,7 @@ _NUMBERS: Final = {
     "collapsed_share": "collapsed classes, share",
     "density": "effective density",
     "sign_conflict": "sign conflict",
+    "conflict_excess": "the same minus its null",
     "usable_share": "usable circuits",
     "false_positive_rate": "their false positives",
     "left_out": "same-class pairs left out",
@@ -45,8 +56,9 @@ def results_page(families: Sequence[Family], notes: Sequence[str], command: str)
     verdicts = {number: {family.name: judge(family) for family in judged} for number, judge in _JUDGES.items()}
     sections = [
         _INTRODUCTION.format(command=command) + _pilot(families),
+        checks_section(judged),
         _overview(verdicts),
-        *(_claim(number, verdicts[number]) for number in _JUDGES),
+        *(_claim(number, verdicts[number], judged) for number in _JUDGES),
         *(_numbers(family) for family in judged),
         benchmark_section(families),
         _runs(families, notes),
@@ -82,7 +94,7 @@ def _pilot(families: Sequence[Family]) -> str:
     text = (
         f"Seeds seen while the rules were written: {'; '.join(listed)}. They are shown, but no verdict rests on them."
     )
-    return f"\n\n{_fill(text)}"
+    return f"\n\n{fill(text)}"
 
 
 def _overview(verdicts: dict[int, dict[str, Verdict]]) -> str:
@@ -91,7 +103,7 @@ def _overview(verdicts: dict[int, dict[str, Verdict]]) -> str:
         for family, verdict in by_family.items():
             title = f"{number}. {RULES[number][0]}"
             rows.append([title, family, f"**{verdict.decision}**", _tally(verdict)])
-    return "## In short\n\n" + _table(["claim", "family", "verdict", "its conditions"], rows)
+    return "## In short\n\n" + table(["claim", "family", "verdict", "its conditions"], rows)
 
 
 def _tally(verdict: Verdict) -> str:
@@ -102,38 +114,41 @@ def _tally(verdict: Verdict) -> str:
     return ", ".join(f"{counts[decision]} {decision}" for decision in Decision if counts[decision])
 
 
-def _claim(number: int, by_family: dict[str, Verdict]) -> str:
+def _claim(number: int, by_family: dict[str, Verdict], families: Sequence[Family]) -> str:
     title, rule = RULES[number]
-    parts = [f"## Claim {number}. {title}", _fill(f"Rule: {rule}.")]
-    for family, verdict in by_family.items():
-        parts.append(f"**{family}: {verdict.decision}**")
+    parts = [f"## Claim {number}. {title}", fill(f"Rule: {rule}.")]
+    for family in families:
+        verdict = by_family[family.name]
+        parts.append(f"**{family.name}: {verdict.decision}**")
         if verdict.findings:
             rows = [_finding(finding) for finding in verdict.findings]
-            parts.append(_table(["condition", "measured", "seeds", "seeds without a value", "decision"], rows))
-        parts += map(_fill, verdict.remarks)
-    return "\n\n".join(parts)
+            parts.append(table(["condition", "measured", "seeds", "seeds without a value", "decision"], rows))
+        parts += map(fill, verdict.remarks)
+        if number in _BESIDE:
+            parts.append(_BESIDE[number](family))
+    return "\n\n".join(part for part in parts if part)
 
 
 def _finding(finding: Finding) -> list[str]:
     measured = finding.measured
     seeds = [str(measured.num_seeds), str(measured.num_missing)]
-    return [finding.condition, _interval(measured), *seeds, str(finding.decision)]
+    return [finding.condition, mean_and_interval(measured), *seeds, str(finding.decision)]
 
 
 def _numbers(family: Family) -> str:
     """Return every number of every experiment, over seeds and seed by seed."""
     spread, every = [], []
-    for role, table in family.evidence.items():
-        measured = {column: interval(table[column]) for column in _NUMBERS}
-        spread.append([role, str(len(table)), *(_spread(one) for one in measured.values())])
-        every += [[role, str(seed), *(_seed(row[column]) for column in _NUMBERS)] for seed, row in table.iterrows()]
+    for role, numbers in family.evidence.items():
+        measured = {column: interval(numbers[column]) for column in _NUMBERS}
+        spread.append([role, str(len(numbers)), *(mean_and_spread(one) for one in measured.values())])
+        every += [[role, str(seed), *(_seed(row[column]) for column in _NUMBERS)] for seed, row in numbers.iterrows()]
     titles = list(_NUMBERS.values())
     parts = [
         f"## Numbers: {family.name}",
         "Mean ± standard deviation over seeds.",
-        _table(["experiment", "seeds", *titles], spread),
+        table(["experiment", "seeds", *titles], spread),
         "<details><summary>Every seed</summary>",
-        _table(["experiment", "seed", *titles], every),
+        table(["experiment", "seed", *titles], every),
         "</details>",
     ]
     return "\n\n".join(parts)
@@ -148,13 +163,13 @@ def _runs(families: Sequence[Family], notes: Sequence[str]) -> str:
             seeds = ", ".join(str(seed) for seed in experiment.seeds)
             size = f"{experiment.last_round} rounds × {settings.get('local-epochs')} epochs"
             rows.append(
-                [f"{family.name}-{role}", str(settings.get("num-clients")), size, str(settings["sparsity"]), seeds]
+                [f"{family.name}-{role}", str(settings.get("num-clients")), size, str(settings.get("sparsity")), seeds]
             )
-    table = _table(["experiment", "clients", "size", "nominal sparsity", "seeds"], rows)
+    listing = table(["experiment", "clients", "size", "nominal sparsity", "seeds"], rows)
     listed = "\n".join(f"- {note}" for note in notes)
     about = [f"Family `{family.name}`: {_FAMILIES.get(family.name, 'named by its runs')}." for family in families]
     sizes = "The files in conf/ say how long each is meant to run; fewer rounds say less."
-    parts = ["## What was run", _fill(" ".join([*about, sizes])), table, _fill(_made_with(families)), listed]
+    parts = ["## What was run", fill(" ".join([*about, sizes])), listing, fill(_made_with(families)), listed]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -166,28 +181,6 @@ def _made_with(families: Sequence[Family]) -> str:
     versions = {package: version for info in infos for package, version in info.get("versions", {}).items() if version}
     listed = ", ".join(f"{package} {version}" for package, version in versions.items())
     return f"Made with {listed}; code digest {', '.join(codes)}." if listed else ""
-
-
-def _fill(text: str) -> str:
-    return textwrap.fill(text, width=118, break_on_hyphens=False)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
-
-
-def _interval(measured: Interval) -> str:
-    if not measured.num_seeds:
-        return UNDEFINED
-    reach = f" [{measured.low:.3f}, {measured.high:.3f}]" if measured.is_bounded else ""
-    return f"{measured.mean:.3f}{reach}"
-
-
-def _spread(measured: Interval) -> str:
-    if not measured.num_seeds:
-        return UNDEFINED
-    return f"{measured.mean:.3f} ± {measured.sd:.3f}" if measured.is_bounded else f"{measured.mean:.3f}"
 
 
 def _seed(value: float) -> str:

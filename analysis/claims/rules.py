@@ -1,20 +1,18 @@
-"""The decision rules: what must be seen for a claim to hold, and for it not to hold.
+"""The decision rules: what must be seen for a claim to hold, and for it not to hold; sizes that count are fixed here.
 
-The unit is the seed, and a rule decides with `MIN_SEEDS` of them or not at all. A difference holds if its mean reaches
-the size that counts and its interval (95 %, t, paired by seed) excludes zero; a level holds if its whole interval
-reaches it; neither holds if the whole interval falls short. Anything else is not decided, which is a result too.
+How intervals decide is in `decisions`, the rules of claims 4 and 5 are in `mechanisms`.
 """
 
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 from typing import Final
 
-import pandas as pd
-
+from analysis.claims.aligned import RULE as ALIGNMENT_RULE
+from analysis.claims.aligned import alignment_remark, is_alignment_irrelevant
+from analysis.claims.decisions import ERROR, Finding, Verdict, all_of, any_of, at_least, decide, more, not_judged
 from analysis.claims.families import CONTROL, DENSE, SHARED, SPLIT, Family
-from analysis.seeds import Interval, interval, paired_interval
-
-MIN_SEEDS: Final = 5
+from analysis.claims.gate import failed_checks, lacks, no_heavy_measures
+from analysis.claims.mechanisms import COLLAPSE_RULE, INTERFERENCE_RULE, interference_in
+from analysis.seeds import interval, paired_interval
 
 FOLLOWS_CLASS: Final = 0.1
 """Least difference of correlations that counts, between classes or between splits."""
@@ -31,66 +29,31 @@ LOST_ACCURACY: Final = 0.1
 GAINED_ACCURACY: Final = 0.02
 """Least gain of accuracy over the dense control that counts as mitigation."""
 
-
-class Decision(StrEnum):
-    """What a rule says."""
-
-    HOLDS = "holds"
-    DOES_NOT = "does not hold"
-    UNDECIDED = "not decided"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One condition of a rule.
-
-    Args:
-        condition: what must be true.
-        measured: what it is decided on, over seeds.
-        decision: whether it is.
-    """
-
-    condition: str
-    measured: Interval
-    decision: Decision
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the runs of one family say about one claim.
-
-    Args:
-        findings: the rule's conditions, one by one; none if the runs cannot be judged.
-        decision: what follows from them.
-        remarks: what a reader must know beside it; why there is nothing to judge, if so.
-    """
-
-    findings: tuple[Finding, ...]
-    decision: Decision
-    remarks: tuple[str, ...] = ()
-
-
 RULES: Final = {
     1: (
         "IID: averaging preserves one circuit per class across clients",
         "holds if (a) the true correlation (phi over all layers, retest noise taken out) of same-class circuits across "
         f"clients exceeds that of different classes, on average by {FOLLOWS_CLASS} or more and surely by more than 0, "
         f"(b) it is surely {ONE_CIRCUIT} or more, and (c) usable local circuits surely keep their balanced accuracy on "
-        f"the averaged weights to within {-PRESERVED}",
+        f"the averaged weights to within {-PRESERVED}. In (a) and (b), {ALIGNMENT_RULE}",
     ),
     2: (
         "Non-IID: circuits of clients diverge structurally and collapse when averaged",
         "holds if (a) the true correlation of the shared class's circuits is lower than in the IID control with as "
         f"many clients and steps, on average by {FOLLOWS_CLASS} or more and surely by more than 0, (b) also within the "
         "channels that both models reach, and (c) the global model's accuracy under the 3-class split is lower than "
-        f"the control's on the same classes, on average by {LOST_ACCURACY} or more and surely by more than 0",
+        f"the control's on the same classes, on average by {LOST_ACCURACY} or more and surely by more than 0. In (a), "
+        f"{ALIGNMENT_RULE}",
     ),
     3: (
         "Higher weight sparsity mitigates destructive interference",
         "holds if at some sparsity (a) accuracy over trained classes is above the dense control's, on average by "
         f"{GAINED_ACCURACY} or more and surely by more than 0, and (b) sign conflict is surely below it; does not hold "
-        "if at every sparsity (a) or (b) surely fails. Intervals of gains are widened for their number (Bonferroni)",
+        "if at every sparsity (a) or (b) surely fails. Intervals of gains are widened for their number (Bonferroni). "
+        "Whether interference is destructive at all is claim 5",
     ),
+    4: ("Averaging destroys circuits, the mechanism behind claim 2", COLLAPSE_RULE),
+    5: ("Interference is destructive, the premise of claim 3", INTERFERENCE_RULE),
 }
 """Claim number to its text and its rule in words."""
 
@@ -101,36 +64,49 @@ _OF_A_SPLIT: Final = frozenset({"partition", "client-classes", "circuit-classes"
 def judge_iid(family: Family) -> Verdict:
     """Apply the rule of claim 1."""
     if "iid" not in family.evidence:
-        return _not_judged("the experiment iid is missing")
+        return not_judged("the experiment iid is missing")
+    if reason := _why_circuits_are_not_judged(family, ["iid"]):
+        return not_judged(reason)
     iid = family.judged("iid")
-    verdict = _all_of(
+    preserved = at_least("balanced accuracy on global minus on local weights", iid["preserved"], PRESERVED)
+    remark = alignment_remark(family, ["iid"])
+    if not is_alignment_irrelevant(family, ["iid"]):
+        title = "same class minus different classes, after matching"
+        after = (more(title, iid["aligned"], FOLLOWS_CLASS), at_least(title, iid["aligned"], ONE_CIRCUIT))
+        return all_of(*after, preserved, remarks=(remark,))
+    verdict = all_of(
         more("same class minus different classes", iid["same_class"] - iid["different_class"], FOLLOWS_CLASS),
         at_least("same class across clients", iid["same_class"], ONE_CIRCUIT),
-        at_least("balanced accuracy on global minus on local weights", iid["preserved"], PRESERVED),
+        preserved,
+        remarks=(remark,),
     )
-    if iid["same_class"].isna().all():
-        remark = (
-            "Without retests, or usable circuits, the noise of discovery is not known, and true correlations neither."
-        )
-        return replace(verdict, remarks=(remark,))
-    return verdict
+    return replace(verdict, remarks=(remark, _NO_RETESTS)) if iid["same_class"].isna().all() else verdict
+
+
+_NO_RETESTS: Final = (
+    "Without retests, or usable circuits, the noise of discovery is not known, and true correlations neither."
+)
+
+
+def _why_circuits_are_not_judged(family: Family, roles: list[str]) -> str:
+    """Say why circuits of these experiments are not to be judged; empty if they are."""
+    without = lacks(family, roles, "irrelevant")
+    return no_heavy_measures(family, without) if without else failed_checks(family, roles)
 
 
 def judge_non_iid(family: Family) -> Verdict:
     """Apply the rule of claim 2."""
     missing = [role for role in (CONTROL, SHARED, SPLIT) if role not in family.evidence]
     if missing:
-        return _not_judged(f"the experiments {', '.join(missing)} are missing")
+        return not_judged(f"the experiments {', '.join(missing)} are missing")
     unlike = {key for role in (SHARED, SPLIT) for key in family.differences(CONTROL, role, _OF_A_SPLIT)}
     if unlike:
-        return _not_judged(f"the control differs from the splits in {', '.join(sorted(unlike))}")
+        return not_judged(f"the control differs from the splits in {', '.join(sorted(unlike))}")
+    if reason := _why_circuits_are_not_judged(family, [CONTROL, SHARED]):
+        return not_judged(reason)
     control, shared, split = (family.judged(role) for role in (CONTROL, SHARED, SPLIT))
-    return _all_of(
-        more(
-            "IID control minus shared-class split, the shared class",
-            control["shared_class"] - shared["shared_class"],
-            FOLLOWS_CLASS,
-        ),
+    return all_of(
+        _divergence(family),
         more(
             "the same within channels that both models reach",
             control["shared_class_common"] - shared["shared_class_common"],
@@ -142,13 +118,23 @@ def judge_non_iid(family: Family) -> Verdict:
             LOST_ACCURACY,
         ),
         remarks=(
-            "Circuits were not aligned before they were compared: all clients start a round from the same weights, but "
-            "that channels of two clients do the same job under different numbers is not excluded.",
-            "(c) is a symptom. Whether averaging destroyed circuits, or the last layer and missing negatives did it, "
-            "takes the client models' features, which this page does not have.",
+            alignment_remark(family, [CONTROL, SHARED]),
+            "(b) has no aligned form and is judged as it is. (c) is a symptom: whether averaging destroyed circuits, "
+            "or the head and missing negatives did it, is claim 4.",
             *_in_the_long_run(family),
         ),
     )
+
+
+def _divergence(family: Family) -> Finding:
+    """Compare the similarity of circuits under the split with that of the control, aligned where that matters."""
+    control, shared = family.judged(CONTROL), family.judged(SHARED)
+    title = "IID control minus shared-class split"
+    if is_alignment_irrelevant(family, [CONTROL, SHARED]):
+        return more(f"{title}, the shared class", control["shared_class"] - shared["shared_class"], FOLLOWS_CLASS)
+    # Alignment is logged over all classes that two models share: all of the control's, the shared one of the split.
+    title += ", classes that clients share, beyond different classes, after matching"
+    return more(title, control["aligned"] - shared["aligned"], FOLLOWS_CLASS)
 
 
 def _in_the_long_run(family: Family) -> list[str]:
@@ -171,9 +157,9 @@ def judge_sparsity(family: Family) -> Verdict:
     """Apply the rule of claim 3."""
     levels = family.sparsities()
     if not levels:
-        return _not_judged("there is no dense control, or nothing that differs from it in sparsity alone")
+        return not_judged("there is no dense control, or nothing that differs from it in sparsity alone")
     dense = family.judged(DENSE)
-    confidence = 1 - 0.05 / len(levels)
+    confidence = 1 - ERROR / len(levels)
     findings: list[Finding] = []
     decisions = []
     for role, sparsity in levels.items():
@@ -185,50 +171,14 @@ def judge_sparsity(family: Family) -> Verdict:
             Finding(f"{level}: sign conflict taken away: above 0", relief, decide(relief, 0, 0)),
         )
         findings += own
-        decisions.append(_all_of(*own).decision)
-    remark = "Sign conflict is compared with the dense control's, not with a null of shuffled signs."
-    return Verdict(tuple(findings), _any_of(decisions), (remark,))
+        decisions.append(all_of(*own).decision)
+    return Verdict(tuple(findings), any_of(decisions), (_premise(family, 1 + len(levels)),))
 
 
-def _not_judged(reason: str) -> Verdict:
-    return Verdict((), Decision.UNDECIDED, (f"Not judged: {reason}.",))
-
-
-def at_least(condition: str, by_seed: "pd.Series[float]", threshold: float) -> Finding:
-    """Decide whether a number is at least a threshold: the whole interval must be."""
-    measured = interval(by_seed)
-    return Finding(f"{condition}: at least {threshold:g}", measured, decide(measured, threshold, threshold))
-
-
-def more(condition: str, by_seed: "pd.Series[float]", threshold: float) -> Finding:
-    """Decide whether a difference is large enough to count and surely not zero."""
-    measured = interval(by_seed)
-    return Finding(f"{condition}: {threshold:g} or more", measured, decide(measured, threshold, 0.0))
-
-
-def decide(measured: Interval, threshold: float, surely_above: float) -> Decision:
-    """Compare an interval with a threshold.
-
-    Args:
-        measured: over seeds; too few of them decide nothing.
-        threshold: what the mean must reach; if the whole interval lies below it, the condition does not hold.
-        surely_above: what the whole interval must lie above for the condition to hold.
-    """
-    if measured.num_seeds < MIN_SEEDS:
-        return Decision.UNDECIDED
-    if measured.mean >= threshold and measured.low > surely_above:
-        return Decision.HOLDS
-    return Decision.DOES_NOT if measured.high < threshold else Decision.UNDECIDED
-
-
-def _all_of(*findings: Finding, remarks: tuple[str, ...] = ()) -> Verdict:
-    decisions = {finding.decision for finding in findings}
-    if Decision.DOES_NOT in decisions:
-        return Verdict(findings, Decision.DOES_NOT, remarks)
-    return Verdict(findings, Decision.HOLDS if decisions == {Decision.HOLDS} else Decision.UNDECIDED, remarks)
-
-
-def _any_of(decisions: list[Decision]) -> Decision:
-    if Decision.HOLDS in decisions:
-        return Decision.HOLDS
-    return Decision.DOES_NOT if set(decisions) == {Decision.DOES_NOT} else Decision.UNDECIDED
+def _premise(family: Family, num_levels: int) -> str:
+    """Say whether there is destructive interference to mitigate, by the rule of claim 5."""
+    compared = "Sign conflict is compared with the dense control's. That it destroys anything there, so that there is"
+    if lacks(family, [DENSE], "gap_left"):
+        return f"{compared} something to mitigate, is claim 5, not judged: {no_heavy_measures(family, [DENSE])}."
+    decision = interference_in(family, DENSE, "dense", num_levels).decision
+    return f"{compared} something to mitigate, is claim 5, which says of the dense control: {decision}."

@@ -2,38 +2,22 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from claims_evidence import FIVE, by_seed, family
 
 from analysis import load_run
 from analysis.__main__ import main
 from analysis.claims.benchmark import benchmark_section
+from analysis.claims.decisions import Decision, decide
 from analysis.claims.evidence import correlations, evidence, evidence_on
-from analysis.claims.families import Family, read_families
+from analysis.claims.families import read_families
 from analysis.claims.page import results_page
-from analysis.claims.rules import Decision, decide, judge_iid, judge_non_iid, judge_sparsity
+from analysis.claims.rules import judge_iid, judge_non_iid, judge_sparsity
 from analysis.experiments import Experiment, SeedRun
 from analysis.seeds import interval
 from fedcircuits.errors import RunLogError
 from fedcircuits.records import Comparison
 
-FIVE = range(5)
 SAME = str(Comparison.SAME_CLASS_ACROSS_CLIENTS)
-
-
-def by_seed(**columns):
-    """Return evidence of five seeds; numbers jitter a little, so that intervals have a width."""
-    return pd.DataFrame(
-        {
-            name: [value + 0.001 * (seed * (position + 2) % 5) for seed in FIVE]
-            for position, (name, value) in enumerate(columns.items())
-        }
-    ).rename_axis("seed")
-
-
-def family(settings=None, pilot=(), **evidence):
-    roles = {role.replace("_", "-"): table for role, table in evidence.items()}
-    given = settings or {}
-    experiments = {role: Experiment(f"digits-{role}", given.get(role, {}), ()) for role in roles}
-    return Family("digits", experiments, roles, pilot)
 
 
 # -- Deciding
