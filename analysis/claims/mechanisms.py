@@ -109,6 +109,6 @@ def interference_in(family: Family, role: str, title: str, num_levels: int) -> V
 
 _ON_THE_NULL: Final = (
     "The null's mean stands, but its spread within a run is too small, since the weights of a filter move together: "
-    "the seeds decide. Whether the overlap-count mean closed a gap or there was none to close is told by A0, E and the "
-    "overlap-count mean under claim 4."
+    "the seeds decide. What the overlap-count mean gains on A0 is told under claim 4; a gap not left may have been "
+    "closed by it, or never been there."
 )
