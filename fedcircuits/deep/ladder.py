@@ -43,10 +43,15 @@ class Rung:
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a network makes of some images: what its readout sees, and the logits."""
+    """What a network makes of some images: what its readout sees, the logits, and the images' classes.
+
+    On the CPU, wherever the network ran: fitting a readout is hundreds of tiny steps, for each of which a GPU would be
+    waited for.
+    """
 
     features: Float[Tensor, "image feature"]
     logits: Float[Tensor, "image class"]
+    labels: Int[Tensor, " image"]
 
 
 Prediction = tuple[RungName, int | None, Int[Tensor, " image"]]
@@ -84,12 +89,13 @@ def climb_ladder(
     predictions += _of_clients(spec, clients, shares, fitting, test)
     counted = overlap_count_mean(spec, list(clients.values()), shares)
     predictions.append((RungName.OVERLAP_COUNT, None, _outputs(spec, counted, test).logits.argmax(1)))
-    floor = fit_head(_outputs(spec, untrained, fitting).features, fitting.labels)
+    known = _outputs(spec, untrained, fitting)
+    floor = fit_head(known.features, known.labels)
     predictions.append((RungName.UNTRAINED, None, floor.predict(_outputs(spec, untrained, test).features)))
     if central is not None:
         weights = train_centrally(spec, central, len(clients), generator)
         predictions.append((RungName.CENTRAL, None, _outputs(spec, weights, test).logits.argmax(1)))
-    rungs = [_score(*prediction, test.labels, trained_classes) for prediction in predictions]
+    rungs = [_score(*prediction, test.labels.cpu(), trained_classes) for prediction in predictions]
     return [*rungs, _mean_rung([rung for rung in rungs if rung.rung is RungName.CLIENT_HEAD])]
 
 
@@ -98,8 +104,8 @@ def _of_average(
 ) -> Iterator[Prediction]:
     known, asked = _outputs(spec, average, fitting), _outputs(spec, average, test)
     yield RungName.FEDAVG, None, asked.logits.argmax(1)
-    yield RungName.RESCALED, None, fit_rescaling(known.logits, fitting.labels).predict(asked.logits)
-    yield RungName.NEW_HEAD, None, fit_head(known.features, fitting.labels).predict(asked.features)
+    yield RungName.RESCALED, None, fit_rescaling(known.logits, known.labels).predict(asked.logits)
+    yield RungName.NEW_HEAD, None, fit_head(known.features, known.labels).predict(asked.features)
 
 
 def _of_clients(
@@ -113,9 +119,9 @@ def _of_clients(
     known = [_outputs(spec, weights, fitting) for weights, _ in clients.values()]
     asked = [_outputs(spec, weights, test) for weights, _ in clients.values()]
     for partition_id, own_known, own_asked in zip(clients, known, asked, strict=True):
-        head = fit_head(own_known.features, fitting.labels)
+        head = fit_head(own_known.features, own_known.labels)
         yield RungName.CLIENT_HEAD, partition_id, head.predict(own_asked.features)
-    joint = fit_head(torch.cat([own.features for own in known], dim=1), fitting.labels)
+    joint = fit_head(torch.cat([own.features for own in known], dim=1), known[0].labels)
     yield RungName.JOINT_HEAD, None, joint.predict(torch.cat([own.features for own in asked], dim=1))
     logits = sum(share * own.logits for share, own in zip(shares, asked, strict=True))
     yield RungName.ENSEMBLE_LOGITS, None, torch.as_tensor(logits).argmax(1)
@@ -128,7 +134,8 @@ def _outputs(spec: ModelSpec, weights: Weights, images: LabelledImages) -> Outpu
     model = build_model(spec, weights, images.device)
     features = [model.features(part) for part in images.images.split(EVALUATION_BATCH)]
     together = torch.cat(features)
-    return Outputs(together, model.get_submodule(READOUT)(together))
+    logits = model.get_submodule(READOUT)(together)
+    return Outputs(together.cpu(), logits.cpu(), images.labels.cpu())
 
 
 def _score(
