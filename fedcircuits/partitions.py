@@ -5,6 +5,7 @@ each client every image of the classes it names, so a class can be shared (the c
 """
 
 import warnings
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -62,8 +63,20 @@ def client_images(
     """
     if not 0 <= partition_id < num_clients:
         raise DataError(f"partition-id = {partition_id}: must be 0 to {num_clients - 1}")
-    parts = _cached_indices(train.labels.numpy().tobytes(), settings, num_clients, seed)
-    return train.select(parts[partition_id])
+    return images_together(train, settings, num_clients, [partition_id], seed)
+
+
+def images_together(
+    train: LabelledImages, settings: DataSettings, num_clients: int, partition_ids: Sequence[int], seed: int
+) -> LabelledImages:
+    """Return the training images of one or more clients, each once if several hold it, in the order of `train`.
+
+    Raises:
+        DataError: as `partition_indices`.
+    """
+    parts = _cached_indices(train.labels.cpu().numpy().tobytes(), settings, num_clients, seed)
+    held = torch.cat([parts[partition_id] for partition_id in partition_ids]).unique()
+    return train.select(held.to(train.device))
 
 
 def _by_class_list(labels: NDArray[Any], settings: DataSettings, num_clients: int, _seed: int) -> list[NDArray[Any]]:

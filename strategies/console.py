@@ -16,6 +16,7 @@ def round_line(
     trained_classes: Collection[int],
     num_channels: int,
     tables: Mapping[str, Sequence[Mapping[str, Any]] | pa.Table],
+    failed_check: int | None = None,
 ) -> str:
     """Say in one line how a round went.
 
@@ -25,6 +26,7 @@ def round_line(
         trained_classes: classes that clients have trained on.
         num_channels: channels of the network.
         tables: its tables, as they are logged.
+        failed_check: the round in which the discovery failed its check; None if it did not.
     """
     clients = tables["clients"]
     accepted = sum(row["accepted"] for row in clients)
@@ -37,12 +39,12 @@ def round_line(
         f"clients {accepted}/{len(clients)}",
         f"accuracy {accuracy:.3f}",
         f"collapsed {collapsed} of {len(trained_classes)} classes",
-        *_circuits(tables, num_channels),
+        *_circuits(tables, num_channels, failed_check),
     ]
     return " | ".join(parts)
 
 
-def _circuits(tables: Mapping[str, Any], num_channels: int) -> list[str]:
+def _circuits(tables: Mapping[str, Any], num_channels: int, failed_check: int | None) -> list[str]:
     """Say how large, how usable and how similar the circuits are, if any were looked for."""
     quality = [row for row in tables["quality"] if row["model"] == ModelKind.CLIENT]
     if not quality:
@@ -50,6 +52,8 @@ def _circuits(tables: Mapping[str, Any], num_channels: int) -> list[str]:
     sizes = sum(row["num_channels"] for row in tables["circuits"] if row["model"] == ModelKind.CLIENT)
     usable = sum(row["usable"] for row in quality)
     parts = [f"client circuits {sizes / len(quality):.0f} of {num_channels} channels, {usable}/{len(quality)} usable"]
+    if failed_check is not None:
+        parts.append(f"discovery failed its validity check in round {failed_check}: no circuit counts as usable")
     overlap = tables["overlap"]
     same = overlap.filter(
         (pc.field("comparison") == str(Comparison.SAME_CLASS_ACROSS_CLIENTS))

@@ -6,11 +6,12 @@ from dataclasses import asdict, replace
 
 from fedcircuits.comparisons import FoundCircuits
 from fedcircuits.config_values import ClassIds
-from fedcircuits.data import Dataset
+from fedcircuits.data import Dataset, LabelledImages
 from fedcircuits.deep.examination import ClientModel, Examiner, RoundModels, Tables
-from fedcircuits.deep.validity import check_validity, verdict
+from fedcircuits.deep.validity import ValidityRow, check_validity, verdict
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import Weights
+from fedcircuits.partitions import images_together
 from fedcircuits.replies import TrainReply
 from fedcircuits.settings import Settings
 from fedcircuits.study import server_bench
@@ -35,12 +36,15 @@ class HeavyMeasures:
         self._roster = roster
         self._examiner = Examiner(settings, spec, dataset)
         self._last_check: int | None = None
-        self._is_valid = True
+        self._failed_check: int | None = None
 
     @property
-    def is_valid(self) -> bool:
-        """Tell whether discovery has not failed its last check against controls: what it finds may count as usable."""
-        return self._is_valid
+    def failed_check(self) -> int | None:
+        """Round of the last check of the discovery if it failed; until another passes, no circuit may count as usable.
+
+        None if it passed, or if there was none that could say anything.
+        """
+        return self._failed_check
 
     def check_discovery(self, position: RoundPosition, replies: Sequence[TrainReply]) -> Tables:
         """Check the run's discovery on one client's model, if a check is due.
@@ -50,22 +54,21 @@ class HeavyMeasures:
         the client's.
 
         Returns:
-            rows of the tables `validity` and `costs`; empty if no check is due.
+            rows of the tables `validity` and `costs`; empty if no check is due, or if no client knows two classes, so
+            that the next round's may.
         """
-        has_circuits = any(reply.study is not None for reply in replies)
-        if not has_circuits or not self._settings.deep.is_validity_round(position.server_round, self._last_check):
+        studied = [reply for reply in replies if reply.study is not None]
+        if not studied or not self._settings.deep.is_validity_round(position.server_round, self._last_check):
             return {}
         started = time.perf_counter()
-        reply = max(replies, key=lambda one: (len(self._classes(one)), -one.partition_id))
-        classes = self._classes(reply)
-        bench = server_bench(self._settings, self._dataset)
-        bench = replace(
-            bench, partition_id=reply.partition_id, source=bench.source.of_classes(classes), classes=classes
-        )
-        rows = check_validity(self._settings, self._spec, reply.weights, bench, position, classes)
-        found = verdict(rows)
+        reply = max(studied, key=lambda one: (len(self._classes(one)), -one.partition_id))
+        rows = self._check(position, reply)
+        if not rows:
+            return {}
         self._last_check = position.server_round
-        self._is_valid = self._is_valid if found is None else found
+        has_passed = verdict(rows)
+        if has_passed is not None:
+            self._failed_check = None if has_passed else position.server_round
         identity = {"round": position.server_round}
         seconds = time.perf_counter() - started
         return {
@@ -110,6 +113,7 @@ class HeavyMeasures:
                 reply.partition_id,
                 reply.weights,
                 reply.masks,
+                reply.num_examples,
                 self._classes(reply),
                 found.get(reply.partition_id),
                 found_global.get(reply.partition_id),
@@ -117,8 +121,35 @@ class HeavyMeasures:
             for reply in replies
         ]
         start, average = weights
-        models = RoundModels(position, start, tuple(clients), tuple(shares), average, on_server, trained_classes)
+        models = RoundModels(
+            position,
+            start,
+            tuple(clients),
+            tuple(shares),
+            self._train_images(replies),
+            average,
+            on_server,
+            trained_classes,
+        )
         return self._examiner.examine(models), self._examiner.retention(models)
+
+    def _check(self, position: RoundPosition, reply: TrainReply) -> list[ValidityRow]:
+        """Check the discovery on one client's model, by the server's images of the client's classes."""
+        held, bench = self._classes(reply), server_bench(self._settings, self._dataset)
+        bench = replace(
+            bench,
+            partition_id=reply.partition_id,
+            source=bench.source.of_classes(held),
+            classes=tuple(class_id for class_id in bench.classes if class_id in held),
+        )
+        return check_validity(self._settings, self._spec, reply.weights, bench, position, held)
+
+    def _train_images(self, replies: Sequence[TrainReply]) -> LabelledImages:
+        """Return the training images of the round's clients together."""
+        settings, partitions = self._settings, [reply.partition_id for reply in replies]
+        return images_together(
+            self._dataset.train, settings.data, self._roster.num_partitions, partitions, settings.run.seed
+        )
 
     def _classes(self, reply: TrainReply) -> ClassIds:
         """Return the classes that a client holds, ascending."""

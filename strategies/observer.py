@@ -76,6 +76,7 @@ class RoundObserver:
         self._retested = []
         self._replies: Sequence[TrainReply] = ()
         self._weights: tuple[Weights, Weights] = ({}, {})
+        self._shares: list[float] = []
 
     def after_train(
         self,
@@ -100,13 +101,13 @@ class RoundObserver:
         if not replies:
             return
         self._replies, self._weights = replies, (start, average)
+        self._shares = _shares(replies, self._settings.federation.weighting)
         support = {name: average[f"{name}.weight"].ne(0) for name in self._spec.layer_names}
         masks = {reply.partition_id: reply.masks for reply in replies}
         self._overlap.append(compare_masks(self._position.server_round, masks, support))
         clients = [(reply.weights, reply.masks) for reply in replies]
-        shares = _shares(replies, self._settings.federation.weighting)
         circuits = {reply.partition_id: reply.study.circuits for reply in replies if reply.study is not None}
-        layers, by_circuit = measure_interference(self._spec, start, clients, shares, average, circuits)
+        layers, by_circuit = measure_interference(self._spec, start, clients, self._shares, average, circuits)
         identity = {"round": self._position.server_round}
         self._rows["interference"] = [identity | asdict(entry) for entry in layers]
         self._rows["circuit_interference"] = [identity | asdict(entry) for entry in by_circuit]
@@ -139,17 +140,19 @@ class RoundObserver:
         }
         self._run_log.write_round(self._position.server_round, tables, weights)
         seconds = time.perf_counter() - self._started
-        _log.info(round_line(self._position, seconds, self._trained_classes, self._spec.num_channels, tables))
+        failed_check = self._heavy.failed_check
+        _log.info(
+            round_line(self._position, seconds, self._trained_classes, self._spec.num_channels, tables, failed_check)
+        )
 
     def _examine(self, on_clients: Sequence[FoundCircuits], on_server: FoundCircuits | None) -> None:
         """Take heavy measures, if they are due and there is a model to take them of."""
         if not self._replies or not self._heavy.is_due(self._position):
             return
-        shares = _shares(self._replies, self._settings.federation.weighting)
         found = (self._local, on_clients, on_server, tuple(self.trained_classes))
-        tables, retention = self._heavy.examine(self._position, self._replies, shares, self._weights, *found)
-        tables["costs"] += self._rows.get("costs", [])
-        self._rows |= tables
+        tables, retention = self._heavy.examine(self._position, self._replies, self._shares, self._weights, *found)
+        costs = self._rows.get("costs", []) + tables["costs"]
+        self._rows |= tables | {"costs": costs}
         for row in self._rows["interference"]:
             row["activation_retention"] = retention.get(row["layer"])
 
@@ -197,7 +200,7 @@ class RoundObserver:
         edges = circuit_edges(self._spec, kernels, study.circuits)
         self._rows["edges"] += edge_rows(server_round, model, partition_id, data, edges)
         self._log_quality(model, partition_id, study.quality)
-        usable = tuple(entry.usable and self._heavy.is_valid for entry in study.quality)
+        usable = tuple(entry.usable for entry in self._judged(study.quality))
 
         def found(circuits: Circuits, usable: tuple[bool, ...]) -> FoundCircuits:
             return FoundCircuits(model, partition_id, server_round, circuits, reachable, usable, kernels)
@@ -205,14 +208,19 @@ class RoundObserver:
         first = found(study.circuits, usable)
         if study.retest is not None:
             # The repetition is not scored on images; that it is neither empty nor everything can be seen here.
-            proper = tuple(self._heavy.is_valid and is_proper(kept, reachable) for kept in study.retest.members)
+            has_failed = self._heavy.failed_check is not None
+            proper = tuple(not has_failed and is_proper(kept, reachable) for kept in study.retest.members)
             self._retested.append((first, found(study.retest, proper)))
         return first
 
     def _log_quality(self, model: ModelKind, partition_id: int | None, quality: list[CircuitQuality]) -> None:
-        data = self._data_kind(partition_id)
-        judged = [replace(entry, usable=entry.usable and self._heavy.is_valid) for entry in quality]
+        data, judged = self._data_kind(partition_id), self._judged(quality)
         self._rows["quality"] += quality_rows(self._position.server_round, model, partition_id, data, judged)
+
+    def _judged(self, quality: list[CircuitQuality]) -> list[CircuitQuality]:
+        """Return the figures with no circuit usable if the discovery that finds them has failed its check."""
+        has_failed = self._heavy.failed_check is not None
+        return [replace(entry, usable=entry.usable and not has_failed) for entry in quality]
 
     def _data_kind(self, partition_id: int | None) -> DataKind:
         return DataKind.SERVER if partition_id is None else DataKind(self._settings.discovery.discovery_data)

@@ -1,5 +1,6 @@
 """Other models that a round could have ended with: a mean without dilution, and training in one place."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -20,7 +21,8 @@ class CentralTraining:
 
     Args:
         start: the global weights that the round started from.
-        train: images of all clients of the round.
+        train: images of all clients of the round, each once if several hold it.
+        images_per_client: images of the mean client of the round, which set how many steps it takes.
         training: as the clients'; a proximal term is left out.
         sparsity: as the clients'.
         position: the round.
@@ -28,6 +30,7 @@ class CentralTraining:
 
     start: Weights
     train: LabelledImages
+    images_per_client: float
     training: TrainingSettings
     sparsity: SparsitySettings
     position: RoundPosition
@@ -53,15 +56,13 @@ def overlap_count_mean(
     return mean
 
 
-def train_centrally(
-    spec: ModelSpec, central: CentralTraining, num_clients: int, generator: torch.Generator
-) -> dict[str, Tensor]:
+def train_centrally(spec: ModelSpec, central: CentralTraining, generator: torch.Generator) -> dict[str, Tensor]:
     """Train on all images for as many steps as the mean client takes, and return the weights.
 
     Every batch is full, so that up to a batch per epoch more images are seen than by a client; the images are drawn in
     passes over all of them, not again and again from the share of one client.
     """
-    steps = central.training.local_epochs * -(-len(central.train) // (num_clients * central.training.batch_size))
+    steps = central.training.local_epochs * math.ceil(central.images_per_client / central.training.batch_size)
     num_images = steps * central.training.batch_size
     passes = -(-num_images // len(central.train))
     order = torch.cat([torch.randperm(len(central.train), generator=generator) for _ in range(passes)])[:num_images]

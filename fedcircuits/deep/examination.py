@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import combinations
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from fedcircuits.circuits import no_circuits
 from fedcircuits.comparisons import FoundCircuits
 from fedcircuits.config_values import ClassIds
 from fedcircuits.connectivity import alive_kernels, reachable_channels
-from fedcircuits.data import Dataset
+from fedcircuits.data import Dataset, LabelledImages
 from fedcircuits.deep.activations import activation_retention
 from fedcircuits.deep.aligned_circuits import AlignedModel
 from fedcircuits.deep.alignment import align_pair
@@ -32,15 +33,16 @@ from fedcircuits.deep.scrutiny import scrutinise
 from fedcircuits.deep.swaps import swap_circuits
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import GateSite, Weights, initial_weights
-from fedcircuits.records import DataKind, ModelKind
+from fedcircuits.records import DataKind
 from fedcircuits.seeding import SERVER, Purpose, torch_generator
 from fedcircuits.settings import Settings
 from fedcircuits.sparsity import Masks
 from fedcircuits.study import Subject, prepare_subject, server_bench
+from fedcircuits.tables import Row
 from fedcircuits.training import RoundPosition
 
-Row = dict[str, Any]
 Tables = dict[str, list[Row]]
+"""Table name to its rows of one round."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ class ClientModel:
         partition_id: the client.
         weights: its parameters.
         masks: which of them it keeps.
+        num_images: training images that it holds.
         classes: those it holds, ascending.
         found: its circuits; None in a round without circuits.
         found_global: the global model's circuits on this client's data; None in such a round, or if it did not answer.
@@ -59,6 +62,7 @@ class ClientModel:
     partition_id: int
     weights: Weights
     masks: Masks
+    num_images: int
     classes: ClassIds
     found: FoundCircuits | None
     found_global: FoundCircuits | None
@@ -73,6 +77,7 @@ class RoundModels:
         start: global weights that the round started from.
         clients: those that were averaged, in the order of their partitions, at least one.
         shares: each client's weight in the average; they sum to 1.
+        train: the clients' training images together, each once if several hold it.
         average: the new global weights.
         found: the global model's circuits on the server's data; None in a round without circuits.
         trained_classes: classes that any client has trained on so far, ascending.
@@ -82,6 +87,7 @@ class RoundModels:
     start: Weights
     clients: tuple[ClientModel, ...]
     shares: tuple[float, ...]
+    train: LabelledImages
     average: Weights
     found: FoundCircuits | None
     trained_classes: ClassIds
@@ -93,13 +99,12 @@ class Examiner:
     Args:
         settings: of the run.
         spec: the network's shape.
-        dataset: probe and test set, and the training images for the ladder's central rung; on the device to use.
+        dataset: gives probe and test set, on the device to use.
     """
 
     def __init__(self, settings: Settings, spec: ModelSpec, dataset: Dataset) -> None:
         self._settings = settings
         self._spec = spec
-        self._dataset = dataset
         self._bench = server_bench(settings, dataset)
         classes = tuple(range(spec.num_classes))
         sampling = torch_generator(settings.run.seed, Purpose.DEEP_IMAGES)
@@ -109,14 +114,21 @@ class Examiner:
 
     def examine(self, models: RoundModels) -> Tables:
         """Take every heavy measure that has a table of its own, and return the rows of these tables and of `costs`."""
-        server_round = models.position.server_round
+        measures = {
+            "scrutiny": self._scrutiny,
+            "alignment": self._alignment,
+            "barriers": self._barriers,
+            "swaps": self._swaps,
+            "patching": self._patching,
+            "ladder": self._ladder,
+        }
+        identity = {"round": models.position.server_round}
         tables: Tables = {"costs": []}
-        for measure in (self._scrutiny, self._alignment, self._barriers, self._swaps, self._patching, self._ladder):
+        for name, measure in measures.items():
             started = time.perf_counter()
-            for table, entries in measure(models).items():
-                tables[table] = [{"round": server_round, **row} for row in entries]
-            seconds = time.perf_counter() - started
-            tables["costs"].append({"round": server_round, "measure": measure.__name__.strip("_"), "seconds": seconds})
+            for table, rows in measure(models).items():
+                tables[table] = [identity | row for row in rows]
+            tables["costs"].append(identity | {"measure": name, "seconds": time.perf_counter() - started})
         return tables
 
     def retention(self, models: RoundModels) -> dict[str, float | None]:
@@ -128,18 +140,18 @@ class Examiner:
     def _scrutiny(self, models: RoundModels) -> Tables:
         """Look closely at the circuits of chosen clients, and at those of the global model on the server's data."""
         tables: Tables = {"curves": [], "scrutiny": []}
-        looks = [
-            (ModelKind.CLIENT, c.partition_id, c.weights, c.found, c.classes, self._settings.discovery.discovery_data)
-            for c in self._chosen(models)
-        ]
-        server = (None, models.average, models.found, models.trained_classes, DataKind.SERVER)
-        for kind, partition_id, weights, found, classes, data in [*looks, (ModelKind.GLOBAL, *server)]:
+        data = DataKind(self._settings.discovery.discovery_data)
+        looks = [(c.weights, c.found, _told_from(c, models), data) for c in self._chosen(models)]
+        for weights, found, classes, kind in [
+            *looks,
+            (models.average, models.found, models.trained_classes, DataKind.SERVER),
+        ]:
             if found is None:
                 continue
-            identity = {"model": str(kind), "partition_id": partition_id, "data": str(data)}
+            identity = {"model": str(found.model), "partition_id": found.partition_id, "data": str(kind)}
             subject = self._subject(weights)
-            seeds = SERVER if partition_id is None else partition_id, models.position.server_round
-            generator = torch_generator(self._settings.run.seed, Purpose.SCRUTINY, *seeds)
+            partition = SERVER if found.partition_id is None else found.partition_id
+            generator = self._draws(Purpose.SCRUTINY, models, partition)
             curves = nested_curves(subject, found.circuits, self._test, classes, self._site)
             draws = self._settings.deep.deep_draws
             scrutiny = scrutinise(subject, found.circuits, self._test, classes, self._site, draws, generator)
@@ -159,6 +171,7 @@ class Examiner:
         return {"alignment": rows}
 
     def _barriers(self, models: RoundModels) -> Tables:
+        """Walk between the same pairs as `_alignment`."""
         generator = self._draws(Purpose.BARRIERS, models)
         barriers = [
             measure_barrier(
@@ -173,6 +186,7 @@ class Examiner:
         return {"barriers": _rows(barriers)}
 
     def _swaps(self, models: RoundModels) -> Tables:
+        """Run circuits of chosen clients and of the average in each other's weights."""
         rows: list[Row] = []
         average = self._subject(models.average)
         for client in self._chosen(models):
@@ -191,6 +205,7 @@ class Examiner:
         return {"swaps": rows}
 
     def _patching(self, models: RoundModels) -> Tables:
+        """Put circuits of chosen clients back into the average."""
         generator = self._draws(Purpose.PATCHING, models)
         rows: list[Row] = []
         for client in self._chosen(models):
@@ -210,25 +225,28 @@ class Examiner:
         return {"patching": rows}
 
     def _ladder(self, models: RoundModels) -> Tables:
+        """Climb with all clients, not only chosen ones: the average is made of all of them."""
         settings = self._settings
-        held = sorted({class_id for client in models.clients for class_id in client.classes})
-        train = self._dataset.train.of_classes(held)
-        central = CentralTraining(models.start, train, settings.training, settings.sparsity, models.position)
+        per_client = fmean(client.num_images for client in models.clients)
+        central = CentralTraining(
+            models.start, models.train, per_client, settings.training, settings.sparsity, models.position
+        )
         rungs = climb_ladder(
             self._spec,
             {client.partition_id: (client.weights, client.masks) for client in models.clients},
             models.shares,
             models.average,
             initial_weights(self._spec, torch_generator(settings.run.seed, Purpose.INITIAL_WEIGHTS)),
-            self._dataset.probe,
+            self._bench.source,
             self._test,
             models.trained_classes,
             central,
-            torch_generator(settings.run.seed, Purpose.LADDER, SERVER, models.position.server_round),
+            self._draws(Purpose.LADDER, models),
         )
         return {"ladder": _rows(rungs)}
 
     def _chosen(self, models: RoundModels) -> tuple[ClientModel, ...]:
+        """Return the first `deep-clients` clients of the round."""
         return models.clients[: self._settings.deep.deep_clients]
 
     def _pairs(self, models: RoundModels) -> list[tuple[AlignedModel, AlignedModel]]:
@@ -250,8 +268,8 @@ class Examiner:
     def _reachable(self, weights: Weights) -> Bool[Tensor, " channel"]:
         return reachable_channels(self._spec, alive_kernels(self._spec, weights))
 
-    def _draws(self, purpose: Purpose, models: RoundModels) -> torch.Generator:
-        return torch_generator(self._settings.run.seed, purpose, SERVER, models.position.server_round)
+    def _draws(self, purpose: Purpose, models: RoundModels, partition_id: int = SERVER) -> torch.Generator:
+        return torch_generator(self._settings.run.seed, purpose, partition_id, models.position.server_round)
 
 
 def _told_from(client: ClientModel, models: RoundModels) -> ClassIds:

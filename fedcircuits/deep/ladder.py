@@ -93,7 +93,7 @@ def climb_ladder(
     floor = fit_head(known.features, known.labels)
     predictions.append((RungName.UNTRAINED, None, floor.predict(_outputs(spec, untrained, test).features)))
     if central is not None:
-        weights = train_centrally(spec, central, len(clients), generator)
+        weights = train_centrally(spec, central, generator)
         predictions.append((RungName.CENTRAL, None, _outputs(spec, weights, test).logits.argmax(1)))
     rungs = [_score(*prediction, test.labels.cpu(), trained_classes) for prediction in predictions]
     return [*rungs, _mean_rung([rung for rung in rungs if rung.rung is RungName.CLIENT_HEAD])]

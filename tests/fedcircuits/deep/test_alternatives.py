@@ -17,12 +17,12 @@ SPEC = ModelSpec(in_channels=1, image_size=2, channels=(1,), num_classes=2)
 
 @pytest.fixture
 def central(make_settings: Callable[..., Settings]) -> CentralTraining:
-    """100 images, two epochs in batches of 16."""
+    """100 images, 25 of them at each client, two epochs in batches of 16."""
     settings = make_settings({"local-epochs": 2, "batch-size": 16, "sparsity": 0.0, "proximal-mu": 0.0})
     generator = torch.Generator().manual_seed(0)
     images = LabelledImages(torch.randn(100, 1, 2, 2, generator=generator), torch.arange(100) % 2)
     start = initial_weights(SPEC, generator)
-    return CentralTraining(start, images, settings.training, settings.sparsity, RoundPosition(1, 2))
+    return CentralTraining(start, images, 25, settings.training, settings.sparsity, RoundPosition(1, 2))
 
 
 def test_the_overlap_count_mean_is_over_the_clients_that_keep_a_weight() -> None:
@@ -48,7 +48,7 @@ def test_central_training_takes_as_many_steps_as_the_mean_client_over_different_
         return train_sparse(spec, weights, data, training, *others)
 
     monkeypatch.setattr(alternatives, "train_sparse", train)
-    train_centrally(SPEC, central, 4, torch.Generator().manual_seed(0))
+    train_centrally(SPEC, central, torch.Generator().manual_seed(0))
     ((data, training),) = seen
     # A client has 25 images: two steps in each of two epochs.
     assert (training.local_epochs, len(data) / training.batch_size) == (1, 4)
@@ -65,15 +65,24 @@ def test_a_single_client_sees_all_images_in_each_pass(
         return train_sparse(spec, weights, data, *others)
 
     monkeypatch.setattr(alternatives, "train_sparse", train)
-    train_centrally(SPEC, central, 1, torch.Generator().manual_seed(0))
+    train_centrally(SPEC, replace(central, images_per_client=100), torch.Generator().manual_seed(0))
     # Fourteen steps of 16 images: two passes and 24 images of a third.
     _, counts = seen[0].images.flatten(1).unique(dim=0, return_counts=True)
     assert sorted(counts.tolist()) == [2] * 76 + [3] * 24
 
 
+def test_clients_that_share_images_do_not_shorten_central_training(
+    central: CentralTraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setattr(alternatives, "train_sparse", lambda *given: seen.append(given[2]) or train_sparse(*given))
+    train_centrally(SPEC, replace(central, images_per_client=70.5), torch.Generator().manual_seed(0))
+    assert len(seen[0]) == 2 * 5 * 16  # two epochs of five steps
+
+
 def test_central_training_has_no_proximal_term_and_follows_from_its_generator(central: CentralTraining) -> None:
     held_back = replace(central, training=replace(central.training, proximal_mu=100.0))
-    first, again = (train_centrally(SPEC, given, 4, torch.Generator().manual_seed(0)) for given in (central, held_back))
-    other = train_centrally(SPEC, central, 4, torch.Generator().manual_seed(1))
+    first, again = (train_centrally(SPEC, given, torch.Generator().manual_seed(0)) for given in (central, held_back))
+    other = train_centrally(SPEC, central, torch.Generator().manual_seed(1))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["fc.weight"], other["fc.weight"])

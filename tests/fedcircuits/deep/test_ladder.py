@@ -39,7 +39,7 @@ EVERY_CLASS = range(4)
 def central(make_settings: Callable[..., Settings]) -> CentralTraining:
     settings = make_settings({"local-epochs": 10, "batch-size": 20, "learning-rate": 0.02, "sparsity": 0.0})
     start = initial_weights(SPEC, torch.Generator().manual_seed(0))
-    return CentralTraining(start, bars(0, 40), settings.training, settings.sparsity, RoundPosition(1, 1))
+    return CentralTraining(start, bars(0, 40), 40, settings.training, settings.sparsity, RoundPosition(1, 1))
 
 
 @pytest.fixture(scope="session")
