@@ -1,6 +1,6 @@
 """The figures that summary and charts share, computed from a run's tables. Nothing is drawn or printed here."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -133,10 +133,33 @@ def left_out(run: Run, comparisons: Iterable[Comparison]) -> tuple[int, int]:
     return int((~rows["usable"].fillna(True).astype(bool)).sum()), len(rows)
 
 
+def failed_checks(run: Run) -> dict[int, int]:
+    """Return the rounds in which no circuit counts as usable because the discovery had failed its validity check.
+
+    Returns:
+        round to the round of the newest check that could say something, where that check was failed.
+    """
+    pooled = run.validity[run.validity["class_id"].isna()]
+    verdicts = {
+        int(str(server_round)): bool(beaten.all())
+        for server_round, beaten in pooled.groupby("round")["beaten"]
+        if beaten.notna().all()
+    }
+    failed: dict[int, int] = {}
+    newest: int | None = None
+    for server_round in range(1, int(run.info["last_round"]) + 1):
+        if server_round in verdicts:
+            newest = None if verdicts[server_round] else server_round
+        if newest is not None:
+            failed[server_round] = newest
+    return failed
+
+
 def why_no_pairs(run: Run, comparison: Comparison) -> str:
     """Say why `pairs` is empty for a comparison; meaningless if it is not."""
-    if len(run.overlap[run.overlap["comparison"] == comparison]):
-        return "no pairs: none of two usable circuits"
+    logged = run.overlap[run.overlap["comparison"] == comparison]
+    if len(logged):
+        return _why_unusable(run, set(logged["round"]))
     if comparison == Comparison.SAME_CLASS_ACROSS_CLIENTS and not has_shared_class(run):
         verb = "has circuits in" if holdings(run).empty else "is held by"
         return f"no pairs: no class {verb} two clients"
@@ -148,6 +171,14 @@ def why_no_pairs(run: Run, comparison: Comparison) -> str:
     if comparison == Comparison.ROUND_TO_ROUND and run.circuits["round"].nunique() < 2:
         return "no pairs: circuits were not found in two rounds"
     return "no pairs were logged"
+
+
+def _why_unusable(run: Run, rounds: Collection[int]) -> str:
+    checks = failed_checks(run)
+    if not checks.keys() >= set(rounds):
+        return "no pairs: none of two usable circuits"
+    failed = ", ".join(str(check) for check in sorted({checks[server_round] for server_round in rounds}))
+    return f"no pairs: discovery failed its validity check in round {failed}, no circuit counts as usable"
 
 
 def drift_gaps(run: Run, score: str = "sufficiency") -> pd.DataFrame:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from analysis.measures import OVERLAPS, found_classes, holdings, left_out, round_measures
+from analysis.measures import OVERLAPS, failed_checks, found_classes, holdings, left_out, round_measures
 from analysis.run import Run
 
 UNDEFINED: Final = "–"
@@ -43,7 +43,8 @@ circuits on global weights; drift gap = what the global model's own circuits rea
 
 def summary_text(run: Run) -> str:
     """Return the summary as text; every line fits 100 columns, except long reasons."""
-    sections = [_header(run), _rounds(run), _left_out(run), _rejected(run), _holdings(run), _HOW_TO_READ]
+    sections = [_header(run), _rounds(run), _failed_checks(run), _left_out(run), _rejected(run), _holdings(run)]
+    sections.append(_HOW_TO_READ)
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
@@ -58,6 +59,7 @@ def summary_data(run: Run) -> dict[str, Any]:
         "settings": run.settings,
         "effective_density": _json_value(_density(run)),
         "rounds": [{str(k): _json_value(v) for k, v in row.items()} for row in measures.to_dict("records")],
+        "failed_validity_checks": sorted(set(failed_checks(run).values())),
         "pairs_left_out": {"left_out": excluded, "of": total},
         "rejected": [{"round": r, "partition_id": p, "reason": why} for r, p, why in _rejections(run)],
         "holdings": {str(partition): counts for partition, counts in holdings(run).T.to_dict("list").items()},
@@ -146,6 +148,16 @@ def _collapsed(classes: Any) -> str:
         return UNDEFINED
     listed = ",".join(str(class_id) for class_id in classes)
     return (listed if len(listed) <= 9 else f"{len(classes)} lost") or "none"
+
+
+def _failed_checks(run: Run) -> str:
+    checks = failed_checks(run)
+    lines = []
+    for check in sorted(set(checks.values())):
+        rounds = [server_round for server_round, governing in checks.items() if governing == check]
+        reach = f"of rounds {rounds[0]} to {rounds[-1]}" if len(rounds) > 1 else f"of round {check}"
+        lines.append(f"  discovery failed its validity check in round {check}: no circuit {reach} counts as usable")
+    return "\n".join(["Failed checks (see `analysis diagnose`)", *lines]) if lines else ""
 
 
 def _left_out(run: Run) -> str:

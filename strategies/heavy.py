@@ -7,7 +7,8 @@ from dataclasses import asdict, replace
 from fedcircuits.comparisons import FoundCircuits
 from fedcircuits.config_values import ClassIds
 from fedcircuits.data import Dataset, LabelledImages
-from fedcircuits.deep.examination import ClientModel, Examiner, RoundModels, Tables
+from fedcircuits.deep.examination import Examiner, Tables
+from fedcircuits.deep.round_models import ClientModel, RoundModels
 from fedcircuits.deep.validity import ValidityRow, check_validity, verdict
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import Weights
@@ -57,7 +58,7 @@ class HeavyMeasures:
             rows of the tables `validity` and `costs`; empty if no check is due, or if no client knows two classes, so
             that the next round's may.
         """
-        studied = [reply for reply in replies if reply.study is not None]
+        studied = [reply for reply in replies if reply.study is not None and reply.study.circuits.class_ids]
         if not studied or not self._settings.deep.is_validity_round(position.server_round, self._last_check):
             return {}
         started = time.perf_counter()
@@ -136,12 +137,7 @@ class HeavyMeasures:
     def _check(self, position: RoundPosition, reply: TrainReply) -> list[ValidityRow]:
         """Check the discovery on one client's model, by the server's images of the client's classes."""
         held, bench = self._classes(reply), server_bench(self._settings, self._dataset)
-        bench = replace(
-            bench,
-            partition_id=reply.partition_id,
-            source=bench.source.of_classes(held),
-            classes=tuple(class_id for class_id in bench.classes if class_id in held),
-        )
+        bench = replace(bench, partition_id=reply.partition_id, source=bench.source.of_classes(held))
         return check_validity(self._settings, self._spec, reply.weights, bench, position, held)
 
     def _train_images(self, replies: Sequence[TrainReply]) -> LabelledImages:

@@ -6,7 +6,7 @@ fitted and channels matched on the probe set, and everything is scored on the sa
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import combinations
 from statistics import fmean
 from typing import Any
@@ -18,9 +18,8 @@ from torch import Tensor
 from fedcircuits.circuit_scores import balanced_sample
 from fedcircuits.circuits import no_circuits
 from fedcircuits.comparisons import FoundCircuits
-from fedcircuits.config_values import ClassIds
 from fedcircuits.connectivity import alive_kernels, reachable_channels
-from fedcircuits.data import Dataset, LabelledImages
+from fedcircuits.data import Dataset
 from fedcircuits.deep.activations import activation_retention
 from fedcircuits.deep.aligned_circuits import AlignedModel
 from fedcircuits.deep.alignment import align_pair
@@ -29,6 +28,7 @@ from fedcircuits.deep.barriers import measure_barrier
 from fedcircuits.deep.faithfulness import nested_curves
 from fedcircuits.deep.ladder import climb_ladder
 from fedcircuits.deep.patching import patch_circuits
+from fedcircuits.deep.round_models import ClientModel, RoundModels
 from fedcircuits.deep.scrutiny import scrutinise
 from fedcircuits.deep.swaps import swap_circuits
 from fedcircuits.model_spec import ModelSpec
@@ -36,61 +36,11 @@ from fedcircuits.models import GateSite, Weights, initial_weights
 from fedcircuits.records import DataKind
 from fedcircuits.seeding import SERVER, Purpose, torch_generator
 from fedcircuits.settings import Settings
-from fedcircuits.sparsity import Masks
 from fedcircuits.study import Subject, prepare_subject, server_bench
 from fedcircuits.tables import Row
-from fedcircuits.training import RoundPosition
 
 Tables = dict[str, list[Row]]
 """Table name to its rows of one round."""
-
-
-@dataclass(frozen=True)
-class ClientModel:
-    """One client's model of the round, before averaging.
-
-    Args:
-        partition_id: the client.
-        weights: its parameters.
-        masks: which of them it keeps.
-        num_images: training images that it holds.
-        classes: those it holds, ascending.
-        found: its circuits; None in a round without circuits.
-        found_global: the global model's circuits on this client's data; None in such a round, or if it did not answer.
-    """
-
-    partition_id: int
-    weights: Weights
-    masks: Masks
-    num_images: int
-    classes: ClassIds
-    found: FoundCircuits | None
-    found_global: FoundCircuits | None
-
-
-@dataclass(frozen=True)
-class RoundModels:
-    """All models of one round.
-
-    Args:
-        position: the round.
-        start: global weights that the round started from.
-        clients: those that were averaged, in the order of their partitions, at least one.
-        shares: each client's weight in the average; they sum to 1.
-        train: the clients' training images together, each once if several hold it.
-        average: the new global weights.
-        found: the global model's circuits on the server's data; None in a round without circuits.
-        trained_classes: classes that any client has trained on so far, ascending.
-    """
-
-    position: RoundPosition
-    start: Weights
-    clients: tuple[ClientModel, ...]
-    shares: tuple[float, ...]
-    train: LabelledImages
-    average: Weights
-    found: FoundCircuits | None
-    trained_classes: ClassIds
 
 
 class Examiner:
@@ -141,7 +91,7 @@ class Examiner:
         """Look closely at the circuits of chosen clients, and at those of the global model on the server's data."""
         tables: Tables = {"curves": [], "scrutiny": []}
         data = DataKind(self._settings.discovery.discovery_data)
-        looks = [(c.weights, c.found, _told_from(c, models), data) for c in self._chosen(models)]
+        looks = [(c.weights, c.found, models.told_apart(c), data) for c in self._chosen(models)]
         for weights, found, classes, kind in [
             *looks,
             (models.average, models.found, models.trained_classes, DataKind.SERVER),
@@ -198,7 +148,7 @@ class Examiner:
                 local,
                 (average, client.found_global.circuits),
                 self._test,
-                _told_from(client, models),
+                models.told_apart(client),
                 self._site,
             )
             rows += _rows(swaps)
@@ -217,7 +167,7 @@ class Examiner:
                 (client.weights, client.found.circuits, self._reachable(client.weights)),
                 models.average,
                 self._test,
-                _told_from(client, models),
+                models.told_apart(client),
                 self._settings.deep.deep_draws,
                 generator,
             )
@@ -270,11 +220,6 @@ class Examiner:
 
     def _draws(self, purpose: Purpose, models: RoundModels, partition_id: int = SERVER) -> torch.Generator:
         return torch_generator(self._settings.run.seed, purpose, partition_id, models.position.server_round)
-
-
-def _told_from(client: ClientModel, models: RoundModels) -> ClassIds:
-    """Return the classes that a client's circuits must tell theirs from: its own, or everybody's if it has one only."""
-    return client.classes if len(client.classes) > 1 else models.trained_classes
 
 
 def _rows(entries: Iterable[Any], identity: Mapping[str, Any] | None = None) -> list[Row]:

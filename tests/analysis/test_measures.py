@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -147,11 +148,42 @@ def test_circuits_found_on_the_servers_data_keep_their_total(tiny_run: Run) -> N
 def test_missing_pairs_are_explained(write_run: WriteRun) -> None:
     def spoil(_: int, tables: Tables) -> None:
         tables["overlap"] = [{**row, "usable": False} for row in tables["overlap"]]
+        tables["validity"] = []
 
     disjoint = load_run(write_run("disjoint", is_shared=False).path)
     spoiled = load_run(write_run("spoiled", change=spoil).path)
     assert measures.why_no_pairs(disjoint, SAME) == "no pairs: no class is held by two clients"
     assert measures.why_no_pairs(spoiled, SAME) == "no pairs: none of two usable circuits"
+
+
+def _checked(write_run: WriteRun, *verdicts: bool | None) -> Run:
+    """Return a run without usable circuits, and with a check of each verdict in its rounds."""
+
+    def change(server_round: int, tables: Tables) -> None:
+        tables["overlap"] = [{**row, "usable": False} for row in tables["overlap"]]
+        row = {"round": server_round, "control": "random", "partition_id": 0}
+        won, verdict = {**row, "control": "permuted", "beaten": True}, verdicts[server_round - 1]
+        lost_class = {**row, "class_id": 1, "beaten": False}
+        tables["validity"] = [] if verdict is None else [won, {**row, "beaten": verdict}, lost_class]
+
+    return load_run(write_run(num_rounds=len(verdicts), change=change).path)
+
+
+def test_a_failed_check_holds_until_another_one_says_something_else(write_run: WriteRun) -> None:
+    run = _checked(write_run, True, False, None, False, True, None)
+    assert measures.failed_checks(run) == {2: 2, 3: 2, 4: 4}
+
+
+def test_a_check_without_a_verdict_on_every_control_changes_nothing(write_run: WriteRun) -> None:
+    run = _checked(write_run, False, True)
+    unknown = run.validity.assign(beaten=run.validity["beaten"].where(run.validity["round"] == 1))
+    assert measures.failed_checks(replace(run, validity=unknown)) == {1: 1, 2: 1}
+
+
+def test_pairs_that_a_failed_check_took_away_are_explained_by_it(write_run: WriteRun) -> None:
+    reason = "no pairs: discovery failed its validity check in round 1, no circuit counts as usable"
+    assert measures.why_no_pairs(_checked(write_run, False, None), SAME) == reason
+    assert measures.why_no_pairs(_checked(write_run, False, True), SAME) == "no pairs: none of two usable circuits"
 
 
 def test_no_word_is_said_on_who_holds_a_class_where_that_was_not_logged(write_run: WriteRun) -> None:

@@ -99,6 +99,21 @@ def test_pairs_that_were_left_out_are_counted(write_run: WriteRun) -> None:
     assert "retest 8 of 8" in summary_text(load_run(write_run(change=spoil).path))
 
 
+def test_failed_checks_of_the_discovery_are_named_with_the_rounds_that_they_reach(write_run: WriteRun) -> None:
+    def check_once(server_round: int, tables: Tables) -> None:
+        lost = {"round": server_round, "partition_id": 0, "control": "random", "beaten": False}
+        tables["validity"] = [lost] if server_round == 1 else []
+
+    def pass_all(_: int, tables: Tables) -> None:
+        tables["validity"] = [{**row, "beaten": True} for row in tables["validity"]]
+
+    run = load_run(write_run(change=check_once).path)
+    said = "discovery failed its validity check in round 1: no circuit of rounds 1 to 2 counts as usable"
+    assert said in summary_text(run)
+    assert summary_data(run)["failed_validity_checks"] == [1]
+    assert "failed its validity check" not in summary_text(load_run(write_run("good", change=pass_all).path))
+
+
 def test_many_collapsed_classes_are_counted_instead_of_listed(write_run: WriteRun) -> None:
     def collapse(server_round: int, tables: Tables) -> None:
         many = {"round": server_round, "partition_id": 0, "accepted": True, "class_counts": [5] * 12}

@@ -10,61 +10,18 @@ import pytest
 import torch
 from federation import InProcessGrid, lost
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MessageType, RecordDict
+from tiny_runs import ATTRIBUTION, HEAVY, TINY, all_tables, table
 
 from fedcircuits.errors import FedCircuitsError, FederationError, SettingsError
 from fedcircuits.messages import decode_update
 from fedcircuits.models import model_spec
-from fedcircuits.records import TABLES, Comparison, Key
+from fedcircuits.records import Comparison, Key
 from fedcircuits.run_log import read_checkpoint
-from fedcircuits.run_reader import find_run, read_info, read_table
-from server_app.federation import run_federation
+from fedcircuits.run_reader import read_info
 from strategies.registry import STRATEGIES
 
-TINY = {
-    "num-server-rounds": 2,
-    "train-limit": 150,
-    "heldout-limit": 100,
-    "channels": "4,6",
-    "local-epochs": 1,
-    "discovery": "gates",
-    "size-rule": "penalty",
-    "gate-steps": 4,
-    "gate-batch": 4,
-    "validity-every": 0,
-    "deep-every": 0,
-}
-HEAVY = {"validity_every": 1, "deep_every": 2, "deep_images": 6, "deep_draws": 4, "retest_every": 0}
-"""Every heavy measure, of little."""
-
-ATTRIBUTION = {"discovery": "attribution", "size_rule": "sweep", "attribution_images": 16, "attribution_points": 2}
 PROPER = {"gate_steps": 15, "gate_learning_rate": 1.0}
 """Gates that close some channels: after four small steps, every circuit still is the whole network."""
-
-TIMINGS = ["train_seconds", "discovery_seconds", "evaluate_seconds", "seconds"]
-
-
-@pytest.fixture
-def federate(config, tmp_path):
-    """Run a tiny federation and return its run directory."""
-
-    def run(grid: InProcessGrid, **changes):
-        overrides = {key.replace("_", "-"): value for key, value in changes.items()}
-        folder = tmp_path / f"runs{len(list(tmp_path.iterdir()))}"
-        try:
-            run_federation(grid, {**config, **TINY, "run-dir": str(folder), **overrides})
-        finally:
-            run.directory = find_run(folder) if folder.exists() else None
-        return run.directory
-
-    return run
-
-
-def table(run, name: str) -> pd.DataFrame:
-    return read_table(run, name, read_info(run)["last_round"])
-
-
-def all_tables(run) -> dict[str, pd.DataFrame]:
-    return {name: table(run, name).drop(columns=TIMINGS, errors="ignore") for name in TABLES}
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -1,0 +1,21 @@
+"""Whole federations in one process."""
+
+import pytest
+from federation import InProcessGrid
+from tiny_runs import run_tiny
+
+from fedcircuits.run_reader import find_run
+
+
+@pytest.fixture
+def federate(config, tmp_path):
+    """Run a tiny federation and return its run directory; `federate.directory` is that of a failed one, too."""
+
+    def run(grid: InProcessGrid, **changes):
+        folder = tmp_path / f"runs{len(list(tmp_path.iterdir()))}"
+        try:
+            return run_tiny(grid, folder, config, **changes)
+        finally:
+            run.directory = find_run(folder) if folder.exists() else None
+
+    return run
