@@ -5,6 +5,7 @@ mean over images of other classes, in nats. The empty circuit says the same of e
 exactly 0, and a circuit that always says its class gains nothing by it.
 """
 
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -25,7 +26,8 @@ class Judgement:
     """How well logits tell one class from others; None where there is no image to count.
 
     Args:
-        separation: mean log-odds of the class over its images less that over images of other classes, nats.
+        separation: mean log-odds of the class over its images less that over images of other classes, nats; None also
+            where logits of a diverged network have overflowed.
         recall: share of the class's images that are taken for it.
         false_positive_rate: share of the other images that are taken for it.
     """
@@ -100,7 +102,8 @@ def judge(
     recall, false_positive_rate = _mean(hit, own), _mean(hit, other)
     if recall is None or false_positive_rate is None:
         return Judgement(None, recall, false_positive_rate)
-    return Judgement(float(odds[own].mean() - odds[other].mean()), recall, false_positive_rate)
+    separation = float(odds[own].mean() - odds[other].mean())
+    return Judgement(separation if math.isfinite(separation) else None, recall, false_positive_rate)
 
 
 def balanced_sample(

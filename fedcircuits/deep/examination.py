@@ -4,6 +4,7 @@ The server takes them, because it alone has all clients' weights; all of them us
 fitted and channels matched on the probe set, and everything is scored on the same balanced sample of the test set.
 """
 
+import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -223,4 +224,9 @@ class Examiner:
 
 
 def _rows(entries: Iterable[Any], identity: Mapping[str, Any] | None = None) -> list[Row]:
-    return [{**(identity or {}), **asdict(entry)} for entry in entries]
+    """Lay out records as rows; figures that overflowed in a diverged network are undefined, like all others."""
+    return [{**(identity or {}), **{name: _known(value) for name, value in asdict(entry).items()}} for entry in entries]
+
+
+def _known(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

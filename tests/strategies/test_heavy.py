@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 import torch
 from federation import InProcessGrid
-from flwr.app import Message, MessageType
+from flwr.app import Array, ArrayRecord, Message, MessageType
 from tiny_runs import ATTRIBUTION, HEAVY, all_tables, run_tiny, table
 
 from fedcircuits.deep.validity import ValidityRow
-from fedcircuits.records import RungName
+from fedcircuits.records import Key, RungName
 from fedcircuits.run_log import read_checkpoint
 from fedcircuits.run_reader import read_info
 from strategies import heavy
@@ -269,8 +269,16 @@ def test_few_held_out_images_and_large_samples_are_enough(federate):
     assert all(len(table(run, name)) for name in (*DEEP, "validity"))
 
 
-def test_diverged_models_do_not_end_the_run(federate):
+@pytest.mark.parametrize("scale", [0.0, 1e20])
+def test_neither_dead_nor_diverged_models_end_the_run(federate, scale):
+    def rescaled(reply: Message, partition_id: int) -> Message:
+        if reply.metadata.message_type == MessageType.TRAIN:
+            values = {n: Array(scale * array.numpy()) for n, array in reply.content[Key.ARRAYS].items()}
+            reply.content[Key.ARRAYS] = ArrayRecord(values)
+        return reply
+
     changes = {**HEAVY, **ATTRIBUTION, **ONE_ROUND, "validity_every": 1, "circuit_classes": "0,1"}
-    run = federate(InProcessGrid(2), **changes, learning_rate=1e4, optimizer="adam")
+    run = federate(InProcessGrid(2, rescaled), **changes)
     assert read_info(run)["status"] == "completed"
+    assert table(run, "clients")["accepted"].all()
     assert len(table(run, "ladder")) == 12
