@@ -22,7 +22,10 @@ SMALL = {
     "channels": "4,4",
     "sparsity": 0.5,
     "local-epochs": 1,
-    "gate-steps": 2,
+    "attribution-images": 16,
+    "attribution-points": 1,
+    "deep-every": 0,
+    "validity-every": 0,
     "num-server-rounds": 1,
 }
 

@@ -33,6 +33,8 @@ QUICK = {
     "learning-rate": 0.01,
 }
 PAPER = {
+    "discovery": "gates",
+    "size-rule": "penalty",
     "objective": "target-class",
     "gate-site": "pre",
     "ablation": "zero",
