@@ -159,7 +159,7 @@ def why_no_pairs(run: Run, comparison: Comparison) -> str:
     """Say why `pairs` is empty for a comparison; meaningless if it is not."""
     logged = run.overlap[run.overlap["comparison"] == comparison]
     if len(logged):
-        return _why_unusable(run, set(logged["round"]))
+        return why_unusable(run, set(logged["round"]))
     if comparison == Comparison.SAME_CLASS_ACROSS_CLIENTS and not has_shared_class(run):
         verb = "has circuits in" if holdings(run).empty else "is held by"
         return f"no pairs: no class {verb} two clients"
@@ -173,7 +173,8 @@ def why_no_pairs(run: Run, comparison: Comparison) -> str:
     return "no pairs were logged"
 
 
-def _why_unusable(run: Run, rounds: Collection[int]) -> str:
+def why_unusable(run: Run, rounds: Collection[int]) -> str:
+    """Say why circuits of some rounds form no pair of usable ones."""
     checks = failed_checks(run)
     if not checks.keys() >= set(rounds):
         return "no pairs: none of two usable circuits"

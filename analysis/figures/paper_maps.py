@@ -60,7 +60,7 @@ def global_class_overlap(run: Run) -> Figure:
     """Draw the overlap of the global model's circuits of every two classes."""
     circuits, rows = global_class_pairs(run)
     if rows.empty:
-        raise NothingToDrawError(_why_no_class_pairs(circuits))
+        raise NothingToDrawError(_why_no_class_pairs(run, circuits))
     verdicts = circuits.groupby("class_id")["usable"].any()
     classes = [int(str(class_id)) for class_id in verdicts.index]
     members = [(class_id,) for class_id in classes]
@@ -86,12 +86,12 @@ def _local_circuits(run: Run, server_round: int) -> tuple[list[tuple[int, int]],
     return members, [not usable for usable in rows["usable"]]
 
 
-def _why_no_class_pairs(circuits: pd.DataFrame) -> str:
+def _why_no_class_pairs(run: Run, circuits: pd.DataFrame) -> str:
     if circuits.empty:
         return "no channels of the global model's circuits were logged"
     if circuits.groupby("partition_id", dropna=False)["class_id"].nunique().max() < 2:
         return "no pairs: circuits of two classes of the global model were not found on the same data"
-    return "no pairs: none of two usable circuits"
+    return measures.why_unusable(run, set(circuits["round"]))
 
 
 def _left_out(circuits: pd.DataFrame) -> str:

@@ -1,6 +1,7 @@
 """The paper's figures draw the numbers of the log, in the order of rounds, and say what is missing."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -288,7 +289,10 @@ def test_without_usable_circuits_no_overlap_is_drawn(write_run: WriteRun) -> Non
             row["usable"] = False
         tables["quality"] += _copies(_of(tables["quality"], model="global", partition_id=None), class_id=1)
 
-    run = load_run(write_run(change=spoil).path)
+    failed = load_run(write_run(change=spoil).path)
+    unchecked = replace(failed, validity=failed.validity[:0])
     for name in list(PAPER_FIGURES)[:6]:
+        with pytest.raises(NothingToDrawError, match="discovery failed its validity check"):
+            PAPER_FIGURES[name](failed)
         with pytest.raises(NothingToDrawError, match="none of two usable circuits"):
-            PAPER_FIGURES[name](run)
+            PAPER_FIGURES[name](unchecked)

@@ -116,7 +116,8 @@ def test_edges_are_compared_class_by_class_and_counted_as_they_are_logged(federa
 
 
 def test_the_same_seed_gives_the_same_bits_whatever_order_replies_come_in(federate):
-    first, second = (federate(InProcessGrid(4, seed=seed), **HEAVY, **ATTRIBUTION) for seed in (1, 2))
+    changes = {**HEAVY, **ATTRIBUTION, "circuit_classes": "0,1,2"}
+    first, second = (federate(InProcessGrid(3, seed=seed), **changes) for seed in (1, 2))
     for name, frame in all_tables(first).items():
         pd.testing.assert_frame_equal(frame, all_tables(second)[name])
     one, other = read_checkpoint(first, 2), read_checkpoint(second, 2)

@@ -14,6 +14,8 @@ from fedcircuits.models import GateSite, Gating
 NUM_CHANNELS = 15
 """Of the network in conftest.py."""
 
+GATES = {"discovery": "gates", "size-rule": "penalty"}
+
 
 def class_by_class(model, images, ablation, discovery, batch_size, seed):
     """Discovery as the paper does it: one class after the other, each on the same sequence of batches."""
@@ -58,6 +60,7 @@ def test_all_classes_in_one_pass_is_discovery_class_by_class(
 ):
     discovery = make_settings(
         {
+            **GATES,
             "objective": objective,
             "ablation": ablation,
             "gate-site": site,
@@ -77,7 +80,7 @@ def test_all_classes_in_one_pass_is_discovery_class_by_class(
 
 
 def test_gates_start_at_two_and_all_open(make_settings, data, model):
-    discovery = make_settings({"gate-steps": 1, "gate-learning-rate": 1e-9}).discovery
+    discovery = make_settings({**GATES, "gate-steps": 1, "gate-learning-rate": 1e-9}).discovery
     images = discovery_images(data, None, (0,), "contrast")
     found = discover_circuits(model, images, torch.zeros(NUM_CHANNELS), discovery, 16, torch.Generator().manual_seed(0))
     assert found.members.all()
@@ -106,7 +109,8 @@ def test_a_closed_gate_before_relu_gets_no_gradient_under_zero_ablation(data, mo
 
 
 def test_a_high_price_closes_every_gate(make_settings, data, model):
-    discovery = make_settings({"gate-penalty": 100.0, "gate-penalty-unit": "absolute", "gate-steps": 30}).discovery
+    changes = {"gate-penalty": 100.0, "gate-penalty-unit": "absolute", "gate-steps": 30}
+    discovery = make_settings({**GATES, **changes}).discovery
     images = discovery_images(data, None, (0, 1), "contrast")
     found = discover_circuits(model, images, torch.zeros(NUM_CHANNELS), discovery, 16, torch.Generator().manual_seed(0))
     assert not found.members.any()
@@ -114,7 +118,7 @@ def test_a_high_price_closes_every_gate(make_settings, data, model):
 
 def test_discovery_leaves_the_model_as_it_was(make_settings, data, model):
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    discovery = make_settings({"gate-steps": 3}).discovery
+    discovery = make_settings({**GATES, "gate-steps": 3}).discovery
     images = discovery_images(data, None, (0, 1), "contrast")
     discover_circuits(model, images, torch.zeros(NUM_CHANNELS), discovery, 16, torch.Generator())
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
@@ -123,7 +127,7 @@ def test_discovery_leaves_the_model_as_it_was(make_settings, data, model):
 def test_no_class_gives_no_circuit(make_settings, data, model):
     images = discovery_images(data, None, (), "contrast")
     found = discover_circuits(
-        model, images, torch.zeros(NUM_CHANNELS), make_settings({}).discovery, 16, torch.Generator()
+        model, images, torch.zeros(NUM_CHANNELS), make_settings(GATES).discovery, 16, torch.Generator()
     )
     assert found.class_ids == ()
     assert found.members.shape == (0, NUM_CHANNELS)
@@ -177,7 +181,7 @@ def test_every_negative_is_drawn_sooner_or_later(make_settings):
 def test_reference_batches_are_the_class_in_the_first_shuffled_batch_that_has_it(make_settings, seed, size):
     labels = torch.tensor([0, 1, 1, 2, 0, 1, 2, 2, 2, 1, 0, 1])
     images = discovery_images(LabelledImages(torch.zeros(12, 1, 8, 8), labels), None, (0, 1, 2), "target-class")
-    discovery = make_settings({"objective": "target-class"}).discovery
+    discovery = make_settings({**GATES, "objective": "target-class"}).discovery
     batch = draw_batch(images, discovery, size, torch.Generator().manual_seed(seed))
     order = torch.randperm(12, generator=torch.Generator().manual_seed(seed)).tolist()
     for row, class_id in enumerate(images.class_ids):

@@ -20,7 +20,8 @@ def test_a_circuit_is_what_most_restarts_kept():
 
 @pytest.mark.parametrize("objective", ["contrast", "kl", "target-class"])
 def test_all_restarts_in_one_pass_are_restarts_one_after_the_other(make_settings, data, model, objective):
-    settings = make_settings({"objective": objective, "gate-steps": 30, "gate-batch": 8}).discovery
+    changes = {"discovery": "gates", "size-rule": "penalty", "objective": objective}
+    settings = make_settings({**changes, "gate-steps": 30, "gate-batch": 8}).discovery
     images = discovery_images(data, None, (0, 1, 2, 3), objective)
     ablation = ablation_values(model, data, settings)
 
