@@ -50,6 +50,13 @@ def test_without_images_of_the_class_or_of_others_nothing_can_be_said() -> None:
     assert (judgement.separation, judgement.recall, judgement.balanced_accuracy) == (None, None, None)
 
 
+@pytest.mark.parametrize("overflow", [math.inf, math.nan])
+def test_logits_that_overflowed_leave_the_separation_undefined(overflow: float) -> None:
+    judgement = judge(torch.tensor([[overflow, 0.0], [0.0, 1.0]]), images_of([0, 1]), 0, (0, 1))
+    assert judgement.separation is None
+    assert judgement.false_positive_rate == 0
+
+
 def test_a_balanced_sample_has_as_many_images_of_each_class_as_there_are_up_to_a_limit() -> None:
     sample = balanced_sample(
         images_of([0] * 30 + [1] * 5 + [3] * 10), (0, 1, 2, 3), 8, torch.Generator().manual_seed(0)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fedcircuits.data import LabelledImages
 from fedcircuits.errors import DataError
-from fedcircuits.partitions import client_images, partition_indices
+from fedcircuits.partitions import client_images, images_together, partition_indices
 from fedcircuits.settings import Settings
 
 MakeSettings = Callable[[dict[str, Any]], Settings]
@@ -199,6 +199,14 @@ def test_a_clients_images_are_those_of_its_part(
         mine = client_images(train, make_settings(overrides).data, 4, partition_id, 3)
         assert torch.equal(mine.labels, LABELS[part])
         assert torch.equal(mine.images[:, 0, 0, 0], part.float())
+
+
+def test_images_of_several_clients_are_there_once_and_no_others_are(
+    make_settings: MakeSettings, train: LabelledImages
+) -> None:
+    settings = make_settings({"partition": "classes", "client-classes": "0,1;2,3;1,4"}).data
+    together = images_together(train, settings, 3, [0, 2], 0)
+    assert together.class_counts(10) == [20, 20, 0, 0, 20, 0, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("partition_id", [-1, 4, 100])
