@@ -229,11 +229,13 @@ def test_a_failed_check_makes_no_circuit_usable_until_another_is_passed(federate
     assert said == [True, True, False]
 
 
-def test_a_check_that_says_nothing_leaves_the_last_verdict(federate, monkeypatch):
-    say(monkeypatch, False, None)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_check_that_says_nothing_leaves_the_last_verdict(federate, monkeypatch, first):
+    say(monkeypatch, first, None)
     run = federate(InProcessGrid(2), **LEARNS, validity_every=1, circuit_classes="0,1")
     assert rounds_of(run, "validity") == [1, 2]
-    assert not table(run, "quality")["usable"].any()
+    usable = table(run, "quality").groupby("round")["usable"].any()
+    assert usable.to_dict() == {1: first, 2: first}
 
 
 def test_where_nobody_knows_two_classes_nothing_is_checked_and_circuits_may_be_usable(federate):
