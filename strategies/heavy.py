@@ -66,8 +66,9 @@ class HeavyMeasures:
         rows = self._check(position, reply)
         if not rows:
             return {}
-        self._last_check = position.server_round
         has_passed = verdict(rows)
+        # A model that had not learned enough may pass in the next round, so that is not waited for.
+        self._last_check = None if has_passed is False else position.server_round
         if has_passed is not None:
             self._failed_check = None if has_passed else position.server_round
         identity = {"round": position.server_round}

@@ -67,19 +67,25 @@ class Trial:
 def prepare_trial(
     subject: Subject, data: LabelledImages, class_id: int, trained_classes: Collection[int], site: GateSite
 ) -> Trial:
-    """Gather what one class is judged by: all its images, and all those of the other trained classes.
+    """Gather what one class is judged by: all its images, and as many of the other trained classes.
+
+    Both sides count alike in M, so more images of one than of the other would cost passes and gain little. The others
+    are taken at even distances, so that classes that lie one after the other in `data` have equal parts.
 
     Args:
         subject: the model, and what its off channels become.
-        data: test images; a balanced sample keeps one class from outweighing the others.
+        data: test images, balanced over classes and sorted by them.
         class_id: the class in question.
         trained_classes: classes that the model was trained on.
         site: where gates act, as in discovery.
     """
     negatives = tuple(sorted(set(trained_classes) - {class_id}))
-    wanted = torch.tensor([class_id, *negatives], device=data.device)
-    chosen = data.select(torch.isin(data.labels, wanted).nonzero().flatten())
-    trial = Trial(subject, class_id, chosen, negatives, site, whole=math.nan)
+    own = (data.labels == class_id).nonzero().flatten()
+    others = torch.isin(data.labels, torch.tensor(negatives, device=data.device)).nonzero().flatten()
+    if 0 < len(own) < len(others):
+        places = (torch.arange(len(own), device=data.device) + 0.5) * (len(others) / len(own))
+        others = others[places.long()]
+    trial = Trial(subject, class_id, data.select(torch.cat([own, others])), negatives, site, whole=math.nan)
     # Through gates like every circuit: the whole is then exactly the circuit of all channels.
     whole = trial.judge(subject.reachable[None])[0].separation
     return trial if whole is None else replace(trial, whole=whole)

@@ -63,15 +63,22 @@ class SweepLoss:
         return replace(loss, counts_errors=has_both & (is_telling <= _MOST_ERROR))
 
     @torch.no_grad()
-    def of(self, members: Bool[Tensor, "restart class_row channel"]) -> Float[Tensor, "restart class_row"]:
-        """Return the loss of every circuit on the images of its class."""
-        return torch.stack([self._of_one_restart(gates) for gates in members.to(self.ablation.dtype)])
+    def of(
+        self,
+        members: Bool[Tensor, "restart class_row channel"],
+        is_asked: Bool[Tensor, "restart class_row"] | None = None,
+    ) -> Float[Tensor, "restart class_row"]:
+        """Return the loss of every circuit on the images of its class; NaN for those that are not asked about."""
+        if is_asked is None:
+            is_asked = torch.ones(members.shape[:-1], dtype=torch.bool, device=members.device)
+        rows = zip(members.to(self.ablation.dtype), is_asked, strict=True)
+        return torch.stack([self._of_one_restart(gates, asked) for gates, asked in rows])
 
-    def _of_one_restart(self, gates: Tensor) -> Tensor:
-        samples, share = self.chosen.samples, self.chosen.share.to(gates.dtype)
-        parts = torch.arange(len(share), device=gates.device).split(EVALUATION_BATCH)
-        losses = torch.cat([self._of_samples(gates, part) for part in parts])
-        sums, weights = (torch.zeros_like(gates[:, 0]).index_add(0, samples.group, v) for v in (losses * share, share))
+    def _of_one_restart(self, gates: Tensor, asked: Tensor) -> Tensor:
+        indices = asked[self.chosen.samples.group].nonzero().flatten()
+        group, share = self.chosen.samples.group[indices], self.chosen.share[indices].to(gates.dtype)
+        losses = torch.cat([self._of_samples(gates, part) for part in indices.split(EVALUATION_BATCH)])
+        sums, weights = (torch.zeros_like(gates[:, 0]).index_add(0, group, v) for v in (losses * share, share))
         return sums / weights
 
     def _of_samples(self, gates: Tensor, part: Tensor) -> Tensor:

@@ -21,8 +21,10 @@ _GROWTH = 1.6
 _SWEEP_STEPS = 50
 """Sizes that a sweep tries at most before it bisects."""
 
-Losses = Callable[[Bool[Tensor, "restart class_row channel"]], Float[Tensor, "restart class_row"]]
-"""From circuits to what each loses on the images of its class."""
+Losses = Callable[
+    [Bool[Tensor, "restart class_row channel"], Bool[Tensor, "restart class_row"]], Float[Tensor, "restart class_row"]
+]
+"""From circuits, and which of them are asked about, to what each of these loses on the images of its class."""
 
 
 def nested_sizes(n: int) -> list[int]:
@@ -70,12 +72,13 @@ def sweep_sizes(
         losses: of circuits, on a fixed set of images.
     """
 
-    def at(size: Tensor) -> Tensor:
-        return losses(largest(ranking, size))
+    def at(size: Tensor, is_asked: Tensor) -> Tensor:
+        return losses(largest(ranking, size), is_asked)
 
     high = torch.full(ranking.shape[:-1], num_reachable, device=ranking.device)
     low = torch.zeros_like(high)
-    empty, whole = at(low), at(high)
+    everything = torch.ones_like(high, dtype=torch.bool)
+    empty, whole = at(low, everything), at(high, everything)
     ceiling = torch.maximum(whole, empty - target * (empty - whole))
     high[empty <= ceiling] = 0
     step = max(1, -(-num_reachable // _SWEEP_STEPS))
@@ -83,13 +86,13 @@ def sweep_sizes(
         is_open = high > size
         if not is_open.any():
             break
-        meets = at(torch.full_like(high, size)) <= ceiling
+        meets = at(torch.full_like(high, size), is_open) <= ceiling
         high[is_open & meets] = size
         low[is_open & ~meets] = size
     while (high - low > 1).any():
         is_open = high - low > 1
         middle = (low + high) // 2
-        meets = at(middle) <= ceiling
+        meets = at(middle, is_open) <= ceiling
         high = torch.where(is_open & meets, middle, high)
         low = torch.where(is_open & ~meets, middle, low)
     return high

@@ -66,12 +66,12 @@ def test_minimality_needs_channels_inside_and_outside() -> None:
 
 
 def test_equivalence_agrees_with_two_welch_tests() -> None:
-    pixels, labels = [1.0, 2.0, 4.0, -1.0, 0.0, 0.5, 1.0], [0, 0, 0, 1, 1, 1, 1]
+    pixels, labels = [1.0, 2.0, 4.0, -1.0, 0.0, 0.5], [0, 0, 0, 1, 1, 1]
     trial = prepare_trial(additive_subject((0.96, 0.04, 0.0, 0.0)), pixel_images(pixels, labels), 0, [0, 1], SITE)
     p_value = equivalence_p_value(trial, members([1, 0, 1, 1])[0])
     # The circuit changes every log-odds by -0.04 x; the margin is a tenth of M(N).
     changes = [-0.04 * x for x in pixels]
-    margin = 0.1 * (7 / 3 - 0.5 / 4)
+    margin = 0.1 * (7 / 3 + 0.5 / 3)
     low = stats.ttest_ind([c + margin for c in changes[:3]], changes[3:], equal_var=False, alternative="greater")
     high = stats.ttest_ind([c - margin for c in changes[:3]], changes[3:], equal_var=False, alternative="less")
     assert p_value == pytest.approx(max(low.pvalue, high.pvalue), rel=1e-4)  # float32 log-odds

@@ -74,7 +74,7 @@ def test_many_circuits_at_once_agree_with_one_image_at_a_time() -> None:
             trial = prepare_trial(subject, data, class_id, [0, 1, 2], site)
             rest = subject.reachable & ~member
             fast = trial.faithfulness(torch.stack([member, rest])) * trial.whole
-            slow = [_separation_one_by_one(subject, data, class_id, each, site) for each in (member, rest)]
+            slow = [_separation_one_by_one(subject, trial.data, class_id, each, site) for each in (member, rest)]
             assert fast.tolist() == pytest.approx(slow, abs=1e-5)  # float32 log-odds of a few nats
 
 

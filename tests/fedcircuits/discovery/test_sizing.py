@@ -62,7 +62,7 @@ def sweep(curve: list[float], target: float) -> int:
     num_channels = len(curve) - 1
     ranking = torch.arange(num_channels)[None, None]
     losses = torch.tensor(curve)
-    return int(sweep_sizes(ranking, num_channels, target, lambda members: losses[members.sum(-1)])[0, 0])
+    return int(sweep_sizes(ranking, num_channels, target, lambda members, _: losses[members.sum(-1)])[0, 0])
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_the_circuit_of_a_sweep_recovers_the_target_and_the_next_smaller_one_doe
 def test_every_row_is_swept_by_itself():
     curves = torch.tensor([[[3.0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0]], [[3.0, 3.0, 3.0, 3.0, 3.0, 0.1, 0.0]]])
     ranking = torch.arange(6).expand(2, 1, 6)
-    sizes = sweep_sizes(ranking, 6, 0.9, lambda members: curves.gather(2, members.sum(-1)[..., None])[..., 0])
+    sizes = sweep_sizes(ranking, 6, 0.9, lambda members, _: curves.gather(2, members.sum(-1)[..., None])[..., 0])
     assert sizes.tolist() == [[2], [5]]
 
 
