@@ -10,6 +10,7 @@ from typing import Final
 import pandas as pd
 
 from analysis import measures
+from analysis.ladder import ladder_gaps, ladder_rungs
 from analysis.run import Run
 from fedcircuits.records import ALL_LAYERS, ModelKind
 
@@ -31,16 +32,9 @@ DEEP_MEASURES: Final[dict[str, str]] = {
     "ladder_head": "lost in the head, A2 − A0",
     "ladder_body": "lost in the body, A3 − A2",
     "ladder_negatives": "lost for negatives, A4 − E",
-    "validity_passed": "checks of circuits passed",
+    "validity_passed": "rounds with a valid discovery",
 }
 """Every measure of this module and its title."""
-
-_GAPS: Final = {
-    "ladder_head": ("A2", "A0"),
-    "ladder_body": ("A3", "A2"),
-    "ladder_negatives": ("A4", "E_logits"),
-}
-"""Measure to the rungs of which it is the first minus the second, in accuracy over trained classes."""
 
 
 def deep_measures(run: Run) -> "dict[str, pd.Series[float]]":
@@ -84,16 +78,13 @@ def _phi_rows(run: Run) -> dict[str, pd.DataFrame]:
 
 
 def _ladder_gaps(run: Run) -> "dict[str, pd.Series[float]]":
-    """Return the gaps between rungs; a rung that each client has counts with its mean, which has no partition."""
-    rows = run.ladder[run.ladder["partition_id"].isna()]
-    rungs = sorted({rung for gap in _GAPS.values() for rung in gap})
-    accuracy = rows.pivot_table(index="round", columns="rung", values="accuracy_trained").reindex(columns=rungs)
-    return {name: accuracy[upper] - accuracy[lower] for name, (upper, lower) in _GAPS.items()}
+    """Return the gaps between rungs, in accuracy over trained classes."""
+    gaps = ladder_gaps(ladder_rungs(run))
+    return {f"ladder_{name}": gaps[name] for name in ("head", "body", "negatives")}
 
 
 def _validity_passed(run: Run) -> "pd.Series[float]":
-    """Return, for each round, the share of the rounds checked so far in which circuits beat every control."""
-    rows = run.validity[run.validity["class_id"].isna()].dropna(subset=["beaten"])
-    passed = rows["beaten"].astype("float64").groupby(rows["round"]).min()
+    """Return, for each round, the share of rounds so far in which the newest check had been passed."""
     rounds = sorted({*run.clients["round"], *run.accuracy["round"]})
-    return passed.expanding().mean().reindex(rounds).ffill()
+    standing = measures.check_verdicts(run).astype("float64").reindex(rounds).ffill()
+    return standing.expanding().mean()

@@ -149,7 +149,7 @@ def regress_overlap(
 
 
 def _last_circuits(run: Run) -> list[pd.DataFrame]:
-    """Return the usable client circuits of the last rounds, as many whole rounds as the limit allows, but one."""
+    """Return the usable client circuits of the last rounds, as many whole rounds as the limit allows, one at least."""
     rows = run.circuits[(run.circuits["model"] == ModelKind.CLIENT) & run.circuits["channels"].notna()]
     rows = with_verdicts(run, rows)
     found = [circuit for _, circuit in rows[rows["usable"]].groupby(_KEY) if _is_proper(circuit)]

@@ -25,11 +25,6 @@ def identity_permutations(spec: ModelSpec) -> dict[str, Int[Array, " _"]]:
     return {name: np.arange(spec.weight_shapes[name][0]) for name in spec.layer_names[:-1]}
 
 
-def inverse_permutations(permutations: Permutations) -> dict[str, Int[Array, " _"]]:
-    """Return the permutations that undo `permutations`."""
-    return {name: np.argsort(order) for name, order in permutations.items()}
-
-
 def permute_weights(spec: ModelSpec, weights: Weights, permutations: Permutations) -> dict[str, Tensor]:
     """Return the same function with its channels in another order.
 

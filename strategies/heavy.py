@@ -67,10 +67,10 @@ class HeavyMeasures:
         if not rows:
             return {}
         has_passed = verdict(rows)
-        # A model that had not learned enough may pass in the next round, so that is not waited for.
-        self._last_check = None if has_passed is False else position.server_round
         if has_passed is not None:
             self._failed_check = None if has_passed else position.server_round
+        # A model that had not learned enough may pass in the next round, so that is not waited for.
+        self._last_check = None if self._failed_check is not None else position.server_round
         identity = {"round": position.server_round}
         seconds = time.perf_counter() - started
         return {

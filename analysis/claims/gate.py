@@ -8,11 +8,11 @@ from analysis.experiments import Experiment
 from analysis.seeds import Interval, interval
 
 VALID: Final = 0.5
-"""A discovery is valid in an experiment if it passed more than this share of its checks, in the mean over seeds."""
+"""A discovery is valid in an experiment if more than this share of rounds stand under a passed check, over seeds."""
 
 
 def checks_passed(family: Family, role: str) -> Interval:
-    """Return the share of checks against controls that the discovery passed, over the seeds that count."""
+    """Return the share of rounds in which the discovery had passed its newest check, over the seeds that count."""
     return interval(family.judged(role)["checks_passed"])
 
 
@@ -26,7 +26,7 @@ def failed_checks(family: Family, roles: Sequence[str]) -> str:
     """Say which of these experiments have circuits that are not to be judged; empty if none has."""
     shares = {role: checks_passed(family, role).mean for role in roles if is_valid(family, role) is False}
     listed = ", ".join(f"{role} ({100 * share:.0f} % passed)" for role, share in shares.items())
-    return f"discovery did not pass more than {100 * VALID:g} % of its checks in {listed}" if listed else ""
+    return f"discovery was not valid in more than {100 * VALID:g} % of the rounds in {listed}" if listed else ""
 
 
 def lacks(family: Family, roles: Sequence[str], number: str) -> list[str]:

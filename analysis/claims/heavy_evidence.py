@@ -21,8 +21,8 @@ def heavy_evidence(run: Run, last_round: int) -> dict[str, float]:
         last_round: the last round that counts.
 
     Returns:
-        means over the second half of the rounds, apart from `checks_passed`, the share of all checks so far in which
-        discovery beat every control, and from alignment, of its newest round: see `_ladder`, `_patching`, `_alignment`.
+        means over the second half of the rounds: `checks_passed`, the share of rounds in which the discovery's newest
+        check had been passed, and what `_ladder` and `_patching` return; and of the newest round, `_alignment`.
     """
     return {
         "checks_passed": _checks_passed(run, last_round),
@@ -33,9 +33,9 @@ def heavy_evidence(run: Run, last_round: int) -> dict[str, float]:
 
 
 def _checks_passed(run: Run, last_round: int) -> float:
-    checks = run.validity[run.validity["class_id"].isna() & (run.validity["round"] <= last_round)]
-    checks = checks.dropna(subset=["beaten"])
-    return mean_of_known(checks["beaten"].astype("float64").groupby(checks["round"]).min())
+    verdicts = measures.check_verdicts(run).astype("float64")
+    standing = verdicts.reindex(range(1, last_round + 1)).ffill().rename_axis("round").rename("passed").reset_index()
+    return mean_of_known(second_half(standing, last_round)["passed"])
 
 
 def _ladder(run: Run, last_round: int) -> dict[str, float]:

@@ -28,10 +28,12 @@ def checks_section(families: Sequence[Family]) -> str:
         return ""
     about = (
         "A discovery of circuits is checked against untrained networks, nonsense classes, permuted labels and random "
-        f"circuits (table validity). Where it passed {100 * VALID:g} % of its checks or less, in the mean over seeds, "
-        "claims about circuits are not judged; where it was not checked, they are, and may be about nothing."
+        f"circuits (table validity). Where its newest check was passed in {100 * VALID:g} % of the rounds or less, in "
+        "the mean over seeds, claims about circuits are not judged; where it was not checked, they are, and may be "
+        "about nothing. Random circuits of equal size are the hard control: the other three mostly end in "
+        "circuits that say nothing of their class, and so are beaten by whatever is better than guessing."
     )
-    header = ["experiment", "seeds", "share of checks passed", "discovery"]
+    header = ["experiment", "seeds", "rounds with a passed check", "discovery"]
     return "\n\n".join(["## Are circuits real?", fill(about), table(header, rows)])
 
 

@@ -27,16 +27,16 @@ COLLAPSE_RULE: Final = (
     "above 0, and (b) putting a circuit's weights back into the average gains surely more than random weights do (log-"
     f"odds in nats; 99 % interval, p < {PATCHING_ERROR:g}), both only where there is room to see it, A3 − R surely "
     f"{ROOM:g} or more; does not hold if in every experiment with room (a) or (b) surely fails; is not decidable if "
-    "every experiment surely lacks room. Intervals of A3 − A2 are widened for the number of experiments that may have "
-    "room (Bonferroni)"
+    "every experiment surely lacks room. Intervals of (a) and (b) are widened for the number of experiments that may "
+    "have room (Bonferroni)"
 )
 
 INTERFERENCE_RULE: Final = (
     "holds if in the dense control or at some sparsity (a) sign conflict is surely above its null of shuffled signs, "
     "and (b) the overlap-count mean does not close the gap: intact client models (the better ensemble E) stay ahead of "
     f"the better one of the average A0 and the overlap-count mean, on average by {LEFT:g} or more and surely by more "
-    "than 0; does not hold if in all of them (a) or (b) surely fails. Intervals of (b) are widened for their number "
-    "(Bonferroni)"
+    "than 0; does not hold if in all of them (a) or (b) surely fails. Intervals are widened for the number of "
+    "experiments (Bonferroni)"
 )
 
 
@@ -72,7 +72,7 @@ def _collapse_in(family: Family, role: str, room: Finding, num_open: int) -> Ver
     table = family.judged(role)
     verdict = all_of(
         more(f"{role}: lost in the body, A3 − A2", table["body"], LOST_IN_BODY, 1 - ERROR / num_open),
-        more(f"{role}: patching gain over random weights", table["patch_excess"], 0.0, 1 - PATCHING_ERROR),
+        more(f"{role}: patching gain over random weights", table["patch_excess"], 0.0, 1 - PATCHING_ERROR / num_open),
     )
     decision = verdict.decision if room.decision is Decision.HOLDS else Decision.UNDECIDED
     return Verdict((room, *verdict.findings), decision)
@@ -102,7 +102,7 @@ def interference_in(family: Family, role: str, title: str, num_levels: int) -> V
     """
     table = family.judged(role)
     return all_of(
-        more(f"{title}: sign conflict minus its null", table["conflict_excess"], 0.0),
+        more(f"{title}: sign conflict minus its null", table["conflict_excess"], 0.0, 1 - ERROR / num_levels),
         more(f"{title}: gap left, E − better of averages", table["gap_left"], LEFT, 1 - ERROR / num_levels),
     )
 

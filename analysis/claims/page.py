@@ -71,7 +71,7 @@ _INTRODUCTION: Final = """\
 
 Do the claims of *Mechanistic Analysis of Circuit Preservation in Federated Learning* (arXiv 2512.23043) hold? Each
 is judged by a rule over seeds: the unit is the seed, intervals are 95 % t-intervals, differences are paired by seed,
-and numbers are means over the second half of a run's rounds (alignment: its newest round; checks: all rounds). This
+and numbers are means over the second half of a run's rounds (alignment: its newest round). This
 page is generated:
 
 ```bash

@@ -49,8 +49,8 @@ RULES: Final = {
         "Higher weight sparsity mitigates destructive interference",
         "holds if at some sparsity (a) accuracy over trained classes is above the dense control's, on average by "
         f"{GAINED_ACCURACY} or more and surely by more than 0, and (b) sign conflict is surely below it; does not hold "
-        "if at every sparsity (a) or (b) surely fails. Intervals of gains are widened for their number (Bonferroni). "
-        "Whether interference is destructive at all is claim 5",
+        "if at every sparsity (a) or (b) surely fails. Intervals are widened for the number of sparsities (Bonferroni)."
+        " Whether interference is destructive at all is claim 5",
     ),
     4: ("Averaging destroys circuits, the mechanism behind claim 2", COLLAPSE_RULE),
     5: ("Interference is destructive, the premise of claim 3", INTERFERENCE_RULE),
@@ -165,7 +165,7 @@ def judge_sparsity(family: Family) -> Verdict:
     for role, sparsity in levels.items():
         level, sparse = f"sparsity {sparsity:g}", family.judged(role)
         gain = paired_interval(sparse["accuracy"], dense["accuracy"], confidence)
-        relief = paired_interval(dense["sign_conflict"], sparse["sign_conflict"])
+        relief = paired_interval(dense["sign_conflict"], sparse["sign_conflict"], confidence)
         own = (
             Finding(f"{level}: accuracy gained: {GAINED_ACCURACY:g} or more", gain, decide(gain, GAINED_ACCURACY, 0)),
             Finding(f"{level}: sign conflict taken away: above 0", relief, decide(relief, 0, 0)),

@@ -14,7 +14,7 @@ from analysis.heavy_measures import rows_of, why_not_measured
 from analysis.run import Run
 from fedcircuits.records import ALL_LAYERS
 
-IN_PLACE: Final = 0.9
+IN_PLACE: Final = 0.95
 """With at least this share of channels matched to themselves, there is nothing to relabel."""
 
 GAIN: Final = 0.1
@@ -66,15 +66,18 @@ class Matching:
         """Say what the matching shows, without a full stop."""
         if self.fixed_points >= IN_PLACE:
             return f"{self.fixed_points:.0%} of channels match themselves, so there is nothing to relabel"
-        gain, excess = self.matched_phi - self.phi, self.matched_phi - self.other_class_phi
+        gain = self.matched_phi - self.phi
+        # A missing control counts as none: pd.Series.max leaves it out.
+        control_phi = pd.Series([self.other_class_phi, self.random_phi]).max()
+        excess = self.matched_phi - control_phi
         if pd.isna(gain):
             return "no circuits of one class can be compared"
         rise = f"matching moves φ from {self.phi:.2f} to {self.matched_phi:.2f}"
         if gain < GAIN:
             return f"{rise}, so circuits are no relabelling of each other"
         if pd.isna(excess):
-            return f"{rise}, without another class to compare with"
-        control = f"another class's reach {self.other_class_phi:.2f}"
+            return f"{rise}, without controls to compare with"
+        control = f"controls reach {control_phi:.2f}"
         if excess < GAIN:
             return f"{rise}, but {control}, so the gain is not the class's"
         return f"{rise} where {control}, so part of the difference is relabelling"

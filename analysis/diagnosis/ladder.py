@@ -7,6 +7,7 @@ import pandas as pd
 
 from analysis.diagnosis.findings import Findings, NotMeasuredError, points
 from analysis.heavy_measures import rows_of, why_not_measured
+from analysis.ladder import ladder_gaps, ladder_rungs
 from analysis.run import Run
 
 LOSS: Final = 0.02
@@ -72,10 +73,10 @@ class Ladder(Findings):
         """Judge the one gap that a collapse of circuits would show in."""
         if pd.isna(self.body_gap):
             return "whether the body was damaged is not known"
+        if self.room < ROOM:
+            return "an untrained body does about as well on this data, so no damage to the body could be seen"
         if self.body_gap > LOSS:
             return "the averaged features have lost something, as a collapse of circuits would have it"
-        if self.room < ROOM:
-            return "no damage to the body, but an untrained one does as well on this data, so none could be seen"
         return "no damage to the body, so accuracy says nothing for a collapse of circuits"
 
 
@@ -89,12 +90,12 @@ def examine_ladder(run: Run, server_round: int) -> Ladder:
     rows = rows[rows["partition_id"].isna()].drop_duplicates("rung").set_index("rung")
     if rows.empty:
         raise NotMeasuredError(why_not_measured(run, "ladder"))
-    trained = rows["accuracy_trained"].astype("float64").reindex(list(RUNGS))
+    gaps = ladder_gaps(ladder_rungs(run)).loc[[server_round]].iloc[0]
     figures = rows[["accuracy", "accuracy_trained"]].astype("float64")
     return Ladder(
         rungs=[Rung(name, *map(float, figures.loc[name])) for name in RUNGS if name in rows.index],
-        head_gap=float(trained["A2"] - trained["A0"]),
-        body_gap=float(trained["A3"] - trained["A2"]),
-        negatives_gap=float(trained["A4"] - trained["E_logits"]),
-        room=float(trained["A3"] - trained["R"]),
+        head_gap=float(gaps["head"]),
+        body_gap=float(gaps["body"]),
+        negatives_gap=float(gaps["negatives"]),
+        room=float(gaps["room"]),
     )

@@ -56,8 +56,8 @@ class Validity(Findings):
         if undecided:
             return f"No verdict on {_listed(undecided)}, so the discovery is not yet shown to be valid."
         return (
-            f"The real circuits are better than those of {_listed([own.control for own in self.controls])}, so they "
-            "are no artefact of the search (one run, one seed)."
+            f"The real circuits are better than those of {_listed([own.control for own in self.controls])}, as "
+            "circuits must be (one run, one seed)."
         )
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -46,10 +45,9 @@ def _spreads(model: SparseCNN, images: Tensor) -> Float[Tensor, " layer"]:
     """Return the mean over channels of their standard deviation, by convolution, float64."""
     moments = [torch.zeros(2, width, dtype=torch.float64, device=images.device) for width in model.spec.channels]
     for part in images.split(EVALUATION_BATCH):
-        maps = part
+        maps = model.activations(part)
         for i, name in enumerate(model.spec.conv_names):
-            maps = F.relu(F.max_pool2d(model.get_submodule(name)(maps), 2))
-            values = maps.double()
+            values = maps[name].double()
             means = torch.stack([values.mean((0, 2, 3)), values.square().mean((0, 2, 3))])
             moments[i] += means * (len(part) / len(images))
     return torch.stack([_deviation(*moment).mean() for moment in moments])

@@ -133,6 +133,3 @@ def curve_areas(points: Sequence[CurvePoint]) -> CurveAreas:
 
 def _trapezoid(x: Sequence[float], y: Sequence[float]) -> float:
     return sum((x[i + 1] - x[i]) * (y[i] + y[i + 1]) / 2 for i in range(len(x) - 1))
-
-
-_SIZES = (0, 1, 2, 3, 5, 8, 13, 20, 32, 50, 80, 128, 224, 400, 720, 1300, 2300)

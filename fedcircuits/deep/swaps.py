@@ -69,7 +69,9 @@ def swap_circuits(
         whole = whole_logits(subject.model, test.images)
         for circuit, (_, circuits) in parties.items():
             members = circuits.members[[circuits.class_ids.index(c) for c in shared]]
-            logits = circuit_logits(subject.model, test.images, members, subject.ablation, site)
+            # Channels that carry no signal stay on, as in scrutiny: they are as good as biases.
+            on = members | ~subject.reachable
+            logits = circuit_logits(subject.model, test.images, on, subject.ablation, site)
             for class_id, output in zip(shared, logits, strict=True):
                 alone, all_on = (judge(o, test, class_id, negatives) for o in (output, whole))
                 entries.append(_entry((partition_id, class_id, circuit, weights), alone, all_on))

@@ -60,9 +60,21 @@ def test_the_ladder_counts_in_the_second_half_and_alignment_in_its_newest_round(
 def test_a_check_counts_as_passed_only_if_every_control_was_beaten(write_run):
     def change(server_round, tables):
         for row in tables["validity"]:
-            row["beaten"] = row["beaten"] or server_round == 2
+            row["beaten"] = row["beaten"] or server_round == 4
 
-    assert heavy_evidence(load_run(write_run(change=change).path), 2)["checks_passed"] == pytest.approx(0.5)
+    run = load_run(write_run(change=change, num_rounds=4).path)
+    assert heavy_evidence(run, 4)["checks_passed"] == pytest.approx(0.5)  # of rounds 3 and 4
+
+
+def test_a_check_stands_until_the_next_one(write_run):
+    def change(server_round, tables):
+        tables["validity"] = [
+            {**row, "beaten": server_round == 1} for row in tables["validity"] if server_round in (1, 4)
+        ]
+
+    run = load_run(write_run(change=change, num_rounds=4).path)
+    assert heavy_evidence(run, 3)["checks_passed"] == 1.0
+    assert heavy_evidence(run, 4)["checks_passed"] == pytest.approx(0.5)
 
 
 def test_a_gap_left_needs_intact_models_ahead_of_the_average_too(write_run):
@@ -124,7 +136,7 @@ def test_circuits_that_were_never_aligned_are_not_judged():
 
 def test_circuits_of_a_discovery_that_fails_its_checks_are_not_judged():
     remark = judge_iid(iid(checks_passed=0.5)).remarks[0]
-    assert remark == "Not judged: discovery did not pass more than 50 % of its checks in iid (50 % passed)."
+    assert remark == "Not judged: discovery was not valid in more than 50 % of the rounds in iid (50 % passed)."
     verdict = judge_non_iid(splits(shared={"checks_passed": 0.0}))
     assert (verdict.findings, verdict.decision) == ((), Decision.UNDECIDED)
     assert "shared-class (0 % passed)" in verdict.remarks[0]
@@ -187,7 +199,7 @@ def test_experiments_without_a_ladder_or_a_valid_discovery_are_named_and_not_jud
     verdict = judge_collapse(family(a=ladder(), b=ladder(checks_passed=0.1), c=by_seed(accuracy=0.5)))
     assert len(verdict.findings) == 3
     assert verdict.remarks == (
-        "Not judged: discovery did not pass more than 50 % of its checks in b (10 % passed).",
+        "Not judged: discovery was not valid in more than 50 % of the rounds in b (10 % passed).",
         "Not judged in c: no heavy measures (deep-every = 0).",
     )
     assert judge_collapse(family(c=by_seed(accuracy=0.5))).remarks == (NO_MEASURES,)

@@ -164,7 +164,7 @@ def test_a_gain_beyond_another_class_is_relabelling(tiny_run: Run) -> None:
     [
         ({"matched_phi": 0.29}, "so circuits are no relabelling of each other"),
         ({"other_class_phi": 0.45}, "so the gain is not the class's"),
-        ({"other_class_phi": None}, "without another class to compare with"),
+        ({"other_class_phi": None, "random_phi": None}, "without controls to compare with"),
         ({"matched_phi": None}, "no circuits of one class can be compared"),
     ],
 )
@@ -218,7 +218,7 @@ def test_the_ladder_splits_the_gap_on_trained_classes(tiny_run: Run) -> None:
     ("accuracy", "words"),
     [
         ({"A2": 0.84}, "no damage to the body, so accuracy says nothing for a collapse of circuits"),
-        ({"A2": 0.84, "R": 0.80}, "none could be seen"),
+        ({"A2": 0.84, "R": 0.80}, "no damage to the body could be seen"),
         ({"A3": None}, "whether the body was damaged is not known"),
         ({"A0": None, "A2": None, "A4": None}, "No gap is defined"),
     ],

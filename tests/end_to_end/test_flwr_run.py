@@ -46,7 +46,7 @@ def test_a_run_on_digits_completes_and_logs_whole_rounds(digits_run):
     assert (info["status"], info["last_round"], info["num_clients"]) == ("completed", 2, 3)
     logged = tables(digits_run.directory)
     rounds = {name: sorted(frame["round"].unique()) for name, frame in logged.items()}
-    assert rounds.pop("validity") == [1]
+    assert rounds.pop("validity") in ([1], [1, 2])  # the second if the first was failed
     assert {name: rounds.pop(name) for name in HEAVY} == {name: [2] for name in HEAVY}
     assert set(map(tuple, rounds.values())) == {(1, 2)}
     assert set(logged["overlap"]["comparison"]) == {str(comparison) for comparison in Comparison}

@@ -3,13 +3,14 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 import torch
+from permutations import inverse_permutations
 from torch import Tensor
 
 from fedcircuits import matching
 from fedcircuits.matching import channel_correlations, match_activations
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import SparseCNN, build_model, initial_weights
-from fedcircuits.relabelling import Permutations, identity_permutations, inverse_permutations, permute_weights
+from fedcircuits.relabelling import Permutations, identity_permutations, permute_weights
 from fedcircuits.weight_matching import match_weights
 
 SPEC = ModelSpec(1, 8, (8, 12), 4, hidden_units=(10, 9))

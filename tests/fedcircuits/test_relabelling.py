@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from permutations import inverse_permutations
 
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import build_model, initial_weights
 from fedcircuits.relabelling import (
     Permutations,
     identity_permutations,
-    inverse_permutations,
     permute_members,
     permute_weights,
 )
