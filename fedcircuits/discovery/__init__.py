@@ -103,7 +103,7 @@ def _sizes(
     if settings.size_rule == "budget":
         size = budget_size(settings.circuit_budget, num_reachable)
         return torch.full(ranking.shape[:2], size, device=ranking.device)
-    # Drawn anew: images that made a ranking would flatter it.
+    # Drawn anew, since images that made a ranking flatter it; a class with few images has none to change to.
     chosen = draw_contrast_set(images, settings.attribution_images, generator).to(ranking.device)
     loss = SweepLoss.on(model, images, chosen, ablation, GateSite(settings.gate_site))
     return sweep_sizes(ranking, num_reachable, settings.sweep_target, loss.of)
