@@ -74,7 +74,7 @@ def _header(run: Run) -> str:
     planned = run.settings.get("num-server-rounds", "?")
     source = f"imported from {get('imported-from')}, SHA-256 {str(get('imported-sha256'))[:12]}…"
     training = f"{get('strategy')}, weighting {get('weighting')}, local epochs {get('local-epochs')}"
-    circuits = f"objective {get('objective')}, {get('ablation')} ablation, found on {get('discovery-data')} data"
+    circuits = f"{_search(run.settings)}, {get('ablation')} ablation, found on {get('discovery-data')} data"
     facts = {
         "status": f"{run.info.get('status')}{reason}; {run.info['last_round']} of {planned} rounds",
         **({"source": source} if "imported-from" in run.settings else {}),
@@ -84,6 +84,13 @@ def _header(run: Run) -> str:
         "circuits": circuits if get("circuit-every") != 0 else "not looked for (circuit-every 0)",
     }
     return "\n".join([f"Run {run.path.name}", *(f"  {name:<9} {fact}" for name, fact in facts.items())])
+
+
+def _search(settings: dict[str, Any]) -> str:
+    """Name the discovery together with what shapes it: gates are learned for an objective."""
+    if settings.get("discovery") == "attribution":
+        return f"attribution, {settings.get('size-rule')}"
+    return f"{settings.get('discovery', 'unknown')}, objective {settings.get('objective', 'unknown')}"
 
 
 def _split(settings: dict[str, Any]) -> str:

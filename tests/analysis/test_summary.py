@@ -40,8 +40,16 @@ def test_the_header_names_the_run_its_state_and_what_matters(tiny_run: Run) -> N
     assert "density of client models 0.2000" in header
 
 
+def test_the_header_names_the_discovery_and_what_shapes_it(tiny_run: Run) -> None:
+    def header(**settings: str) -> str:
+        return summary_text(replace(tiny_run, info={**tiny_run.info, "settings": {**tiny_run.settings, **settings}}))
+
+    assert "circuits  attribution, sweep," in header(**{"discovery": "attribution", "size-rule": "sweep"})
+    assert "circuits  gates, objective kl," in header(discovery="gates", objective="kl")
+
+
 def test_the_header_says_where_no_circuits_were_looked_for(tiny_run: Run) -> None:
-    assert "circuits  objective" in summary_text(tiny_run)
+    assert "circuits  unknown, objective" in summary_text(tiny_run)
     settings = {**tiny_run.settings, "circuit-every": 0}
     without = replace(tiny_run, info={**tiny_run.info, "settings": settings})
     assert "circuits  not looked for (circuit-every 0)" in summary_text(without)
