@@ -18,12 +18,13 @@ SMALL = {
     "local-epochs": 4,
     "learning-rate": 0.01,
     "sparsity": 0.6,
+    "sweep-target": 0.8,
     "attribution-images": 32,
     "attribution-points": 3,
     "deep-images": 20,
     "deep-draws": 5,
 }
-"""Large enough for the discovery to pass its check in the first round, so that circuits are usable."""
+"""Learned well enough, and circuits small enough, for the discovery to pass its check in the first round."""
 
 HEAVY = ("curves", "scrutiny", "alignment", "barriers", "swaps", "patching", "ladder")
 TIMINGS = ["train_seconds", "discovery_seconds", "evaluate_seconds", "seconds"]
@@ -46,7 +47,7 @@ def test_a_run_on_digits_completes_and_logs_whole_rounds(digits_run):
     assert (info["status"], info["last_round"], info["num_clients"]) == ("completed", 2, 3)
     logged = tables(digits_run.directory)
     rounds = {name: sorted(frame["round"].unique()) for name, frame in logged.items()}
-    assert rounds.pop("validity") in ([1], [1, 2])  # the second if the first was failed
+    assert rounds.pop("validity") == [1]
     assert {name: rounds.pop(name) for name in HEAVY} == {name: [2] for name in HEAVY}
     assert set(map(tuple, rounds.values())) == {(1, 2)}
     assert set(logged["overlap"]["comparison"]) == {str(comparison) for comparison in Comparison}
