@@ -9,8 +9,7 @@ from typing import Final
 
 import pandas as pd
 
-from analysis.diagnosis.findings import Findings, NotMeasuredError, counted, mean
-from analysis.heavy_measures import rows_of, why_not_measured
+from analysis.diagnosis.findings import Findings, counted, mean, measured_rows
 from analysis.measures import layers_of, of_client_models, pairs
 from analysis.run import Run
 from fedcircuits.records import Comparison
@@ -73,9 +72,7 @@ def examine_agreement(run: Run, server_round: int) -> Agreement:
     Raises:
         NotMeasuredError: if no stability was logged in it.
     """
-    rows = rows_of(run, "stability", server_round)
-    if rows.empty:
-        raise NotMeasuredError(why_not_measured(run, "stability"))
+    rows = measured_rows(run, "stability", server_round)
     same = pairs(run, Comparison.SAME_CLASS_ACROSS_CLIENTS)
     retest = pairs(of_client_models(run), Comparison.RETEST)
     layers = []

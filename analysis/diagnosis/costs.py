@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from analysis.diagnosis.findings import Findings, NotMeasuredError, counted
-from analysis.heavy_measures import rows_of, why_not_measured
+from analysis.diagnosis.findings import Findings, counted, measured_rows
+from analysis.heavy_measures import rows_of
 from analysis.run import Run
 
 
@@ -50,9 +50,7 @@ def examine_costs(run: Run, server_round: int) -> Costs:
     Raises:
         NotMeasuredError: if no cost was logged in it.
     """
-    rows = rows_of(run, "costs", server_round)
-    if rows.empty:
-        raise NotMeasuredError(why_not_measured(run, "costs"))
+    rows = measured_rows(run, "costs", server_round)
     seconds = rows.groupby("measure")["seconds"].sum().sort_values(ascending=False)
     clients = rows_of(run, "clients", server_round)
     worked = clients[["train_seconds", "discovery_seconds", "evaluate_seconds"]].sum().sum()

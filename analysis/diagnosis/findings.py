@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.heavy_measures import rows_of, why_not_measured
+from analysis.run import Run
 from fedcircuits.errors import FedCircuitsError
 
 
@@ -20,6 +22,18 @@ class Findings(ABC):
     @abstractmethod
     def meaning(self) -> str:
         """One sentence that says what the numbers mean for this run, by the thresholds of the section's module."""
+
+
+def measured_rows(run: Run, table: str, server_round: int) -> pd.DataFrame:
+    """Return one round of a table.
+
+    Raises:
+        NotMeasuredError: if it has no rows.
+    """
+    rows = rows_of(run, table, server_round)
+    if rows.empty:
+        raise NotMeasuredError(why_not_measured(run, table))
+    return rows
 
 
 def mean(values: "pd.Series[float]") -> float:

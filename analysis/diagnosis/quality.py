@@ -5,8 +5,7 @@ from typing import Final
 
 import pandas as pd
 
-from analysis.diagnosis.findings import Findings, NotMeasuredError, counted, mean, share_below
-from analysis.heavy_measures import rows_of, why_not_measured
+from analysis.diagnosis.findings import Findings, counted, mean, measured_rows, share_below
 from analysis.run import Run
 from fedcircuits.records import ModelKind
 
@@ -96,9 +95,7 @@ def examine_quality(run: Run, server_round: int) -> Quality:
     Raises:
         NotMeasuredError: if there were none.
     """
-    rows = rows_of(run, "scrutiny", server_round)
-    if rows.empty:
-        raise NotMeasuredError(why_not_measured(run, "scrutiny"))
+    rows = measured_rows(run, "scrutiny", server_round)
     rates = run.quality[[*_CIRCUIT, "sufficiency", "false_positive_rate", "balanced_accuracy"]]
     rows = rows.merge(rates, on=_CIRCUIT, how="left")
     kinds = [str(kind) for kind in (ModelKind.CLIENT, ModelKind.GLOBAL)]

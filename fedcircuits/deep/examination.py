@@ -165,7 +165,7 @@ class Examiner:
             patches = patch_circuits(
                 self._spec,
                 client.partition_id,
-                (client.weights, client.found.circuits, self._reachable(client.weights)),
+                (client.weights, client.found.circuits, client.found.reachable),
                 models.average,
                 self._test,
                 models.told_apart(client),

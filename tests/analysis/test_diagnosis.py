@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from heavy_rows import HEAVY_TABLES
 
 from analysis import Run, load_run
 from analysis.diagnosis import diagnose, diagnosis_data
@@ -23,19 +24,6 @@ from fedcircuits.run_log import RunLog
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]
 WriteRun = Callable[..., RunLog]
-
-HEAVY = (
-    "stability",
-    "curves",
-    "scrutiny",
-    "validity",
-    "alignment",
-    "barriers",
-    "swaps",
-    "patching",
-    "ladder",
-    "costs",
-)
 
 
 def _changed(write_run: WriteRun, table: str, change: Callable[[Row], Row | None]) -> Run:
@@ -240,7 +228,7 @@ def test_costs_name_the_costliest_measure(tiny_run: Run) -> None:
 
 def test_the_page_is_of_the_newest_round_with_heavy_measures(write_run: WriteRun) -> None:
     def only_first(server_round: int, tables: Tables) -> None:
-        for name in HEAVY if server_round == 2 else ():
+        for name in HEAVY_TABLES if server_round == 2 else ():
             tables[name] = []
 
     run = load_run(write_run(change=only_first).path)
@@ -257,7 +245,7 @@ def test_a_round_that_the_run_does_not_have_is_refused(tiny_run: Run) -> None:
 
 
 def test_without_heavy_measures_every_section_says_why(write_run: WriteRun) -> None:
-    diagnosis = diagnose(_without(write_run, *HEAVY))
+    diagnosis = diagnose(_without(write_run, *HEAVY_TABLES))
     assert diagnosis.server_round is None
     assert all(section.findings is None for section in diagnosis.sections)
     meanings = {section.name: section.meaning for section in diagnosis.sections}
