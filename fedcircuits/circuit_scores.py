@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fedcircuits.config_values import ClassIds
 from fedcircuits.data import LabelledImages
-from fedcircuits.models import EVALUATION_BATCH, GateSite, Gating, SparseCNN
+from fedcircuits.models import GateSite, SparseCNN, in_passes
 
 MIN_SEPARATION = 0.01
 """Nats. A whole network that separates its class by less has nothing of which a circuit could keep a share."""
@@ -61,14 +61,13 @@ def circuit_logits(
         ablation: what a channel that is off becomes, as in discovery.
         site: where gates act, as in discovery.
     """
-    gates = members.to(images.device, images.dtype)
-    every_pair = torch.arange(len(gates) * len(images), device=images.device)
-    parts = []
-    for pairs in every_pair.split(EVALUATION_BATCH):
-        circuit, image = pairs // len(images), pairs % len(images)
-        parts.append(model(images[image], Gating(gates, circuit, ablation, site)))
-    logits = torch.cat(parts) if parts else torch.zeros(0, model.spec.num_classes, device=images.device)
-    return logits.view(len(gates), len(images), model.spec.num_classes)
+    circuits = [model.subnetwork(member, ablation, site) for member in members.to(images.device)]
+    logits = torch.zeros(len(circuits), len(images), model.spec.num_classes, device=images.device, dtype=images.dtype)
+    for part in in_passes(torch.arange(len(images), device=images.device), model.spec):
+        stem = model.stem(images[part])
+        for row, circuit in enumerate(circuits):
+            logits[row, part] = circuit(stem)
+    return logits
 
 
 @torch.no_grad()
@@ -76,7 +75,7 @@ def whole_logits(
     model: SparseCNN, images: Float[Tensor, "image channel height width"]
 ) -> Float[Tensor, "image num_classes"]:
     """Run every image through the whole network."""
-    return torch.cat([model(part) for part in images.split(EVALUATION_BATCH)])
+    return torch.cat([model(part) for part in in_passes(images, model.spec)])
 
 
 def log_odds(logits: Float[Tensor, "*batch num_classes"], class_id: int) -> Float[Tensor, "*batch"]:

@@ -14,7 +14,7 @@ from numpy import ndarray as Array
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from fedcircuits.models import EVALUATION_BATCH, SparseCNN
+from fedcircuits.models import SparseCNN, in_passes
 
 _DEAD_SPREAD = 1e-6
 """A channel whose standard deviation is below this share of its root mean square is constant up to float32 rounding."""
@@ -53,7 +53,7 @@ def channel_correlations(
         Convolution or hidden layer to its correlations. Maps are taken as the next layer sees them: after pooling.
     """
     moments: dict[str, _Moments] = {}
-    for part in images.split(EVALUATION_BATCH):
+    for part in in_passes(images, first.spec):
         seen_by_second = second.activations(part)
         for name, maps in first.activations(part).items():
             a, b = _columns(maps), _columns(seen_by_second[name])

@@ -62,12 +62,23 @@ class ModelSpec:
         return self.kernel_size // 2 if self.padding == "same" else 0
 
     @property
+    def map_sizes(self) -> tuple[int, ...]:
+        """Height and width of what each convolution computes, before pooling; 0 if nothing is left of the image."""
+        sizes, size = [], self.image_size
+        for _ in self.channels:
+            sizes.append(max(0, size + 2 * self.margin - self.kernel_size + 1))
+            size = sizes[-1] // 2
+        return tuple(sizes)
+
+    @property
     def feature_size(self) -> int:
         """Height and width of the last activation map; 0 if nothing is left of the image."""
-        size = self.image_size
-        for _ in self.channels:
-            size = max(0, (size + 2 * self.margin - self.kernel_size + 1) // 2)
-        return size
+        return self.map_sizes[-1] // 2 if self.channels else self.image_size
+
+    @property
+    def largest_map(self) -> int:
+        """Values in the largest map that a convolution computes of one image, all channels together."""
+        return max(width * size**2 for width, size in zip(self.channels, self.map_sizes, strict=True))
 
     @property
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:

@@ -12,18 +12,19 @@ from enum import StrEnum
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from fedcircuits.model_spec import READOUT, ModelSpec
 from fedcircuits.settings import Settings
+from fedcircuits.subnetworks import Subnetwork
 
 Weights = Mapping[str, Tensor]
 """A model's state: parameter name to tensor, on any device."""
 
-
-EVALUATION_BATCH = 512
-"""Images in one pass where no gradient is taken: enough to keep a core busy, without a gigabyte of activations."""
+_PASS_VALUES = {"cpu": 2**21, "cuda": 2**26}
+"""Values in the largest map of one pass. On a CPU maps of 8 MB stay in its caches, and below the size at which malloc
+fetches every map anew from the kernel, page by page; a GPU wants more images at once than it has cores."""
 
 
 class GateSite(StrEnum):
@@ -81,9 +82,37 @@ class SparseCNN(nn.Module):
         self, images: Float[Tensor, "batch channel height width"], gating: Gating | None = None
     ) -> Float[Tensor, "batch feature"]:
         """Return what the readout sees."""
-        maps = images
-        ablations, gates = self._per_layer(gating)
-        for i, name in enumerate(self.spec.conv_names):
+        return self._features(images, gating, first=0)
+
+    @torch.no_grad()
+    def stem(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch num_filters size size"]:
+        """Return what the first convolution hands on; gates after the activation have no part in it."""
+        conv = self.get_submodule(self.spec.conv_names[0])
+        parts = [F.relu(F.max_pool2d(conv(part), 2)) for part in in_passes(images, self.spec)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def from_stem(
+        self, stem: Float[Tensor, "batch num_filters size size"], gating: Gating
+    ) -> Float[Tensor, "batch num_classes"]:
+        """Return the logits of images whose stem is known, through gates that act after the activation."""
+        gates, ablations = self._per_layer(gating)
+        logits: Tensor = self.get_submodule(READOUT)(
+            self._features(_gate(stem, gates[0], ablations[0]), gating, first=1)
+        )
+        return logits
+
+    def subnetwork(
+        self, member: Bool[Tensor, " channel"], ablation: Float[Tensor, " channel"], site: GateSite
+    ) -> Subnetwork:
+        """Return a circuit as a network of its own, which takes stems; `member` says which channels are on."""
+        # A constant before the activation is its ReLU after it, pooled or not.
+        constants = ablation.relu() if site is GateSite.PRE else ablation
+        return Subnetwork(self.spec, {name: p.detach() for name, p in self.named_parameters()}, member, constants)
+
+    def _features(self, maps: Tensor, gating: Gating | None, first: int) -> Tensor:
+        """Run what the convolution before `first` hands on, or the images, through the other layers."""
+        gates, ablations = self._per_layer(gating)
+        for i, name in list(enumerate(self.spec.conv_names))[first:]:
             maps = self.get_submodule(name)(maps)
             if gating is not None and gating.site is GateSite.PRE:
                 maps = _gate(maps, gates[i], ablations[i])
@@ -101,7 +130,7 @@ class SparseCNN(nn.Module):
     ) -> Float[Tensor, " num_channels"]:
         """Return the mean of every channel over images and positions at the gates' site, for mean ablation."""
         sums = torch.zeros(self.spec.num_channels, device=images.device)
-        for part in images.split(EVALUATION_BATCH):
+        for part in in_passes(images, self.spec):
             means, maps = [], part
             for name in self.spec.conv_names:
                 maps = self.get_submodule(name)(maps)
@@ -122,18 +151,24 @@ class SparseCNN(nn.Module):
         return handed_on
 
     def _per_layer(self, gating: Gating | None) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """Split ablation values and each sample's gates by layer."""
+        """Split each sample's gates and the ablation values by layer."""
         if gating is None:
             return (), ()
         sizes = list(self.spec.channels)
         per_sample = gating.gates.index_select(0, gating.group)
-        return gating.ablation.split(sizes), per_sample.split(sizes, dim=1)
+        return per_sample.split(sizes, dim=1), gating.ablation.split(sizes)
 
 
 def _gate(maps: Tensor, gates: Tensor, ablation: Tensor) -> Tensor:
     """Blend `maps` with the ablation value where gates are off; exact for gates of 0 and 1."""
     open_ = gates[:, :, None, None]
     return maps * open_ + ablation[None, :, None, None] * (1 - open_)
+
+
+def in_passes(samples: Tensor, spec: ModelSpec) -> tuple[Tensor, ...]:
+    """Split samples, or what stands for them, into even parts of as many as should go through a network at once."""
+    per_pass = max(1, _PASS_VALUES[samples.device.type] // spec.largest_map)
+    return samples.chunk(max(1, -(-len(samples) // per_pass)))
 
 
 def build_model(spec: ModelSpec, weights: Weights, device: torch.device) -> SparseCNN:

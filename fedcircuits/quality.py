@@ -9,12 +9,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
+from fedcircuits.circuit_scores import circuit_logits, whole_logits
 from fedcircuits.circuits import Circuits
+from fedcircuits.config_values import ClassIds
 from fedcircuits.data import LabelledImages
-from fedcircuits.models import EVALUATION_BATCH, GateSite, Gating, SparseCNN
+from fedcircuits.models import GateSite, SparseCNN, in_passes
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class CircuitQuality:
 @torch.no_grad()
 def class_accuracies(model: SparseCNN, test: LabelledImages) -> list[ClassAccuracy]:
     """Return recall and false-positive rate of every class of the whole network."""
-    predicted = _predict(model, test, None)
+    predicted = whole_logits(model, test.images).argmax(1)
     rows = []
     for class_id, count in enumerate(test.class_counts(model.spec.num_classes)):
         hit, own = predicted == class_id, test.labels == class_id
@@ -93,21 +95,21 @@ def circuit_qualities(
         trained_classes: classes that the weights of `model` were trained on.
     """
     members = circuits.members.to(test.device)
-    always_predicts = int(_predict(model, _first(test), _gating(torch.zeros_like(ablation), ablation, site))[0])
+    nothing = torch.zeros_like(ablation, dtype=torch.bool)[None]
+    always_predicts = int(circuit_logits(model, test.images[:1], nothing, ablation, site).argmax())
+    trained = torch.isin(test.labels, torch.tensor(sorted(trained_classes), device=test.device))
     rows = []
-    for class_id, member in zip(circuits.class_ids, members, strict=True):
+    for class_id, member, on, off in zip(
+        circuits.class_ids, members, *_hits(model, circuits.class_ids, members, ablation, site, test), strict=True
+    ):
         own = test.labels == class_id
-        trained = torch.isin(test.labels, torch.tensor(sorted(trained_classes), device=test.device))
-        on = _predict(model, test, _gating(member.float(), ablation, site)) == class_id
-        own_images = test.select(own.nonzero().flatten())
-        off = _predict(model, own_images, _gating((~member).float(), ablation, site)) == class_id
         sufficiency, fpr, fpr_all = _share(on, own), _share(on, trained & ~own), _share(on, ~own)
         negatives = trained & ~own if fpr is not None else ~own
         rows.append(
             CircuitQuality(
                 class_id=class_id,
                 sufficiency=sufficiency,
-                necessity=_share(off, torch.ones_like(off)),
+                necessity=_share(off, own),
                 false_positive_rate=fpr,
                 false_positive_rate_all=fpr_all,
                 balanced_accuracy=None if sufficiency is None or fpr is None else (sufficiency + 1 - fpr) / 2,
@@ -144,25 +146,23 @@ def is_usable(
     return recall - false_positive_rate > 2 * math.sqrt(variance)
 
 
-def _gating(gates: Tensor, ablation: Tensor, site: GateSite) -> Gating:
-    """Send every sample through the same gates."""
-    return Gating(gates[None], torch.zeros(1, dtype=torch.int64, device=gates.device), ablation, site)
+def _hits(
+    model: SparseCNN, class_ids: ClassIds, members: Tensor, ablation: Tensor, site: GateSite, test: LabelledImages
+) -> tuple[Tensor, Tensor]:
+    """Tell which images are taken for each circuit's class with only the circuit on, and with only the circuit off.
 
-
-def _predict(model: SparseCNN, data: LabelledImages, gating: Gating | None) -> Int[Tensor, " image"]:
-    """Return the predicted class of every image."""
-    parts = []
-    for images in data.images.split(EVALUATION_BATCH):
-        shared = None
-        if gating is not None:
-            group = gating.group.expand(len(images))
-            shared = Gating(gating.gates, group, gating.ablation, gating.site)
-        parts.append(model(images, shared).argmax(1))
-    return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.int64, device=data.device)
-
-
-def _first(data: LabelledImages) -> LabelledImages:
-    return LabelledImages(data.images[:1], data.labels[:1])
+    Returns:
+        twice `[circuit, image]`; with the circuit off only images of its class are looked at, all others are false.
+    """
+    on, off = ([model.subnetwork(kept, ablation, site) for kept in each] for each in (members, ~members))
+    hits_on, hits_off = (torch.zeros(len(members), len(test), dtype=torch.bool, device=test.device) for _ in range(2))
+    for part in in_passes(torch.arange(len(test), device=test.device), model.spec):
+        stem = model.stem(test.images[part])
+        for row, class_id in enumerate(class_ids):
+            hits_on[row, part] = on[row](stem).argmax(1) == class_id
+            own = test.labels[part] == class_id
+            hits_off[row, part[own]] = off[row](stem[own]).argmax(1) == class_id
+    return hits_on, hits_off
 
 
 def _share(hit: Tensor, among: Tensor) -> float | None:

@@ -7,6 +7,7 @@ Gao et al. 2025 (arXiv 2511.13653), and refuses a target that is too small for i
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -59,8 +60,12 @@ def exact_mask(weight: Float[Tensor, "filter ..."], sparsity: float, min_alive: 
     return mask.view(weight.shape)
 
 
-def _kth_largest(values: Tensor, k: int) -> Tensor:
-    return values.flatten().kthvalue(values.numel() - k + 1).values
+def _kth_largest(values: Tensor, k: int) -> Tensor | float:
+    place = values.numel() - k
+    if values.is_cuda:
+        return values.flatten().kthvalue(place + 1).values
+    # The same number from numpy's selection, several times faster on a CPU.
+    return float(np.partition(values.flatten().numpy(), place)[place])
 
 
 def weight_masks(spec: ModelSpec, weights: Mapping[str, Tensor], sparsity: float, settings: SparsitySettings) -> Masks:

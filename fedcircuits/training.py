@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fedcircuits.data import LabelledImages
 from fedcircuits.model_spec import ModelSpec
-from fedcircuits.models import SparseCNN, Weights, build_model, detached_weights
+from fedcircuits.models import SparseCNN, Weights, build_model, detached_weights, in_passes
 from fedcircuits.settings import SparsitySettings, TrainingSettings
 from fedcircuits.sparsity import Masks, sparsity_at, weight_masks
 
@@ -69,12 +69,13 @@ def train_sparse(
         order = torch.randperm(len(data), generator=generator).to(data.device)
         for batch in order.split(training.batch_size):
             optimiser.zero_grad()
-            loss = F.cross_entropy(model(data.images[batch]), data.labels[batch])
-            loss.backward()
+            for part in in_passes(batch, spec):
+                loss = F.cross_entropy(model(data.images[part]), data.labels[part], reduction="sum")
+                (loss / len(batch)).backward()
+                epoch_loss += loss.detach()
             if training.proximal_mu:
                 _add_proximal_gradient(model, anchor, training.proximal_mu)
             optimiser.step()
-            epoch_loss += loss.detach() * len(batch)
             _sparsify(model, sparsity_at(step, total_steps, sparsity.sparsity), sparsity)
             step += 1
     _sparsify(model, sparsity_at(step, total_steps, sparsity.sparsity), sparsity)

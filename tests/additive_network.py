@@ -5,7 +5,7 @@ stay out of the way. With two classes the separation of a circuit is the sum of 
 the mean pixels, so every figure can be worked out by hand.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
@@ -25,7 +25,18 @@ class AdditiveNetwork(SparseCNN):
         self._strengths = torch.tensor(strengths)
 
     def forward(self, images: torch.Tensor, gating: Gating | None = None) -> torch.Tensor:
-        gates = torch.ones(len(images), 4) if gating is None else gating.gates[gating.group]
+        assert gating is None
+        return self._add(images, torch.ones(4))
+
+    def stem(self, images: torch.Tensor) -> torch.Tensor:
+        return images
+
+    def subnetwork(
+        self, member: torch.Tensor, ablation: torch.Tensor, site: GateSite
+    ) -> Callable[[torch.Tensor], torch.Tensor]:
+        return lambda images: self._add(images, member.float())
+
+    def _add(self, images: torch.Tensor, gates: torch.Tensor) -> torch.Tensor:
         first = images[:, 0, 0, 0] * (gates @ self._strengths)
         return torch.stack([first, torch.zeros_like(first)], 1)
 

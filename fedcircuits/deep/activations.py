@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fedcircuits.model_spec import ModelSpec
-from fedcircuits.models import EVALUATION_BATCH, SparseCNN, Weights, build_model
+from fedcircuits.models import SparseCNN, Weights, build_model, in_passes
 
 ROUNDING = 1e-12
 """Variance in units of the mean square below which a channel counts as constant."""
@@ -44,7 +44,7 @@ def activation_retention(
 def _spreads(model: SparseCNN, images: Tensor) -> Float[Tensor, " layer"]:
     """Return the mean over channels of their standard deviation, by convolution, float64."""
     moments = [torch.zeros(2, width, dtype=torch.float64, device=images.device) for width in model.spec.channels]
-    for part in images.split(EVALUATION_BATCH):
+    for part in in_passes(images, model.spec):
         maps = model.activations(part)
         for i, name in enumerate(model.spec.conv_names):
             values = maps[name].double()

@@ -16,7 +16,7 @@ from fedcircuits.data import LabelledImages
 from fedcircuits.deep.alternatives import CentralTraining, overlap_count_mean, train_centrally
 from fedcircuits.deep.readouts import fit_head, fit_rescaling
 from fedcircuits.model_spec import READOUT, ModelSpec
-from fedcircuits.models import EVALUATION_BATCH, Weights, build_model
+from fedcircuits.models import Weights, build_model, in_passes
 from fedcircuits.records import RungName
 from fedcircuits.sparsity import Masks
 
@@ -132,7 +132,7 @@ def _of_clients(
 @torch.no_grad()
 def _outputs(spec: ModelSpec, weights: Weights, images: LabelledImages) -> Outputs:
     model = build_model(spec, weights, images.device)
-    features = [model.features(part) for part in images.images.split(EVALUATION_BATCH)]
+    features = [model.features(part) for part in in_passes(images.images, spec)]
     together = torch.cat(features)
     logits = model.get_submodule(READOUT)(together)
     return Outputs(together.cpu(), logits.cpu(), images.labels.cpu())

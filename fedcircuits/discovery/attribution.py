@@ -22,11 +22,8 @@ from torch import Tensor
 
 from fedcircuits.circuit_scores import log_odds
 from fedcircuits.discovery.images import ContrastSet, DiscoveryImages
-from fedcircuits.models import GateSite, Gating, SparseCNN
+from fedcircuits.models import GateSite, Gating, SparseCNN, in_passes
 from fedcircuits.settings import DiscoverySettings
-
-_PASS_SIZE = 256
-"""Images in one pass: gradients keep every layer's activations in memory."""
 
 
 def attribute_channels(
@@ -71,28 +68,29 @@ def image_attributions(
         site: where gates act.
         num_points: points on the path.
     """
-    samples, blocks = chosen.samples, []
+    blocks = []
     for row, class_id in enumerate(images.class_ids):
-        pixels = images.pool.images[samples.indices[samples.group == row]]
+        pixels = images.pool.images[chosen.of_row(row).samples.indices]
+        # Gates after the activation act on what the first convolution hands on, which is the same at every point.
+        seen = pixels if site is GateSite.PRE else model.stem(pixels)
         total = torch.zeros(len(pixels), len(ablation), device=pixels.device, dtype=ablation.dtype)
         steps = torch.arange(num_points * len(pixels), device=pixels.device)
-        for part in steps.split(_PASS_SIZE):
+        for part in in_passes(steps, model.spec):
             point, image = part // len(pixels), part % len(pixels)
             openness = ((point + 0.5) / num_points).to(ablation.dtype)
-            gradient = _gate_gradient(model, pixels[image], class_id, openness, ablation, site)
-            total.index_add_(0, image, gradient)
+            total.index_add_(0, image, _gate_gradient(model, seen[image], class_id, openness, ablation, site))
         blocks.append(total / num_points)
     return torch.cat(blocks)
 
 
 def _gate_gradient(
-    model: SparseCNN, pixels: Tensor, class_id: int, openness: Tensor, ablation: Tensor, site: GateSite
+    model: SparseCNN, seen: Tensor, class_id: int, openness: Tensor, ablation: Tensor, site: GateSite
 ) -> Tensor:
     """Return the gradient of each image's log-odds by its gates, all of which are open to the image's `openness`."""
     gates = openness[:, None].repeat(1, len(ablation)).requires_grad_()
-    rows = torch.arange(len(pixels), device=pixels.device)
-    odds = log_odds(model(pixels, Gating(gates, rows, ablation, site)), class_id)
-    return torch.autograd.grad(odds.sum(), gates)[0]
+    gating = Gating(gates, torch.arange(len(seen), device=seen.device), ablation, site)
+    logits = model(seen, gating) if site is GateSite.PRE else model.from_stem(seen, gating)
+    return torch.autograd.grad(log_odds(logits, class_id).sum(), gates)[0]
 
 
 def separation_weights(chosen: ContrastSet, num_rows: int) -> Float[Tensor, "class_row sample"]:

@@ -24,7 +24,7 @@ from torch import Tensor
 from fedcircuits.discovery.images import DiscoveryImages, Samples, draw_batch
 from fedcircuits.discovery.losses import class_losses
 from fedcircuits.discovery.restarts import resample_by_class
-from fedcircuits.models import EVALUATION_BATCH, GateSite, Gating, SparseCNN
+from fedcircuits.models import GateSite, Gating, SparseCNN, in_passes
 from fedcircuits.settings import DiscoverySettings
 
 INITIAL_LOGIT = 2.0
@@ -88,8 +88,10 @@ def learn_gates(
     price = _price(task, torch.ones_like(logits).detach())
     for _ in range(settings.gate_steps):
         optimiser.zero_grad()
-        loss = task.losses(straight_through(logits), task.draw()).sum() + (price * logits.sigmoid()).sum()
-        loss.backward()
+        batch = task.draw()
+        for part in task.passes(batch):
+            task.losses(straight_through(logits), batch, part).sum().backward()
+        (price * logits.sigmoid()).sum().backward()
         optimiser.step()
     return logits.detach().view(len(starts), len(images.class_ids), -1)
 
@@ -121,12 +123,45 @@ class _Task:
             groups.append(batch.group + restart * len(self.images.class_ids))
         return Samples(torch.cat(indices), torch.cat(groups)).to(self.images.pool.device)
 
-    def losses(self, gates: Tensor, batch: Samples) -> Tensor:
-        """Return the mean task loss of each row of gates."""
-        gating = Gating(gates, batch.group, self.ablation, GateSite(self.settings.gate_site))
-        losses = self._sample_losses(self.model(self.images.pool.images[batch.indices], gating), batch)
-        sums = torch.zeros(len(gates), device=losses.device).index_add(0, batch.group, losses)
-        return sums / torch.bincount(batch.group, minlength=len(gates))
+    def passes(self, batch: Samples) -> tuple[Tensor, ...]:
+        """Split a batch into what goes through the network at once: places in the batch."""
+        return in_passes(torch.arange(len(batch.group), device=batch.group.device), self.model.spec)
+
+    def losses(self, gates: Tensor, batch: Samples, part: Tensor) -> Tensor:
+        """Return what some of a batch's samples add to the mean task loss of each row of gates."""
+        samples = Samples(batch.indices[part], batch.group[part])
+        share = 1 / torch.bincount(batch.group, minlength=len(gates)).to(gates.dtype)
+        losses = self._sample_losses(self._output(gates, samples), samples) * share[samples.group]
+        return torch.zeros(len(gates), device=gates.device, dtype=gates.dtype).index_add(0, samples.group, losses)
+
+    def _output(self, gates: Tensor, samples: Samples) -> Tensor:
+        """Run samples through the network, each with its own row of gates."""
+        pixels, site = self.images.pool.images[samples.indices], GateSite(self.settings.gate_site)
+        if self._closed_gates_learn_nothing:
+            return self._output_of_open(gates, samples, self.model.stem(pixels))
+        gating = Gating(gates, samples.group, self.ablation, site)
+        if site is GateSite.POST:
+            return self.model.from_stem(self.model.stem(pixels), gating)
+        output: Tensor = self.model(pixels, gating)
+        return output
+
+    @property
+    def _closed_gates_learn_nothing(self) -> bool:
+        """Tell whether the task's gradient of a closed gate is 0, so that its channel need not be computed.
+
+        It is where a closed gate makes the input of ReLU 0. An open one then scales what the channel hands on.
+        """
+        is_zero = self.settings.ablation == "zero" and GateSite(self.settings.gate_site) is GateSite.PRE
+        return is_zero and self.ablation.device.type == "cpu"
+
+    def _output_of_open(self, gates: Tensor, samples: Samples, stem: Tensor) -> Tensor:
+        """Run the samples of each row through a network of the row's open channels alone."""
+        output = torch.zeros(len(stem), self.model.spec.num_classes, dtype=gates.dtype)
+        for row in samples.group.unique().tolist():
+            places = (samples.group == row).nonzero().flatten()
+            circuit = self.model.subnetwork(gates[row] > 0, self.ablation, GateSite.PRE)
+            output = output.index_add(0, places, circuit(stem[places], gates[row]))
+        return output
 
     def _sample_losses(self, output: Tensor, batch: Samples) -> Tensor:
         if self.targets is not None:
@@ -148,7 +183,11 @@ def _price(task: _Task, all_open: Tensor) -> Tensor:
     if task.settings.gate_penalty_unit == "absolute":
         return penalty
     batch = task.draw()
-    won = task.losses(torch.zeros_like(all_open), batch) - task.losses(all_open, batch)
+    closed, opened = (
+        sum(task.losses(gates, batch, part) for part in task.passes(batch))
+        for gates in (torch.zeros_like(all_open), all_open)
+    )
+    won = torch.as_tensor(closed - opened)
     return penalty * won.clamp(min=0)[:, None] / all_open.shape[1]
 
 
@@ -157,4 +196,4 @@ def _targets(model: SparseCNN, images: DiscoveryImages, settings: DiscoverySetti
     """Return the whole model's log-probabilities for every image of the pool, if the objective compares with them."""
     if settings.objective != "kl":
         return None
-    return torch.cat([model(part).log_softmax(1) for part in images.pool.images.split(EVALUATION_BATCH)])
+    return torch.cat([model(part).log_softmax(1) for part in in_passes(images.pool.images, model.spec)])

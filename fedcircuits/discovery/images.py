@@ -75,6 +75,12 @@ class ContrastSet:
         """Return the set on `device`."""
         return ContrastSet(self.samples.to(device), self.is_positive.to(device), self.share.to(device))
 
+    def of_row(self, row: int) -> "ContrastSet":
+        """Return the images of one class."""
+        chosen = self.samples.group == row
+        samples = Samples(self.samples.indices[chosen], self.samples.group[chosen])
+        return ContrastSet(samples, self.is_positive[chosen], self.share[chosen])
+
 
 def discovery_images(
     data: LabelledImages, probe: LabelledImages | None, wanted: ClassIds, objective: str

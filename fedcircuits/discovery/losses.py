@@ -1,5 +1,6 @@
 """What a circuit loses on images of its class and of others, compared with a network that is sure and right."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -7,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from fedcircuits.discovery.images import ContrastSet, DiscoveryImages, Negatives
-from fedcircuits.models import EVALUATION_BATCH, GateSite, Gating, SparseCNN
+from fedcircuits.models import GateSite, SparseCNN
 
 _MOST_ERROR = 0.25
 """Balanced error of a network that tells a class from others: half of what always saying the same gives."""
@@ -41,6 +42,7 @@ class SweepLoss:
         chosen: the set, on the same device.
         ablation: `[channel]`, what a channel that is off becomes.
         site: where gates act.
+        stems: for each class, what the first convolution hands on of the class's images of the set.
         counts_errors: `[class]`, which of the two it is.
     """
 
@@ -49,6 +51,7 @@ class SweepLoss:
     chosen: ContrastSet
     ablation: Tensor
     site: GateSite
+    stems: Sequence[Tensor]
     counts_errors: Tensor
 
     @classmethod
@@ -57,7 +60,9 @@ class SweepLoss:
     ) -> "SweepLoss":
         """Look at the whole network, and say for each class which loss it is."""
         every_class = torch.ones(len(images.class_ids), dtype=torch.bool, device=ablation.device)
-        loss = cls(model, images, chosen, ablation, site, every_class)
+        places = [chosen.of_row(row).samples.indices for row in range(len(every_class))]
+        stems = [model.stem(images.pool.images[place]) for place in places]
+        loss = cls(model, images, chosen, ablation, site, stems, every_class)
         is_telling = loss.of(torch.ones(1, len(every_class), len(ablation), device=ablation.device).bool())[0]
         has_both = torch.full_like(every_class, images.negatives is not Negatives.NONE)
         return replace(loss, counts_errors=has_both & (is_telling <= _MOST_ERROR))
@@ -71,23 +76,17 @@ class SweepLoss:
         """Return the loss of every circuit on the images of its class; NaN for those that are not asked about."""
         if is_asked is None:
             is_asked = torch.ones(members.shape[:-1], dtype=torch.bool, device=members.device)
-        rows = zip(members.to(self.ablation.dtype), is_asked, strict=True)
-        return torch.stack([self._of_one_restart(gates, asked) for gates, asked in rows])
+        losses = torch.full(is_asked.shape, torch.nan, dtype=self.ablation.dtype, device=members.device)
+        for restart, row in is_asked.nonzero().tolist():
+            losses[restart, row] = self._of_circuit(members[restart, row], row)
+        return losses
 
-    def _of_one_restart(self, gates: Tensor, asked: Tensor) -> Tensor:
-        indices = asked[self.chosen.samples.group].nonzero().flatten()
-        group, share = self.chosen.samples.group[indices], self.chosen.share[indices].to(gates.dtype)
-        losses = torch.cat([self._of_samples(gates, part) for part in indices.split(EVALUATION_BATCH)])
-        sums, weights = (torch.zeros_like(gates[:, 0]).index_add(0, group, v) for v in (losses * share, share))
-        return sums / weights
-
-    def _of_samples(self, gates: Tensor, part: Tensor) -> Tensor:
-        samples, is_positive = self.chosen.samples, self.chosen.is_positive[part]
-        group = samples.group[part]
-        class_ids = torch.tensor(self.images.class_ids, device=gates.device)[group]
-        pixels = self.images.pool.images[samples.indices[part]]
-        logits = self.model(pixels, Gating(gates, group, self.ablation, self.site))
-        errors = (logits.argmax(1) == class_ids) != is_positive
-        return torch.where(
-            self.counts_errors[group], errors.to(gates.dtype), class_losses(logits, class_ids, is_positive)
-        )
+    def _of_circuit(self, member: Tensor, row: int) -> Tensor:
+        chosen, class_id = self.chosen.of_row(row), self.images.class_ids[row]
+        logits = self.model.subnetwork(member, self.ablation, self.site)(self.stems[row])
+        if self.counts_errors[row]:
+            losses = ((logits.argmax(1) == class_id) != chosen.is_positive).to(logits.dtype)
+        else:
+            losses = class_losses(logits, torch.full_like(chosen.samples.group, class_id), chosen.is_positive)
+        share = chosen.share.to(logits.dtype)
+        return (losses * share).sum() / share.sum()

@@ -6,7 +6,7 @@ import torch
 from permutations import inverse_permutations
 from torch import Tensor
 
-from fedcircuits import matching
+from fedcircuits import models
 from fedcircuits.matching import channel_correlations, match_activations
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import SparseCNN, build_model, initial_weights
@@ -129,7 +129,7 @@ def test_the_order_of_visits_does_not_matter_where_there_is_one_answer():
 
 def test_correlations_in_batches_are_those_of_all_activations_at_once(monkeypatch: pytest.MonkeyPatch):
     first, second, pixels = network(dense(0)), network(sparse_with_dead_channels(1)), images()
-    monkeypatch.setattr(matching, "EVALUATION_BATCH", 7)
+    monkeypatch.setitem(models._PASS_VALUES, "cpu", 7 * first.spec.largest_map)
     correlations = channel_correlations(first, second, pixels)
     with torch.no_grad():
         parts = [[net.activations(part) for part in pixels.split(7)] for net in (first, second)]

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -21,9 +23,16 @@ class Lookup(SparseCNN):
         self._gated = gated
 
     def forward(self, images: torch.Tensor, gating: Gating | None = None) -> torch.Tensor:
-        answers = self._whole
-        if gating is not None:
-            answers = self._gated[tuple(int(g) for g in gating.gates[0])]
+        assert gating is None
+        return self._look_up(self._whole, images)
+
+    def stem(self, images: torch.Tensor) -> torch.Tensor:
+        return images
+
+    def subnetwork(self, member: torch.Tensor, *_: object) -> Callable[[torch.Tensor], torch.Tensor]:
+        return lambda images: self._look_up(self._gated[tuple(member.int().tolist())], images)
+
+    def _look_up(self, answers: list[int], images: torch.Tensor) -> torch.Tensor:
         predicted = torch.tensor([answers[int(i)] for i in images[:, 0, 0, 0]], dtype=torch.int64)
         return nn.functional.one_hot(predicted, 3).float()
 

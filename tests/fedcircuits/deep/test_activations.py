@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from fedcircuits import models
 from fedcircuits.deep.activations import activation_retention
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import initial_weights
@@ -53,5 +54,5 @@ def test_layers_in_which_no_client_moves_have_no_figure() -> None:
 def test_more_images_than_fit_into_a_batch_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = (initial_weights(SPEC, torch.Generator().manual_seed(seed)) for seed in (0, 1))
     whole = activation_retention(SPEC, [first], second, IMAGES, CPU)
-    monkeypatch.setattr("fedcircuits.deep.activations.EVALUATION_BATCH", 4)
+    monkeypatch.setitem(models._PASS_VALUES, "cpu", 4 * SPEC.largest_map)
     assert activation_retention(SPEC, [first], second, IMAGES, CPU) == pytest.approx(whole)
