@@ -10,10 +10,13 @@ from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from fedcircuits.model_spec import READOUT, ModelSpec
+
+_BLOCK = 8
+"""Channels are computed in multiples of this."""
 
 
 class Subnetwork:
@@ -79,16 +82,19 @@ class Subnetwork:
 
     def _from_computed(self, weight: Tensor, member: Tensor, layer: int) -> Tensor:
         """Return the part of the next layer's weight, `[target, source, ...]`, that comes from computed channels."""
-        kept = weight[:, self._computed[layer]]
-        if not member.any():
-            kept = torch.zeros_like(kept)
-        return kept.contiguous(memory_format=torch.channels_last) if kept.dim() == 4 else kept
+        computed = self._computed[layer]
+        # With channels last in memory, as everywhere in the network.
+        kept = weight.movedim(1, -1)[..., computed].contiguous() * member[computed]
+        return kept.movedim(-1, 1)
 
 
-def _computed(member: Bool[Tensor, " channel"]) -> Tensor:
-    """Return the channels to compute: those that are on, or one for the shape's sake, which nothing then looks at."""
-    on = member.nonzero().flatten()
-    return on if len(on) else on.new_zeros(1)
+def _computed(member: Bool[Tensor, " channel"]) -> Int[Tensor, " computed"]:
+    """Return the channels to compute: those that are on, and some that are off, which nothing then looks at.
+
+    The latter make up full blocks: a convolution of a new shape has to be compiled first, so few shapes are better.
+    """
+    num_computed = max(1, -(-int(member.sum()) // _BLOCK)) * _BLOCK
+    return member.int().argsort(descending=True, stable=True)[:num_computed]
 
 
 def _constant_map(weight: Tensor, constants: Tensor, size: int, margin: int) -> Tensor:
