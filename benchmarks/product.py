@@ -1,0 +1,105 @@
+"""The product's side of the benchmarks: settings of the paper or of its own defaults, and calls of public functions."""
+
+import argparse
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fedcircuits.circuits import Circuits
+from fedcircuits.data import LabelledImages
+from fedcircuits.discovery import discover_circuits, discovery_images
+from fedcircuits.models import initial_weights, model_spec
+from fedcircuits.seeding import Purpose, torch_generator
+from fedcircuits.settings import DiscoverySettings, Settings, kebab
+from fedcircuits.study import Bench, Subject
+from fedcircuits.training import RoundPosition, TrainedModel, train_sparse
+
+PROJECT = Path(__file__).parents[1]
+PRESET = PROJECT / "conf" / "paper" / "noniid-3class.toml"
+ONLY_CIRCUITS = {"retest-every": 0, "validity-every": 0, "deep-every": 0}
+"""No repeated discovery, no checks, no heavy measures."""
+
+
+def add_setting_options(parser: argparse.ArgumentParser) -> None:
+    """Add the option for settings that are compared with the paper's."""
+    parser.add_argument(
+        "--also",
+        nargs="*",
+        default=[],
+        metavar="KEY=VALUE",
+        help="settings of the product to measure beside the paper's, each on its own; text in quotes",
+    )
+
+
+def paper_settings(data_dir: Path, **changes: Any) -> Settings:
+    """Return the paper's three-class experiment, circuits and nothing else; keywords are settings with underscores."""
+    given = {kebab(key): value for key, value in changes.items()}
+    preset = tomllib.loads(PRESET.read_text(encoding="utf-8"))
+    return Settings.from_config({**_defaults(), **preset, **ONLY_CIRCUITS, "data-dir": str(data_dir), **given})
+
+
+def default_settings(data_dir: Path, **changes: Any) -> Settings:
+    """Return the same with the product's own way of discovery."""
+    defaults, own = _defaults(), {field.name for field in fields(DiscoverySettings)}
+    of_discovery = {name: defaults[kebab(name)] for name in own if kebab(name) not in ONLY_CIRCUITS}
+    return paper_settings(data_dir, **(of_discovery | changes))
+
+
+def variants(settings: Settings, also: Sequence[str]) -> dict[str, Settings]:
+    """Return the settings under the name `ours`, and with each of some changes."""
+    changed = {f"ours, {change}": {**settings.config, **tomllib.loads(change)} for change in also}
+    return {"ours": settings} | {name: Settings.from_config(config) for name, config in changed.items()}
+
+
+def _defaults() -> Mapping[str, Any]:
+    text = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
+    defaults: Mapping[str, Any] = tomllib.loads(text)["tool"]["flwr"]["app"]["config"]
+    return defaults
+
+
+def start_weights(settings: Settings) -> dict[str, Tensor]:
+    """Return the weights that a run starts from."""
+    return initial_weights(model_spec(settings), torch_generator(settings.run.seed, Purpose.INITIAL_WEIGHTS))
+
+
+def train(settings: Settings, weights: Mapping[str, Tensor], data: LabelledImages, epochs: int) -> TrainedModel:
+    """Train as a client does in a run's only round, for some epochs."""
+    training, position = replace(settings.training, local_epochs=epochs), RoundPosition(1, 1)
+    generator = torch_generator(settings.run.seed, Purpose.TRAINING, 0, 1)
+    return train_sparse(model_spec(settings), weights, data, training, settings.sparsity, position, generator)
+
+
+def discover(settings: Settings, subject: Subject, bench: Bench, num_steps: int) -> Circuits:
+    """Find the circuits of the bench's classes; gates, where they are learned, take `num_steps`."""
+    discovery = replace(settings.discovery, gate_steps=num_steps)
+    images = discovery_images(bench.source, bench.spare_negatives, bench.classes, discovery.objective)
+    generator = torch_generator(settings.run.seed, Purpose.LOCAL_DISCOVERY, 0, 1)
+    return discover_circuits(
+        subject.model, images, subject.ablation, discovery, settings.training.batch_size, generator
+    )
+
+
+def random_circuits(settings: Settings, class_ids: Sequence[int], share: float) -> Circuits:
+    """Return circuits that keep a share of the channels of each layer, drawn at random."""
+    widths, generator = model_spec(settings).channels, torch.Generator().manual_seed(0)
+    rows = [
+        torch.cat([torch.randperm(width, generator=generator) < round(share * width) for width in widths])
+        for _ in class_ids
+    ]
+    members = torch.stack(rows)
+    return Circuits.ranked_by_score(tuple(class_ids), members, members.float())
+
+
+def as_gates(settings: Settings, circuits: Circuits, device: torch.device) -> dict[int, dict[str, Tensor]]:
+    """Return circuits as the naive side holds them: by class and layer, 1 = on."""
+    spec = model_spec(settings)
+    parts = [member.float().to(device).split(list(spec.channels)) for member in circuits.members]
+    return {
+        class_id: dict(zip(spec.conv_names, part, strict=True))
+        for class_id, part in zip(circuits.class_ids, parts, strict=True)
+    }
