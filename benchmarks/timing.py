@@ -5,7 +5,6 @@ other load, wall seconds do. On a GPU the queue is emptied before the clock is r
 """
 
 import argparse
-import gc
 import multiprocessing
 import os
 import platform
@@ -65,7 +64,6 @@ def compare(ways: Mapping[str, Work], repetitions: int, is_apart: bool = False, 
 
 def measure(work: Work) -> Seconds:
     """Do the work once."""
-    gc.collect()
     _wait_for_gpu()
     wall, cpu = time.perf_counter(), time.process_time()
     work()
@@ -126,9 +124,9 @@ def _seconds(value: float) -> str:
     return f"{value:.4f}" if value < 1 else f"{value:.2f}"
 
 
-def add_timing_options(parser: argparse.ArgumentParser, repetitions: int = 5) -> None:
+def add_timing_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that all benchmarks share."""
-    parser.add_argument("--repetitions", type=int, default=repetitions)
+    parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--num-threads", type=int, default=1)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--apart", action="store_true", help="each repetition in a process of its own (CPU, 1 thread)")
@@ -143,11 +141,14 @@ def prepare_machine(arguments: argparse.Namespace) -> str:
     if arguments.apart and (arguments.device != "cpu" or arguments.num_threads != 1):
         raise SystemExit("--apart copies this process, which only works with --device cpu and --num-threads 1")
     torch.set_num_threads(arguments.num_threads)
-    device = torch.cuda.get_device_name() if arguments.device == "cuda" else f"{arguments.num_threads} thread(s)"
-    load = f"load {os.getloadavg()[0]:.2f}"
-    return (
-        f"{_cpu()}, {os.cpu_count()} cores, {load}; {device}; PyTorch {torch.__version__}, {platform.python_version()}"
-    )
+    return describe_machine(arguments.device, arguments.num_threads)
+
+
+def describe_machine(device: str = "cpu", num_threads: int = 1) -> str:
+    """Return one line on the machine, how busy it is, and the software."""
+    used = torch.cuda.get_device_name() if device == "cuda" else f"{num_threads} thread(s)"
+    software = f"PyTorch {torch.__version__}, Python {platform.python_version()}"
+    return f"{_cpu()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.2f}; {used}; {software}"
 
 
 def _cpu() -> str:
