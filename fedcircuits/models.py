@@ -87,8 +87,7 @@ class SparseCNN(nn.Module):
     @torch.no_grad()
     def stem(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch num_filters size size"]:
         """Return what the first convolution hands on; gates after the activation have no part in it."""
-        conv = self.get_submodule(self.spec.conv_names[0])
-        parts = [F.relu(F.max_pool2d(conv(part), 2)) for part in in_passes(images, self.spec)]
+        parts = [self._hand_on(self.spec.conv_names[0], part) for part in in_passes(images, self.spec)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def from_stem(
@@ -109,14 +108,20 @@ class SparseCNN(nn.Module):
         constants = ablation.relu() if site is GateSite.PRE else ablation
         return Subnetwork(self.spec, {name: p.detach() for name, p in self.named_parameters()}, member, constants)
 
+    def _hand_on(self, name: str, maps: Tensor) -> Tensor:
+        """Return what a convolution hands on: pooled and activated."""
+        weight, bias = self.get_parameter(f"{name}.weight"), self.get_parameter(f"{name}.bias")
+        # A constant commutes with the maximum, and pooling leaves a quarter of the places to add the bias to.
+        return F.relu(F.max_pool2d(F.conv2d(maps, weight, padding=self.spec.margin), 2) + bias[:, None, None])
+
     def _features(self, maps: Tensor, gating: Gating | None, first: int) -> Tensor:
         """Run what the convolution before `first` hands on, or the images, through the other layers."""
         gates, ablations = self._per_layer(gating)
         for i, name in list(enumerate(self.spec.conv_names))[first:]:
-            maps = self.get_submodule(name)(maps)
             if gating is not None and gating.site is GateSite.PRE:
-                maps = _gate(maps, gates[i], ablations[i])
-            maps = F.relu(F.max_pool2d(maps, 2))
+                maps = F.relu(F.max_pool2d(_gate(self.get_submodule(name)(maps), gates[i], ablations[i]), 2))
+            else:
+                maps = self._hand_on(name, maps)
             if gating is not None and gating.site is GateSite.POST:
                 maps = _gate(maps, gates[i], ablations[i])
         # Flattened channel by channel whatever the memory format, so that a channel owns a block of columns.
@@ -144,7 +149,7 @@ class SparseCNN(nn.Module):
         """Return what each layer but the readout hands on: pooled maps `[batch, channel, h, w]`, `[batch, unit]`."""
         handed_on, maps = {}, images
         for name in self.spec.conv_names:
-            maps = handed_on[name] = F.relu(F.max_pool2d(self.get_submodule(name)(maps), 2))
+            maps = handed_on[name] = self._hand_on(name, maps)
         features = maps.flatten(1)
         for name in self.spec.hidden_names:
             features = handed_on[name] = F.relu(self.get_submodule(name)(features))

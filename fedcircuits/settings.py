@@ -105,6 +105,7 @@ class TrainingSettings:
     optimizer: Literal["adam", "sgd"]
     learning_rate: Positive
     proximal_mu: Annotated[float, Between(0)]
+    precision: Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,8 @@ def train_sparse(
         spec: the network's shape.
         weights: where the round starts; not changed.
         data: the client's training images, at least one.
-        training: epochs, batch size, optimiser; `proximal_mu` above 0 adds FedProx's term (arXiv 1812.06127).
+        training: epochs, batch size, optimiser, precision of the passes; `proximal_mu` above 0 adds FedProx's term
+            (arXiv 1812.06127).
         sparsity: target, floor and schedule; a target of 0 trains densely.
         position: tells the `run` schedule how far the run has come.
         generator: shuffles the images anew in each epoch.
@@ -70,7 +71,8 @@ def train_sparse(
         for batch in order.split(training.batch_size):
             optimiser.zero_grad()
             for part in in_passes(batch, spec):
-                loss = F.cross_entropy(model(data.images[part]), data.labels[part], reduction="sum")
+                with torch.autocast(data.device.type, torch.bfloat16, enabled=training.precision == "bfloat16"):
+                    loss = F.cross_entropy(model(data.images[part]), data.labels[part], reduction="sum")
                 (loss / len(batch)).backward()
                 epoch_loss += loss.detach()
             if training.proximal_mu:

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from fedcircuits import models
 from fedcircuits.data import LabelledImages
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import SparseCNN, initial_weights
@@ -98,3 +99,24 @@ def test_a_kept_weight_that_is_zero_does_not_count_as_kept(make_settings, data, 
     trained = run(settings, dead, data)
     assert not trained.masks["conv2"].any()
     assert trained.masks["fc"].any() or not trained.weights["fc.weight"].any()
+
+
+def test_passes_of_any_size_take_the_same_steps(make_settings, data, start, monkeypatch: pytest.MonkeyPatch):
+    settings = make_settings({"sparsity": 0.5, "batch-size": 11})
+    at_once = run(settings, start, data)
+    monkeypatch.setitem(models._PASS_VALUES, "cpu", 3 * SPEC.largest_map)
+    in_parts = run(settings, start, data)
+    for name, value in at_once.weights.items():
+        torch.testing.assert_close(in_parts.weights[name], value, rtol=0, atol=1e-5)
+    assert in_parts.train_loss == pytest.approx(at_once.train_loss, rel=1e-5)
+
+
+def test_half_precision_takes_nearly_the_same_steps_and_leaves_whole_precision(make_settings, data, start):
+    # One step of plain SGD, with eight bits of mantissa and now and then another place as the maximum of a window.
+    changes = {"sparsity": 0.0, "batch-size": 22, "local-epochs": 1, "optimizer": "sgd", "learning-rate": 1.0}
+    whole = run(make_settings(changes), start, data).weights
+    half = run(make_settings({**changes, "precision": "bfloat16"}), start, data).weights
+    for name, value in whole.items():
+        assert half[name].dtype == torch.float32
+        step, difference = (value - start[name]).norm(), (half[name] - value).norm()
+        assert 0 < difference < 0.1 * step
