@@ -61,7 +61,8 @@ def circuit_logits(
         ablation: what a channel that is off becomes, as in discovery.
         site: where gates act, as in discovery.
     """
-    circuits = [model.subnetwork(member, ablation, site) for member in members.to(images.device)]
+    subnetworks = model.subnetworks(ablation, site)
+    circuits = [subnetworks.of(member) for member in members.to(images.device)]
     logits = torch.zeros(len(circuits), len(images), model.spec.num_classes, device=images.device, dtype=images.dtype)
     for part in in_passes(torch.arange(len(images), device=images.device), model.spec):
         stem = model.stem(images[part])

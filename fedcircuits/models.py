@@ -12,12 +12,12 @@ from enum import StrEnum
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from fedcircuits.model_spec import READOUT, ModelSpec
 from fedcircuits.settings import Settings
-from fedcircuits.subnetworks import Subnetwork
+from fedcircuits.subnetworks import Subnetworks
 
 Weights = Mapping[str, Tensor]
 """A model's state: parameter name to tensor, on any device."""
@@ -100,13 +100,11 @@ class SparseCNN(nn.Module):
         )
         return logits
 
-    def subnetwork(
-        self, member: Bool[Tensor, " channel"], ablation: Float[Tensor, " channel"], site: GateSite
-    ) -> Subnetwork:
-        """Return a circuit as a network of its own, which takes stems; `member` says which channels are on."""
+    def subnetworks(self, ablation: Float[Tensor, " channel"], site: GateSite) -> Subnetworks:
+        """Return what makes networks of their own of circuits; they take stems."""
         # A constant before the activation is its ReLU after it, pooled or not.
         constants = ablation.relu() if site is GateSite.PRE else ablation
-        return Subnetwork(self.spec, {name: p.detach() for name, p in self.named_parameters()}, member, constants)
+        return Subnetworks(self.spec, {name: p.detach() for name, p in self.named_parameters()}, constants)
 
     def _hand_on(self, name: str, maps: Tensor) -> Tensor:
         """Return what a convolution hands on: pooled and activated."""

@@ -154,7 +154,8 @@ def _hits(
     Returns:
         twice `[circuit, image]`; with the circuit off only images of its class are looked at, all others are false.
     """
-    on, off = ([model.subnetwork(kept, ablation, site) for kept in each] for each in (members, ~members))
+    subnetworks = model.subnetworks(ablation, site)
+    on, off = ([subnetworks.of(kept) for kept in each] for each in (members, ~members))
     hits_on, hits_off = (torch.zeros(len(members), len(test), dtype=torch.bool, device=test.device) for _ in range(2))
     for part in in_passes(torch.arange(len(test), device=test.device), model.spec):
         stem = model.stem(test.images[part])

@@ -31,9 +31,10 @@ class AdditiveNetwork(SparseCNN):
     def stem(self, images: torch.Tensor) -> torch.Tensor:
         return images
 
-    def subnetwork(
-        self, member: torch.Tensor, ablation: torch.Tensor, site: GateSite
-    ) -> Callable[[torch.Tensor], torch.Tensor]:
+    def subnetworks(self, ablation: torch.Tensor, site: GateSite) -> "AdditiveNetwork":
+        return self
+
+    def of(self, member: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
         return lambda images: self._add(images, member.float())
 
     def _add(self, images: torch.Tensor, gates: torch.Tensor) -> torch.Tensor:

@@ -26,6 +26,7 @@ from fedcircuits.discovery.losses import class_losses
 from fedcircuits.discovery.restarts import resample_by_class
 from fedcircuits.models import GateSite, Gating, SparseCNN, in_passes
 from fedcircuits.settings import DiscoverySettings
+from fedcircuits.subnetworks import Subnetworks
 
 INITIAL_LOGIT = 2.0
 _BLOCK = 16
@@ -85,7 +86,9 @@ def learn_gates(
         batch_size: of the reference's batches, for the `target-class` objective only.
         starts: at least one.
     """
-    task = _Task(model, images, ablation, settings, batch_size, starts, _targets(model, images, settings))
+    targets = _targets(model, images, settings)
+    subnetworks = model.subnetworks(ablation, GateSite(settings.gate_site))
+    task = _Task(model, subnetworks, images, ablation, settings, batch_size, starts, targets)
     logits = torch.cat([start.logits for start in starts]).to(ablation).requires_grad_()
     optimiser = torch.optim.Adam([logits], lr=settings.gate_learning_rate)
     price = _price(task, torch.ones_like(logits).detach())
@@ -110,6 +113,7 @@ class _Task:
     """The fixed parts of one discovery: draws batches, and says what gates cost on them."""
 
     model: SparseCNN
+    subnetworks: Subnetworks
     images: DiscoveryImages
     ablation: Tensor
     settings: DiscoverySettings
@@ -164,7 +168,7 @@ class _Task:
         """Run images through the open channels of one row of gates, in full blocks, so that there are few shapes."""
         in_blocks = indices.repeat(2)[: -(-len(indices) // _BLOCK) * _BLOCK] if len(indices) > _BLOCK else indices
         stem = self.model.stem(self.images.pool.images[in_blocks])
-        return self.model.subnetwork(gates > 0, self.ablation, GateSite.PRE)(stem, gates)[: len(indices)]
+        return self.subnetworks.of(gates > 0)(stem, gates.split(list(self.model.spec.channels)))[: len(indices)]
 
     def _sample_losses(self, output: Tensor, batch: Samples) -> Tensor:
         if self.targets is not None:

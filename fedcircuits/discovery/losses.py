@@ -1,6 +1,6 @@
 """What a circuit loses on images of its class and of others, compared with a network that is sure and right."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fedcircuits.discovery.images import ContrastSet, DiscoveryImages, Negatives
 from fedcircuits.models import GateSite, SparseCNN
+from fedcircuits.subnetworks import Subnetworks
 
 _MOST_ERROR = 0.25
 """Balanced error of a network that tells a class from others: half of what always saying the same gives."""
@@ -28,6 +29,24 @@ def class_losses(
 
 
 @dataclass(frozen=True)
+class _Swept:
+    """One class with its images: what the first convolution hands on, and how much each image counts, in sum 1."""
+
+    class_id: int
+    stem: Tensor
+    is_positive: Tensor
+    share: Tensor
+
+    def loss(self, circuit: Callable[[Tensor], Tensor], counts_errors: bool) -> Tensor:
+        """Return what a circuit loses on the images: its balanced error, or the contrast loss."""
+        logits = circuit(self.stem)
+        if counts_errors:
+            return self.share[(logits.argmax(1) == self.class_id) != self.is_positive].sum()
+        class_ids = torch.full_like(self.is_positive, self.class_id, dtype=torch.int64)
+        return (class_losses(logits, class_ids, self.is_positive) * self.share).sum()
+
+
+@dataclass(frozen=True)
 class SweepLoss:
     """What a sweep over sizes weighs circuits by, on a fixed set of images; own and other images count alike.
 
@@ -37,35 +56,37 @@ class SweepLoss:
     images, it is the contrast loss.
 
     Args:
-        model: the network.
-        images: where the set's images are.
-        chosen: the set, on the same device.
-        ablation: `[channel]`, what a channel that is off becomes.
-        site: where gates act.
-        stems: for each class, what the first convolution hands on of the class's images of the set.
-        counts_errors: `[class]`, which of the two it is.
+        subnetworks: runs circuits of the network.
+        classes: the images of each class.
+        counts_errors: for each class, which of the two it is.
     """
 
-    model: SparseCNN
-    images: DiscoveryImages
-    chosen: ContrastSet
-    ablation: Tensor
-    site: GateSite
-    stems: Sequence[Tensor]
-    counts_errors: Tensor
+    subnetworks: Subnetworks
+    classes: Sequence[_Swept]
+    counts_errors: Sequence[bool]
 
     @classmethod
     def on(
         cls, model: SparseCNN, images: DiscoveryImages, chosen: ContrastSet, ablation: Tensor, site: GateSite
     ) -> "SweepLoss":
-        """Look at the whole network, and say for each class which loss it is."""
-        every_class = torch.ones(len(images.class_ids), dtype=torch.bool, device=ablation.device)
-        places = [chosen.of_row(row).samples.indices for row in range(len(every_class))]
-        stems = [model.stem(images.pool.images[place]) for place in places]
-        loss = cls(model, images, chosen, ablation, site, stems, every_class)
-        is_telling = loss.of(torch.ones(1, len(every_class), len(ablation), device=ablation.device).bool())[0]
-        has_both = torch.full_like(every_class, images.negatives is not Negatives.NONE)
-        return replace(loss, counts_errors=has_both & (is_telling <= _MOST_ERROR))
+        """Look at the whole network, and say for each class which loss it is.
+
+        Args:
+            model: the network.
+            images: where the set's images are.
+            chosen: the set, on the same device.
+            ablation: `[channel]`, what a channel that is off becomes.
+            site: where gates act.
+        """
+        classes = []
+        for row, class_id in enumerate(images.class_ids):
+            own = chosen.of_row(row)
+            stem = model.stem(images.pool.images[own.samples.indices])
+            classes.append(_Swept(class_id, stem, own.is_positive, (own.share / own.share.sum()).to(stem.dtype)))
+        loss = cls(model.subnetworks(ablation, site), classes, [True] * len(classes))
+        whole = loss.of(torch.ones(1, len(classes), len(ablation), dtype=torch.bool, device=ablation.device))[0]
+        has_both = images.negatives is not Negatives.NONE
+        return replace(loss, counts_errors=[has_both and error <= _MOST_ERROR for error in whole.tolist()])
 
     @torch.no_grad()
     def of(
@@ -76,17 +97,8 @@ class SweepLoss:
         """Return the loss of every circuit on the images of its class; NaN for those that are not asked about."""
         if is_asked is None:
             is_asked = torch.ones(members.shape[:-1], dtype=torch.bool, device=members.device)
-        losses = torch.full(is_asked.shape, torch.nan, dtype=self.ablation.dtype, device=members.device)
+        losses = torch.full(is_asked.shape, torch.nan, dtype=self.classes[0].share.dtype, device=members.device)
         for restart, row in is_asked.nonzero().tolist():
-            losses[restart, row] = self._of_circuit(members[restart, row], row)
+            circuit = self.subnetworks.of(members[restart, row])
+            losses[restart, row] = self.classes[row].loss(circuit, self.counts_errors[row])
         return losses
-
-    def _of_circuit(self, member: Tensor, row: int) -> Tensor:
-        chosen, class_id = self.chosen.of_row(row), self.images.class_ids[row]
-        logits = self.model.subnetwork(member, self.ablation, self.site)(self.stems[row])
-        if self.counts_errors[row]:
-            losses = ((logits.argmax(1) == class_id) != chosen.is_positive).to(logits.dtype)
-        else:
-            losses = class_losses(logits, torch.full_like(chosen.samples.group, class_id), chosen.is_positive)
-        share = chosen.share.to(logits.dtype)
-        return (losses * share).sum() / share.sum()

@@ -29,7 +29,10 @@ class Lookup(SparseCNN):
     def stem(self, images: torch.Tensor) -> torch.Tensor:
         return images
 
-    def subnetwork(self, member: torch.Tensor, *_: object) -> Callable[[torch.Tensor], torch.Tensor]:
+    def subnetworks(self, ablation: torch.Tensor, site: GateSite) -> "Lookup":
+        return self
+
+    def of(self, member: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
         return lambda images: self._look_up(self._gated[tuple(member.int().tolist())], images)
 
     def _look_up(self, answers: list[int], images: torch.Tensor) -> torch.Tensor:

@@ -46,7 +46,7 @@ def test_a_circuit_of_its_own_says_what_the_gated_network_says(name, site, seed,
     member = torch.rand(spec.num_channels, generator=generator) < share
     # Means before the activation can be negative; those after it cannot, but nothing here relies on that.
     ablation = torch.randn(spec.num_channels, generator=generator, dtype=torch.float64) * (not is_zero)
-    logits = model.subnetwork(member, ablation, site)(model.stem(images))
+    logits = model.subnetworks(ablation, site).of(member)(model.stem(images))
     torch.testing.assert_close(logits, through_gates(model, images, member, ablation, site), rtol=1e-9, atol=1e-9)
 
 
@@ -55,7 +55,7 @@ def test_layers_without_any_channel_leave_a_constant():
     model, images, ablation = network(spec), pictures(spec), torch.rand(18, dtype=torch.float64)
     for layer in range(3):
         member = torch.cat([torch.full((width,), i != layer) for i, width in enumerate(spec.channels)])
-        logits = model.subnetwork(member, ablation, GateSite.POST)(model.stem(images))
+        logits = model.subnetworks(ablation, GateSite.POST).of(member)(model.stem(images))
         torch.testing.assert_close(logits, logits[:1].expand_as(logits))
         torch.testing.assert_close(logits, through_gates(model, images, member, ablation, GateSite.POST))
 
@@ -67,7 +67,8 @@ def test_open_gates_have_the_gradients_of_the_gated_network_and_closed_ones_none
     model, images, zeros = network(spec), pictures(spec), torch.zeros(spec.num_channels, dtype=torch.float64)
     member = torch.arange(spec.num_channels) % 3 > 0
     own, whole = (member.double().requires_grad_() for _ in range(2))
-    model.subnetwork(member, zeros, GateSite.PRE)(model.stem(images), own)[:, 1].sum().backward()
+    circuit = model.subnetworks(zeros, GateSite.PRE).of(member)
+    circuit(model.stem(images), own.split(list(spec.channels)))[:, 1].sum().backward()
     through_gates(model, images, whole, zeros, GateSite.PRE)[:, 1].sum().backward()
     torch.testing.assert_close(own.grad, whole.grad)
     assert not whole.grad[~member].any()

@@ -10,10 +10,13 @@ from fedcircuits.models import GateSite, Gating
 POST = GateSite.POST
 
 
-def sweep_loss(model, data, wanted=(0, 1)):
+def drawn(data, wanted=(0, 1)):
     images = discovery_images(data, None, wanted, "contrast")
-    chosen = draw_contrast_set(images, 12, torch.Generator().manual_seed(0))
-    return SweepLoss.on(model, images, chosen, model.channel_means(data.images, POST), POST)
+    return images, draw_contrast_set(images, 12, torch.Generator().manual_seed(0))
+
+
+def sweep_loss(model, data, wanted=(0, 1)):
+    return SweepLoss.on(model, *drawn(data, wanted), model.channel_means(data.images, POST), POST)
 
 
 def always_right(model, data):
@@ -35,7 +38,7 @@ def always_right(model, data):
 def test_a_network_that_tells_its_classes_is_swept_by_errors(data, model):
     data = always_right(model, data)
     loss = sweep_loss(model, data)
-    assert loss.counts_errors.all()
+    assert all(loss.counts_errors)
     everything = torch.ones(1, 2, 15).bool()
     assert loss.of(everything).tolist() == [[0.0, 0.0]]
     # Without any channel the answer is always the same: half of the errors that are possible, whatever it is.
@@ -46,20 +49,20 @@ def test_the_error_is_one_less_the_balanced_accuracy(data, model):
     data = always_right(model, data)
     loss = sweep_loss(model, data)
     members = torch.rand((1, 2, 15), generator=torch.Generator().manual_seed(0)) < 0.7
-    errors = loss.of(members)[0]
+    errors, ablation, (images, chosen) = loss.of(members)[0], model.channel_means(data.images, POST), drawn(data)
     for row in (0, 1):
-        sample = loss.images.pool.select(loss.chosen.samples.indices[loss.chosen.samples.group == row])
-        logits = circuit_logits(model, sample.images, members[0, row : row + 1], loss.ablation, POST)[0]
+        sample = images.pool.select(chosen.samples.indices[chosen.samples.group == row])
+        logits = circuit_logits(model, sample.images, members[0, row : row + 1], ablation, POST)[0]
         assert errors[row].item() == pytest.approx(1 - judge(logits, sample, row, range(4)).balanced_accuracy)
 
 
 def test_a_network_that_tells_nothing_is_swept_by_its_log_probabilities(data, model):
     loss = sweep_loss(model, data)
-    assert not loss.counts_errors.any()
-    gates = torch.ones(2, 15)
-    samples = loss.chosen.samples
-    logits = model(loss.images.pool.images[samples.indices], Gating(gates, samples.group, loss.ablation, POST))
-    each = class_losses(logits, samples.group, loss.chosen.is_positive)
+    assert not any(loss.counts_errors)
+    gates, ablation, (images, chosen) = torch.ones(2, 15), model.channel_means(data.images, POST), drawn(data)
+    samples = chosen.samples
+    logits = model(images.pool.images[samples.indices], Gating(gates, samples.group, ablation, POST))
+    each = class_losses(logits, samples.group, chosen.is_positive)
     expected = [each[samples.group == row].mean() for row in (0, 1)]  # six own images and six others
     torch.testing.assert_close(loss.of(gates.bool()[None])[0], torch.stack(expected))
 
@@ -67,4 +70,4 @@ def test_a_network_that_tells_nothing_is_swept_by_its_log_probabilities(data, mo
 def test_without_other_classes_there_is_no_error_to_balance(data, model):
     data = always_right(model, data)
     loss = sweep_loss(model, data.select((data.labels == 1).nonzero().flatten()), (1,))
-    assert not loss.counts_errors.any()
+    assert not any(loss.counts_errors)
