@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast
 
+import torch
 from flwr.app import RecordDict
 
-from fedcircuits.data import LabelledImages, load_dataset
+from fedcircuits.data import Dataset, LabelledImages, load_dataset
 from fedcircuits.digest import code_digest
 from fedcircuits.errors import FedCircuitsError, SettingsError
 from fedcircuits.machine import use_machine
@@ -15,7 +17,7 @@ from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import model_spec
 from fedcircuits.partitions import client_images
 from fedcircuits.replies import NodeInfo
-from fedcircuits.settings import Settings
+from fedcircuits.settings import DataSettings, Settings
 from fedcircuits.study import Bench, client_bench
 
 
@@ -44,15 +46,16 @@ def prepare_client(settings: Settings, node_config: Mapping[str, object]) -> Cli
     """
     partition_id, num_partitions = _identity(node_config)
     device = use_machine(settings.machine)
-    dataset = load_dataset(settings.data, settings.run.seed)
-    train = client_images(dataset.train, settings.data, num_partitions, partition_id, settings.run.seed).to(device)
+    data, seed = settings.data, settings.run.seed
+    train = client_images(load_dataset(data, seed).train, data, num_partitions, partition_id, seed).to(device)
+    dataset = Dataset(train, *_held_out(data, seed, device))
     return Client(
         settings=settings,
         spec=model_spec(settings),
         partition_id=partition_id,
         num_partitions=num_partitions,
         train=train,
-        bench=client_bench(settings, dataset.to(device), train, partition_id),
+        bench=client_bench(settings, dataset, train, partition_id),
     )
 
 
@@ -69,6 +72,13 @@ def introduce(content: RecordDict, node_config: Mapping[str, object]) -> NodeInf
         return NodeInfo(partition_id, num_partitions, code_digest(), [], str(error))
     class_counts = client.train.class_counts(client.spec.num_classes)
     return NodeInfo(partition_id, num_partitions, code_digest(), class_counts)
+
+
+@lru_cache(maxsize=2)
+def _held_out(data: DataSettings, seed: int, device: torch.device) -> tuple[LabelledImages, LabelledImages]:
+    """Return probe set and test set, copied once per process: a worker serves many clients, a GPU is far away."""
+    dataset = load_dataset(data, seed)
+    return dataset.probe.to(device), dataset.test.to(device)
 
 
 def _identity(node_config: Mapping[str, object]) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fedcircuits.errors import DataError
+from fedcircuits.idx_files import has_idx_files, read_idx_files
 from fedcircuits.seeding import Purpose, numpy_generator
 from fedcircuits.settings import DataSettings
 
@@ -40,6 +41,9 @@ _TORCHVISION_FILES: dict[str, tuple[str, str]] = {
     "cifar10": ("CIFAR10", "cifar-10-batches-py/{data_batch_1..5,test_batch,batches.meta}"),
 }
 """Dataset to the name of its torchvision class and to the files that it expects in `data-dir`."""
+
+_IDX_DATASETS = ("mnist", "fashion-mnist")
+"""Datasets in files that are read without torchvision where they are in place."""
 
 
 @dataclass(frozen=True)
@@ -137,32 +141,43 @@ def _read_digits() -> tuple[LabelledImages, LabelledImages]:
 
 def _read_torchvision(name: str, folder: Path) -> tuple[LabelledImages, LabelledImages]:
     """Return the official (train, test) splits from torchvision's files, downloading them if there is a way."""
-    from torchvision import datasets  # noqa: PLC0415  (seconds of import that digits need not pay)
-
     class_name, files = _TORCHVISION_FILES[name]
-    try:
-        parts = [getattr(datasets, class_name)(folder, train=train, download=True) for train in (True, False)]
-    except (OSError, RuntimeError) as error:
-        raise DataError(
-            f"{name} is not in {folder} and could not be downloaded ({error}). Put torchvision's files there "
-            f"({files}), or name their folder with data-dir."
-        ) from error
-    train, heldout = (_labelled(name, _pixels(part.data), part.targets) for part in parts)
+    if name in _IDX_DATASETS and has_idx_files(folder / class_name / "raw"):
+        parts: list[tuple[Any, Any]] = [*read_idx_files(folder / class_name / "raw")]
+    else:
+        from torchvision import datasets  # noqa: PLC0415  (a second of import that files in place need not pay)
+
+        try:
+            loaded = [getattr(datasets, class_name)(folder, train=train, download=True) for train in (True, False)]
+        except (OSError, RuntimeError) as error:
+            raise DataError(
+                f"{name} is not in {folder} and could not be downloaded ({error}). Put torchvision's files there "
+                f"({files}), or name their folder with data-dir."
+            ) from error
+        parts = [(part.data, part.targets) for part in loaded]
+    train, heldout = (_labelled(name, _pixels(data), labels) for data, labels in parts)
     return train, heldout
 
 
 def _pixels(data: Any) -> NDArray[Any]:
     """Return torchvision's bytes, `[image, h, w]` or `[image, h, w, channel]`, as `[image, channel, h, w]` in 0..1."""
-    array = np.asarray(data, dtype=np.float32) / 255.0
-    return array[:, None] if array.ndim == 3 else array.transpose(0, 3, 1, 2)
+    array = np.array(data, dtype=np.float32)
+    array /= 255.0
+    if array.ndim == 4:
+        return array.transpose(0, 3, 1, 2)
+    # Not array[:, None], whose stride of 0 would follow the images into convolutions.
+    return array.reshape(len(array), 1, *array.shape[1:])
 
 
 def _labelled(name: str, pixels: NDArray[Any], labels: Any) -> LabelledImages:
+    """Normalise pixels, in place: every copy of a large dataset is memory that each worker holds for good."""
     mean, std = (np.asarray(values, np.float32)[:, None, None] for values in _NORMALISATION[name])
-    images = torch.from_numpy(((pixels - mean) / std).astype(np.float32))
+    pixels -= mean
+    pixels /= std
+    images = torch.from_numpy(pixels.astype(np.float32, copy=False))
     return LabelledImages(
         images.contiguous(memory_format=torch.channels_last),
-        torch.as_tensor(np.asarray(labels), dtype=torch.int64),
+        torch.from_numpy(np.array(labels, dtype=np.int64)),
     )
 
 

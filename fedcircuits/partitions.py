@@ -1,7 +1,8 @@
 """Who holds what: the training images split among clients.
 
-IID, Dirichlet and pathological splits come from flwr-datasets' partitioners over a table of labels; `classes` gives
-each client every image of the classes it names, so a class can be shared (the controlled split of arXiv 2512.23043).
+Dirichlet and pathological splits come from flwr-datasets' partitioners over a table of labels; IID splits are the same
+as theirs. `classes` gives each client every image of the classes it names, so a class can be shared (the controlled
+split of arXiv 2512.23043).
 """
 
 import warnings
@@ -35,7 +36,7 @@ def partition_indices(
     Raises:
         DataError: if the split cannot be made, or leaves a client without an image.
     """
-    split = _by_class_list if settings.partition == "classes" else _by_partitioner
+    split = {"classes": _by_class_list, "iid": _evenly}.get(settings.partition, _by_partitioner)
     try:
         if num_clients > len(labels):
             raise ValueError(f"there are only {len(labels)} training images")
@@ -49,8 +50,9 @@ def partition_indices(
 
 
 @lru_cache(maxsize=2)
-def _cached_indices(labels: bytes, settings: DataSettings, num_clients: int, seed: int) -> list[Tensor]:
-    return partition_indices(torch.from_numpy(np.frombuffer(labels, np.int64).copy()), settings, num_clients, seed)
+def _cached_indices(labels: Tensor, settings: DataSettings, num_clients: int, seed: int) -> list[Tensor]:
+    # Tensors hash by identity: no label is looked at when a message asks for a split that is there already.
+    return partition_indices(labels.cpu(), settings, num_clients, seed)
 
 
 def client_images(
@@ -74,7 +76,7 @@ def images_together(
     Raises:
         DataError: as `partition_indices`.
     """
-    parts = _cached_indices(train.labels.cpu().numpy().tobytes(), settings, num_clients, seed)
+    parts = _cached_indices(train.labels, settings, num_clients, seed)
     held = torch.cat([parts[partition_id] for partition_id in partition_ids]).unique()
     return train.select(held.to(train.device))
 
@@ -85,25 +87,26 @@ def _by_class_list(labels: NDArray[Any], settings: DataSettings, num_clients: in
     return [np.flatnonzero(np.isin(labels, class_ids)) for class_ids in settings.client_classes]
 
 
+def _evenly(labels: NDArray[Any], _settings: DataSettings, num_clients: int, seed: int) -> list[NDArray[Any]]:
+    """Split as flwr-datasets' `IidPartitioner` does a shuffled table, without its seconds of import per process."""
+    shuffled = np.random.default_rng(_partitioner_seed(seed)).permutation(len(labels))
+    return [np.sort(part) for part in np.array_split(shuffled, num_clients)]
+
+
 def _by_partitioner(labels: NDArray[Any], settings: DataSettings, num_clients: int, seed: int) -> list[NDArray[Any]]:
     """Split by one of flwr-datasets' partitioners, over a table of (label, position)."""
-    from datasets import Dataset  # noqa: PLC0415  (two seconds of import that the explicit split need not pay)
+    from datasets import Dataset  # noqa: PLC0415  (two seconds of import that the other splits need not pay)
     from flwr_datasets import partitioner as flwr  # noqa: PLC0415
 
-    partition_seed = int(numpy_generator(seed, Purpose.PARTITION).integers(2**31))
     table = Dataset.from_dict({"label": labels, "position": np.arange(len(labels))})
-    if settings.partition == "iid":
-        # The partitioner takes every n-th row, so the order of the rows is what makes the split random.
-        table = table.shuffle(seed=partition_seed)
-        partitioner = flwr.IidPartitioner(num_clients)
-    elif settings.partition == "dirichlet":
+    if settings.partition == "dirichlet":
         partitioner = flwr.DirichletPartitioner(
             num_clients,
             "label",
             settings.dirichlet_alpha,
             min_partition_size=settings.min_partition_size,
             self_balancing=settings.dirichlet_balanced,
-            seed=partition_seed,
+            seed=_partitioner_seed(seed),
         )
     else:
         partitioner = flwr.PathologicalPartitioner(
@@ -111,9 +114,13 @@ def _by_partitioner(labels: NDArray[Any], settings: DataSettings, num_clients: i
             "label",
             settings.classes_per_client,
             class_assignment_mode="first-deterministic",
-            seed=partition_seed,
+            seed=_partitioner_seed(seed),
         )
     partitioner.dataset = table
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a class nobody holds shows in the table of who holds what
         return [np.sort(np.asarray(partitioner.load_partition(i)["position"])) for i in range(num_clients)]
+
+
+def _partitioner_seed(seed: int) -> int:
+    return int(numpy_generator(seed, Purpose.PARTITION).integers(2**31))

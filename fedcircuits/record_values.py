@@ -8,6 +8,7 @@ import math
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from fedcircuits.errors import ReplyError
@@ -66,8 +67,8 @@ def columns_to_rows(record: Mapping[str, Any], what: str, row_type: type[Row], c
         ReplyError: if a column is missing, too short or long, of another type, out of range, or of other classes.
     """
     columns: dict[str, list[Any]] = {}
-    for name, hint in get_type_hints(row_type).items():
-        kind = get_args(hint)[0] if get_origin(hint) in (Union, types.UnionType) else hint
+    row_class: type = row_type
+    for name, kind in _column_kinds(row_class).items():
         values = typed_list(record, name, kind)
         if len(values) != len(class_ids):
             raise ReplyError(f"{what}: {len(values)} values of {name}, expected {len(class_ids)}")
@@ -79,3 +80,12 @@ def columns_to_rows(record: Mapping[str, Any], what: str, row_type: type[Row], c
     if columns["class_id"] != list(class_ids):
         raise ReplyError(f"{what}: classes {columns['class_id']}, expected {list(class_ids)}")
     return [row_type(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+
+
+@cache
+def _column_kinds(row_type: type) -> dict[str, type]:
+    """Return the type of each field of a dataclass, without "or None"; worked out once, since every reply asks."""
+    return {
+        name: get_args(hint)[0] if get_origin(hint) in (Union, types.UnionType) else hint
+        for name, hint in get_type_hints(row_type).items()
+    }

@@ -24,6 +24,7 @@ from fedcircuits.settings import Settings, check_num_clients
 from strategies.observer import RoundObserver
 from strategies.registry import build_strategy
 from strategies.roster import Roster
+from strategies.window import eased
 
 _log = logging.getLogger("fedcircuits")
 
@@ -49,7 +50,7 @@ def run_federation(grid: Grid, config: Mapping[str, Any]) -> None:
     _log.info("FedCircuits %s | %s", __version__, _describe(settings))
     _log.info("run directory: %s", run_log.path)
     try:
-        _run_rounds(grid, settings, run_log)
+        _run_rounds(eased(grid), settings, run_log)
     except BaseException as error:
         run_log.fail(f"{type(error).__name__}: {error}")
         raise

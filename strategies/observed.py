@@ -81,6 +81,7 @@ class CircuitObserver(FedAvg):
         Raises:
             FederationError: if too few replies are usable, or the average is not finite.
         """
+        replies = list(replies)
         screened = screen_replies(replies, self._asked, self._decode_update)
         screened.rejected.update(dict.fromkeys(self._gone, "no node serves this partition"))
         self._check_enough(f"round {server_round}", screened)
@@ -88,6 +89,8 @@ class CircuitObserver(FedAvg):
         for message in screened.messages:
             _drop_config_records(message)
         arrays, metrics = super().aggregate_train(server_round, screened.messages)
+        for message in replies:
+            _drop_weights(message)
         start, self._weights = self._weights, self._averaged(server_round, arrays)
         self._observer.after_train(screened.replies, screened.rejected, start, self._weights)
         return encode_weights(self._weights), metrics
@@ -168,6 +171,13 @@ def _drop_config_records(message: Message) -> None:
     """Leave the one ArrayRecord and the one MetricRecord that Flower's strategies expect."""
     for key in list(message.content.config_records):
         del message.content[key]
+
+
+def _drop_weights(message: Message) -> None:
+    """Free weights that are averaged and decoded: Flower holds on to a round's replies until it has the next ones."""
+    if message.has_content():
+        for key in list(message.content.array_records):
+            del message.content[key]
 
 
 def observed(base: type[FedAvg]) -> type[CircuitObserver]:

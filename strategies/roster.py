@@ -46,6 +46,7 @@ class Roster:
         self._num_classes = num_classes
         self._seed = seed
         self._nodes: dict[int, NodeInfo] = {}
+        self._node_of: dict[int, int] = {}
         self._refused: dict[int, str] = {}
         self._class_counts: dict[int, list[int]] = {}
         self._num_partitions = 0
@@ -67,7 +68,7 @@ class Roster:
 
     def node_id(self, partition_id: int) -> int:
         """Return the node that serves a partition at present."""
-        return next(node for node, info in self._nodes.items() if info.partition_id == partition_id)
+        return self._node_of[partition_id]
 
     def wait(self, grid: Grid, timeout_s: float) -> None:
         """Wait until every client of the federation has been heard, one cannot take part, or the time is up."""
@@ -94,7 +95,7 @@ class Roster:
                 f"no SuperNode answered within {timeout_s:g} s (node-timeout-s). In simulation check the federation's "
                 "num-supernodes; in deployment start SuperNodes that point at this SuperLink."
             )
-        missing = sorted(set(range(self._num_partitions)) - {info.partition_id for info in self._nodes.values()})
+        missing = sorted(set(range(self._num_partitions)) - set(self._node_of))
         if missing:
             raise FederationError(
                 f"only {len(self._nodes)} of {self._num_partitions} clients answered within {timeout_s:g} s "
@@ -107,6 +108,7 @@ class Roster:
         """Forget nodes that are gone, and ask new ones who they are; one that does not fit is left out and logged."""
         present = set(grid.get_node_ids())
         self._nodes = {node: info for node, info in self._nodes.items() if node in present}
+        self._node_of = {info.partition_id: node for node, info in self._nodes.items()}
         new = sorted(present - set(self._nodes) - set(self._refused))
         if not new:
             return
@@ -124,8 +126,7 @@ class Roster:
         size = max(1, round(fraction * self._num_partitions))
         generator = numpy_generator(self._seed, Purpose.SAMPLING, server_round=server_round)
         drawn = sorted(generator.choice(self._num_partitions, size=size, replace=False).tolist())
-        present = {info.partition_id for info in self._nodes.values()}
-        return [p for p in drawn if p in present], [p for p in drawn if p not in present]
+        return [p for p in drawn if p in self._node_of], [p for p in drawn if p not in self._node_of]
 
     def _admit(self, reply: Message) -> None:
         """Enter a node that answered, or note why it cannot take part."""
@@ -140,16 +141,17 @@ class Roster:
             self._refuse(node, f"node {node} does not speak this project's messages: {error}")
             return
         self._num_partitions = self._num_partitions or info.num_partitions
-        twins = [other for other, known in self._nodes.items() if known.partition_id == info.partition_id]
-        problem = self._misfit(info, has_twin=bool(twins) and not self._is_complete)
+        twin = self._node_of.get(info.partition_id)
+        problem = self._misfit(info, has_twin=twin is not None and not self._is_complete)
         if problem:
             self._refuse(node, problem)
             return
-        for twin in twins:
+        if twin is not None:
             # A client that was restarted comes back under a new id while Flower still lists the old one.
             self._refused[twin] = f"replaced by node {node}"
             del self._nodes[twin]
         self._nodes[node] = info
+        self._node_of[info.partition_id] = node
         self._class_counts[info.partition_id] = info.class_counts
 
     def _misfit(self, info: NodeInfo, has_twin: bool) -> str:

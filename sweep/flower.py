@@ -66,8 +66,13 @@ class SweepFlower:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         }
 
+    @property
+    def home(self) -> Path:
+        """Flower's home, which every process of the sweep has in its environment."""
+        return Path(self._environment["FLWR_HOME"])
+
     def __enter__(self) -> Self:
-        home, logs = Path(self._environment["FLWR_HOME"]), self._folder / "logs"
+        home, logs = self.home, self._folder / "logs"
         for made in (home, logs, self._folder / "configs"):
             made.mkdir(parents=True, exist_ok=True)
         _end_processes(self._environment["FLWR_HOME"])  # of a sweep that was killed before it could

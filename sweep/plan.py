@@ -56,7 +56,7 @@ def plan_jobs(paths: Sequence[Path], seeds: Sequence[int], changes: Mapping[str,
         SweepError: with every mistake at once: a file that cannot be read, settings that are wrong or the sweep's own,
             names that are taken or no file names, or an experiment that does not say how many clients it wants.
     """
-    defaults = _defaults()
+    defaults = app_defaults()
     experiments: dict[str, dict[str, Any]] = {}
     problems: list[str] = []
     for path in _files(paths):
@@ -85,7 +85,12 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
         yield from found
 
 
-def _defaults() -> dict[str, Scalar]:
+def app_defaults() -> dict[str, Scalar]:
+    """Return the defaults of every setting.
+
+    Raises:
+        SweepError: if there is no app around this package.
+    """
     path = PROJECT / "pyproject.toml"
     try:
         defaults: dict[str, Scalar] = tomllib.loads(path.read_text(encoding="utf-8"))["tool"]["flwr"]["app"]["config"]

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from fedcircuits import partitions as partitions_module
 from fedcircuits.data import LabelledImages
 from fedcircuits.errors import DataError
 from fedcircuits.partitions import client_images, images_together, partition_indices
@@ -80,6 +81,32 @@ def test_iid_parts_are_a_partition_of_equal_shares(make_settings: MakeSettings, 
     assert sorted(torch.cat(parts).tolist()) == list(range(200))
     sizes = [len(part) for part in parts]
     assert max(sizes) - min(sizes) <= 1
+
+
+@pytest.mark.parametrize(("num_clients", "seed"), [(1, 0), (7, 3), (200, 1)])
+def test_iid_parts_are_those_of_flwr_datasets(make_settings: MakeSettings, num_clients: int, seed: int) -> None:
+    from datasets import Dataset
+    from flwr_datasets.partitioner import IidPartitioner
+
+    from fedcircuits.seeding import Purpose, numpy_generator
+
+    table = Dataset.from_dict({"position": range(200)})
+    partitioner = IidPartitioner(num_clients)
+    partitioner.dataset = table.shuffle(seed=int(numpy_generator(seed, Purpose.PARTITION).integers(2**31)))
+    theirs = [sorted(partitioner.load_partition(i)["position"]) for i in range(num_clients)]
+    assert lists(split(make_settings, {"partition": "iid"}, num_clients, seed)) == theirs
+
+
+def test_a_split_is_made_once_per_process(
+    make_settings: MakeSettings, train: LabelledImages, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    monkeypatch.setattr(
+        partitions_module, "partition_indices", lambda *asked: made.append(asked) or partition_indices(*asked)
+    )
+    for partition_id in range(4):
+        client_images(train, make_settings({"partition": "iid"}).data, 4, partition_id, 0)
+    assert len(made) == 1
 
 
 def test_iid_parts_mix_the_classes(make_settings: MakeSettings) -> None:

@@ -1,0 +1,87 @@
+"""Sends the messages of a phase a few at a time, because Flower's simulation engine gets slow where many wait.
+
+The engine looks for work node by node, and for every node it goes through all messages that are still unanswered: a
+phase of n clients costs n² steps a look, ten looks a second, in the process that also feeds the workers. With a
+window, a look costs n times the window. In deployment nodes fetch their own messages, all at once, and there is no
+such cost; a window would make clients wait for each other.
+"""
+
+import os
+import time
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from flwr.app import Message
+from flwr.serverapp import Grid
+from flwr.superlink.grid import InMemoryGrid
+
+_POLL_S = 0.05
+
+_MOST_THREADS = 32
+"""The engine talks to its workers from a ThreadPoolExecutor of Python's default size: min(32, CPUs + 4) threads."""
+
+
+def eased(grid: Grid) -> Grid:
+    """Return the grid of a simulation with a window around it, and any other as it is.
+
+    The window holds two messages for each worker that the engine can keep busy at a time.
+    """
+    if not isinstance(grid, InMemoryGrid):
+        return grid
+    return WindowedGrid(grid, 2 * min(_MOST_THREADS, (os.cpu_count() or 1) + 4))
+
+
+class WindowedGrid(Grid):
+    """A grid with at most so many messages unanswered at a time.
+
+    Args:
+        grid: sends and receives.
+        in_flight: messages that may be unanswered, at least 1.
+    """
+
+    def __init__(self, grid: Grid, in_flight: int) -> None:
+        self._grid = grid
+        self._in_flight = in_flight
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
+        """Send messages and return the replies to them, those that came before `timeout` seconds were over."""
+        waiting = deque(messages)
+        unanswered: set[str] = set()
+        replies: list[Message] = []
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while deadline is None or time.monotonic() < deadline:
+            batch = [waiting.popleft() for _ in range(min(len(waiting), self._in_flight - len(unanswered)))]
+            unanswered.update(self._grid.push_messages(batch))
+            found = list(self._grid.pull_messages(unanswered))
+            replies += found
+            unanswered.difference_update(reply.metadata.reply_to_message_id for reply in found)
+            if not waiting and not unanswered:
+                break
+            time.sleep(_POLL_S)
+        return replies
+
+    def get_node_ids(self) -> Iterable[int]:
+        """Return the nodes that are there."""
+        return self._grid.get_node_ids()
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Send messages, all at once."""
+        return self._grid.push_messages(messages)
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """Return the replies that there are to these messages."""
+        return self._grid.pull_messages(message_ids)
+
+    def create_message(self, *args: Any, **kwargs: Any) -> Message:
+        """Return a new message."""
+        return self._grid.create_message(*args, **kwargs)
+
+    def set_run(self, run: Any) -> None:
+        """Say which run this is."""
+        self._grid.set_run(run)
+
+    @property
+    def run(self) -> Any:
+        """The run that messages belong to."""
+        return self._grid.run
