@@ -21,11 +21,14 @@ _POLL_S = 0.05
 _MOST_THREADS = 32
 """The engine talks to its workers from a ThreadPoolExecutor of Python's default size: min(32, CPUs + 4) threads."""
 
+_STEPS_PER_LOOK = 20_000
+"""Nodes times messages that a look may go through: some 50 ms."""
+
 
 def eased(grid: Grid) -> Grid:
     """Return the grid of a simulation with a window around it, and any other as it is.
 
-    The window holds two messages for each worker that the engine can keep busy at a time.
+    The window holds at least two messages for each worker that the engine can keep busy at a time.
     """
     if not isinstance(grid, InMemoryGrid):
         return grid
@@ -33,25 +36,26 @@ def eased(grid: Grid) -> Grid:
 
 
 class WindowedGrid(Grid):
-    """A grid with at most so many messages unanswered at a time.
+    """A grid with a limited number of messages unanswered at a time.
 
     Args:
         grid: sends and receives.
-        in_flight: messages that may be unanswered, at least 1.
+        least: messages that may be unanswered however many nodes there are, at least 1.
     """
 
-    def __init__(self, grid: Grid, in_flight: int) -> None:
+    def __init__(self, grid: Grid, least: int) -> None:
         self._grid = grid
-        self._in_flight = in_flight
+        self._least = least
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
         """Send messages and return the replies to them, those that came before `timeout` seconds were over."""
         waiting = deque(messages)
+        window = max(self._least, _STEPS_PER_LOOK // max(1, len(list(self.get_node_ids()))))
         unanswered: set[str] = set()
         replies: list[Message] = []
         deadline = None if timeout is None else time.monotonic() + timeout
         while deadline is None or time.monotonic() < deadline:
-            batch = [waiting.popleft() for _ in range(min(len(waiting), self._in_flight - len(unanswered)))]
+            batch = [waiting.popleft() for _ in range(min(len(waiting), window - len(unanswered)))]
             unanswered.update(self._grid.push_messages(batch))
             found = list(self._grid.pull_messages(unanswered))
             replies += found

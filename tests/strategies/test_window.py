@@ -48,6 +48,7 @@ class SlowGrid(Grid):
 @pytest.fixture(autouse=True)
 def _no_sleep(monkeypatch):
     monkeypatch.setattr(window, "_POLL_S", 0)
+    monkeypatch.setattr(window, "_STEPS_PER_LOOK", 8)  # of the two nodes that there are: four messages
 
 
 def queries(num: int) -> list[Message]:
@@ -59,21 +60,27 @@ def queries(num: int) -> list[Message]:
 @pytest.mark.parametrize("per_look", [1, 3, 100])
 def test_every_message_is_answered_and_few_wait_at_a_time(per_look):
     grid = SlowGrid(per_look)
-    replies = WindowedGrid(grid, 4).send_and_receive(queries(10), timeout=60)
+    replies = WindowedGrid(grid, 1).send_and_receive(queries(10), timeout=60)
     assert sorted(reply.metadata.src_node_id for reply in replies) == list(range(10, 20))
     assert grid.most_unanswered == 4
 
 
+def test_workers_get_their_messages_however_many_nodes_there_are():
+    grid = SlowGrid(1)
+    WindowedGrid(grid, 6).send_and_receive(queries(10), timeout=60)
+    assert grid.most_unanswered == 6
+
+
 def test_a_node_that_never_answers_costs_its_place_and_the_time_but_no_other_reply():
     grid = SlowGrid(100, silent=10)
-    replies = WindowedGrid(grid, 2).send_and_receive(queries(5), timeout=0.05)
+    replies = WindowedGrid(grid, 1).send_and_receive(queries(5), timeout=0.05)
     assert sorted(reply.metadata.src_node_id for reply in replies) == [11, 12, 13, 14]
 
 
 def test_what_was_not_sent_in_time_is_not_sent():
     grid = SlowGrid(0)
-    assert WindowedGrid(grid, 2).send_and_receive(queries(5), timeout=0.02) == []
-    assert grid.num_pushed == 2
+    assert WindowedGrid(grid, 1).send_and_receive(queries(5), timeout=0.02) == []
+    assert grid.num_pushed == 4
 
 
 def test_no_messages_are_no_replies_at_once():
