@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -87,8 +88,13 @@ def decode_settings(content: RecordDict) -> Settings:
         ReplyError: if there are none.
         SettingsError: if they are wrong.
     """
-    config = _record(content, Key.CONFIG, ConfigRecord)
-    return Settings.from_config(json.loads(typed_value(config, Key.CONFIG, str)))
+    return _read_settings(typed_value(_record(content, Key.CONFIG, ConfigRecord), Key.CONFIG, str))
+
+
+@lru_cache(maxsize=2)
+def _read_settings(text: str) -> Settings:
+    """Read settings from JSON, once per process: every message to every client carries the same."""
+    return Settings.from_config(json.loads(text))
 
 
 def decode_instruction(content: RecordDict, spec: ModelSpec, settings: Settings) -> Instruction:

@@ -127,6 +127,7 @@ def test_an_instruction_carries_settings_round_and_weights(make_settings):
     weights = initial_weights(SPEC, torch.Generator().manual_seed(1))
     content = RecordDict({Key.ARRAYS: encode_weights(weights), Key.CONFIG: config})
     assert decode_settings(content) == settings
+    assert decode_settings(content) is decode_settings(content)  # read once, not for every message
     instruction = decode_instruction(content, SPEC, settings)
     assert (instruction.position.server_round, instruction.position.num_rounds) == (3, 9)
     assert all(torch.equal(instruction.weights[name], value) for name, value in weights.items())
