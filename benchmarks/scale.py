@@ -212,8 +212,8 @@ def time_columns(console: Console, replies: pd.DataFrame, arguments: argparse.Na
     return {
         "round 1 s": f"{first:.1f}",
         "later rounds s": f"{later:.1f}",
-        "ms/client": f"{1000 * per_client:.0f}",
-        "of that work": f"{1000 * work:.0f}",
+        "ms/client and worker": f"{1000 * per_client:.0f}",
+        "of that training": f"{1000 * work:.0f}",
     }
 
 

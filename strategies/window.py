@@ -22,7 +22,7 @@ _MOST_THREADS = 32
 """The engine talks to its workers from a ThreadPoolExecutor of Python's default size: min(32, CPUs + 4) threads."""
 
 _STEPS_PER_LOOK = 20_000
-"""Nodes times messages that a look may go through: some 50 ms."""
+"""Nodes times messages that a look may go through: some 30 ms."""
 
 
 def eased(grid: Grid) -> Grid:
