@@ -38,6 +38,11 @@ class Circuits:
         """Return circuits whose ranking is that of their scores; the lower channel comes first in a tie."""
         return cls(class_ids, members, scores, rank_channels(scores))
 
+    def only(self, row: int) -> "Circuits":
+        """Return one of the circuits."""
+        part = slice(row, row + 1)
+        return Circuits(self.class_ids[part], self.members[part], self.scores[part], self.ranking[part])
+
     def pack(self) -> "PackedCircuits":
         """Return the compact form that messages and client state carry."""
         steps = (self.scores * SCORE_STEPS).round().to(torch.uint8)

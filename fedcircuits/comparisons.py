@@ -1,6 +1,6 @@
 """Who is compared with whom: pairs of circuits, of their edges and of weight masks, for the tables of overlap."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Any, Final
@@ -16,6 +16,13 @@ from fedcircuits.connectivity import Kernels, edge_layers, edge_sets
 from fedcircuits.overlap_table import Item, ItemMatrices, Pair, overlap_table
 from fedcircuits.records import TABLES, Comparison, ModelKind
 from fedcircuits.sparsity import Masks
+
+MAX_PAIR_CLIENTS: Final = 100
+"""Above this many clients in a round, overlap across them and between one client's classes is summarised (see
+`client_summaries`): a million rows a round would be written that nobody reads one by one."""
+
+_CHUNK_CLIENTS: Final = 100
+"""Clients whose edges are compared at once: each of their circuits takes a byte per kernel."""
 
 _EDGE_COMPARISONS: Final = frozenset(
     {
@@ -67,7 +74,8 @@ def compare_circuits(
     successive: Couples,
     earlier_retested: Couples = (),
 ) -> pa.Table:
-    """Return the overlap rows of one round's circuits.
+    """Return the overlap rows of one round's circuits; of more than `MAX_PAIR_CLIENTS` clients only those that compare
+    a circuit with another of the same client and class.
 
     Args:
         layer_names: layers that circuits are made of.
@@ -86,7 +94,8 @@ def compare_circuits(
         return members, universe, found.circuits.scores.numpy()
 
     gathered = _Gathered(ItemMatrices(dict(zip(layer_names, layer_sizes, strict=True))), channels)
-    pairs = _pairs(gathered, local, global_on_clients, retested, successive)
+    pairs = _across(gathered, local) if len(local) <= MAX_PAIR_CLIENTS else []
+    pairs += _pairs(gathered, local, global_on_clients, retested, successive)
     return overlap_table("overlap", gathered.matrices, pairs, _retests(gathered, earlier_retested))
 
 
@@ -103,20 +112,20 @@ def compare_edges(
     """
 
     def edges(found: FoundCircuits) -> _Sets:
-        members, alive = edge_sets(_kernels_of(found), found.circuits)
+        members, alive = edge_sets(kernels_of(found), found.circuits)
         return members.numpy(), alive.numpy(), None
 
     known = [*local, *(later for _, later in (*retested, *successive))]
     if not known:
         return TABLES["edge_overlap"].empty_table()
-    gathered = _Gathered(ItemMatrices(edge_layers(_kernels_of(known[0]))), edges)
-    pairs = _pairs(gathered, local, global_on_clients, retested, successive)
-    chosen = [pair for pair in pairs if pair[0] in _EDGE_COMPARISONS]
-    return overlap_table("edge_overlap", gathered.matrices, chosen, _retests(gathered, earlier_retested))
+    compared = (local, global_on_clients, retested, successive, earlier_retested)
+    if len(local) <= MAX_PAIR_CLIENTS:
+        return _edge_table(known[0], *compared, across_clients=True)
+    return pa.concat_tables(_edge_table(known[0], *part, across_clients=False) for part in _chunks(*compared))
 
 
 def compare_masks(server_round: int, client_masks: dict[int, Masks], global_support: Masks | None) -> pa.Table:
-    """Return the overlap rows of one round's weight masks.
+    """Return the overlap rows of one round's weight masks, across clients for `MAX_PAIR_CLIENTS` clients at most.
 
     Args:
         server_round: the round, 1-based.
@@ -135,11 +144,58 @@ def compare_masks(server_round: int, client_masks: dict[int, Masks], global_supp
         Item(row, ModelKind.CLIENT, partition_id, None, server_round, None)
         for row, partition_id in zip(rows, client_masks, strict=False)
     ]
-    pairs: list[Pair] = [(Comparison.PARAMETER_MASK_ACROSS_CLIENTS, a, b) for a, b in combinations(items, 2)]
+    pairs: list[Pair] = []
+    if len(items) <= MAX_PAIR_CLIENTS:
+        pairs += [(Comparison.PARAMETER_MASK_ACROSS_CLIENTS, a, b) for a, b in combinations(items, 2)]
     if global_support is not None:
         average = Item(rows[-1], ModelKind.GLOBAL, None, None, server_round, None)
         pairs += [(Comparison.PARAMETER_MASK_LOCAL_VS_GLOBAL, item, average) for item in items]
     return overlap_table("overlap", matrices, pairs)
+
+
+_Compared = tuple[Sequence[FoundCircuits], Sequence[FoundCircuits], Couples, Couples, Couples]
+"""Local circuits, the global model's on clients' data, retests, successive circuits and earlier retests."""
+
+
+def _edge_table(
+    example: FoundCircuits,
+    local: Sequence[FoundCircuits],
+    global_on_clients: Sequence[FoundCircuits],
+    retested: Couples,
+    successive: Couples,
+    earlier_retested: Couples,
+    *,
+    across_clients: bool,
+) -> pa.Table:
+    """Return the rows of some clients' edges; all models have kernels as the example has."""
+
+    def edges(found: FoundCircuits) -> _Sets:
+        members, alive = edge_sets(kernels_of(found), found.circuits)
+        return members.numpy(), alive.numpy(), None
+
+    gathered = _Gathered(ItemMatrices(edge_layers(kernels_of(example))), edges)
+    pairs = _across(gathered, local) if across_clients else []
+    pairs += _pairs(gathered, local, global_on_clients, retested, successive)
+    chosen = [pair for pair in pairs if pair[0] in _EDGE_COMPARISONS]
+    return overlap_table("edge_overlap", gathered.matrices, chosen, _retests(gathered, earlier_retested))
+
+
+def _chunks(*compared: *_Compared) -> Iterator[_Compared]:
+    """Split what is compared client by client into some clients at a time; the server's models are on their own."""
+    local, global_on_clients, *couples = compared
+    everything = (*local, *global_on_clients, *(first for several in couples for first, _ in several))
+    for chunk in sorted({_chunk(found) for found in everything}):
+        own_local, own_global = (
+            [found for found in several if _chunk(found) == chunk] for several in (local, global_on_clients)
+        )
+        retested, successive, earlier = (
+            [couple for couple in several if _chunk(couple[0]) == chunk] for several in couples
+        )
+        yield own_local, own_global, retested, successive, earlier
+
+
+def _chunk(found: FoundCircuits) -> int:
+    return -1 if found.partition_id is None else found.partition_id // _CHUNK_CLIENTS
 
 
 class _Gathered:
@@ -176,6 +232,17 @@ class _Gathered:
         ]
 
 
+def _across(gathered: _Gathered, local: Sequence[FoundCircuits]) -> list[Pair]:
+    """Pair every two local circuits."""
+    local_items = [gathered.items(found) for found in local]
+    pairs: list[Pair] = []
+    for items in local_items:
+        pairs += [(Comparison.DIFFERENT_CLASS_WITHIN_CLIENT, a, b) for a, b in combinations(items, 2)]
+    for first, second in combinations(local_items, 2):
+        pairs += [(_across_clients(a, b), a, b) for a, b in product(first, second)]
+    return pairs
+
+
 def _pairs(
     gathered: _Gathered,
     local: Sequence[FoundCircuits],
@@ -183,15 +250,12 @@ def _pairs(
     retested: Couples,
     successive: Couples,
 ) -> list[Pair]:
-    local_items = [gathered.items(found) for found in local]
+    """Pair circuits of the same client and class."""
     pairs: list[Pair] = []
-    for items in local_items:
-        pairs += [(Comparison.DIFFERENT_CLASS_WITHIN_CLIENT, a, b) for a, b in combinations(items, 2)]
-    for first, second in combinations(local_items, 2):
-        pairs += [(_across_clients(a, b), a, b) for a, b in product(first, second)]
     by_partition = {found.partition_id: gathered.items(found) for found in global_on_clients}
-    for found, items in zip(local, local_items, strict=True):
-        pairs += _same_class(Comparison.LOCAL_VS_GLOBAL, items, by_partition.get(found.partition_id, []))
+    for found in local:
+        on_global = by_partition.get(found.partition_id, [])
+        pairs += _same_class(Comparison.LOCAL_VS_GLOBAL, gathered.items(found), on_global)
     pairs += _retests(gathered, retested)
     for earlier, later in successive:
         pairs += _same_class(Comparison.ROUND_TO_ROUND, gathered.items(earlier), gathered.items(later))
@@ -216,7 +280,7 @@ def _same_class(comparison: Comparison, first: list[Item], second: list[Item]) -
     return [(comparison, a, by_class[a.class_id]) for a in first if a.class_id in by_class]
 
 
-def _kernels_of(found: FoundCircuits) -> Kernels:
+def kernels_of(found: FoundCircuits) -> Kernels:
     """Return the kernels of a model whose edges are compared: that they are known is the caller's promise."""
     if found.kernels is None:
         raise ValueError(f"the kernels of {found.model} circuits of partition {found.partition_id} are not known")

@@ -138,6 +138,22 @@ _OVERLAP: Final = _schema(
     usable=_B,
 )
 
+_OVERLAP_SUMMARY: Final = _schema(
+    round=_I,
+    comparison=_S,
+    layer=_S,
+    figure=_S,
+    num_pairs=_I,
+    num_left_out=_I,
+    mean=_F,
+    sd=_F,
+    q05=_F,
+    q25=_F,
+    q50=_F,
+    q75=_F,
+    q95=_F,
+)
+
 TABLES: Final[dict[str, pa.Schema]] = {
     "clients": _schema(
         round=_I,
@@ -206,6 +222,14 @@ TABLES: Final[dict[str, pa.Schema]] = {
     ),
     "overlap": _OVERLAP,
     "edge_overlap": _OVERLAP,
+    "overlap_summary": _OVERLAP_SUMMARY,
+    "edge_overlap_summary": _OVERLAP_SUMMARY,
+    "masks": _schema(
+        round=_I,
+        model=_S,
+        partition_id=_I,
+        mask=pa.binary(),
+    ),
     "interference": _schema(
         round=_I,
         layer=_S,
@@ -372,6 +396,9 @@ TABLES: Final[dict[str, pa.Schema]] = {
     ),
 }
 """Table name to its columns. Columns that do not apply to a row, and figures that are undefined, are null."""
+
+ADDED_TABLES: Final = frozenset({"overlap_summary", "edge_overlap_summary", "masks"})
+"""Tables that runs of the same schema version may lack, because they are older: there they have no rows."""
 
 
 class Key:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fedcircuits.errors import RunLogError
-from fedcircuits.records import TABLES
+from fedcircuits.records import ADDED_TABLES, TABLES
 
 RUN_FILE = "run.json"
 SCHEMA_VERSION = 2
@@ -58,6 +58,8 @@ def read_table(run: Path, name: str, last_round: int) -> pd.DataFrame:
     Raises:
         RunLogError: if a part is missing, damaged or lacks a column.
     """
+    if name in ADDED_TABLES and not (run / name).exists():
+        last_round = 0
     # Every whole round has a part of every table, if only an empty one, so a part that is missing was lost.
     paths = [run / name / f"round-{server_round:04d}.parquet" for server_round in range(1, last_round + 1)]
     parts = [_read_part(path, TABLES[name]) for path in paths]

@@ -9,6 +9,7 @@ from typing import Final
 import pyarrow as pa
 
 from fedcircuits.circuits import Circuits
+from fedcircuits.client_summaries import logged_masks, summarise_circuits, summarise_edges, summarise_masks
 from fedcircuits.comparisons import Couples, FoundCircuits, compare_circuits, compare_edges, compare_masks
 from fedcircuits.connectivity import alive_kernels, circuit_edges, reachable_channels
 from fedcircuits.data import Dataset
@@ -31,7 +32,7 @@ from strategies.roster import Roster
 
 _log = logging.getLogger("fedcircuits")
 
-_COLLECTED: Final = ("accuracy", "circuits", "edges", "quality", "interference", "circuit_interference")
+_COLLECTED: Final = ("accuracy", "circuits", "edges", "quality", "interference", "circuit_interference", "masks")
 """Tables whose rows come in phase by phase."""
 
 
@@ -71,6 +72,7 @@ class RoundObserver:
         self._clients: dict[int, Row] = {}
         self._rows: dict[str, list[Row]] = {name: [] for name in _COLLECTED}
         self._overlap: list[pa.Table] = []
+        self._overlap_summary: list[pa.Table] = []
         self._local: list[FoundCircuits] = []
         self._retested_before |= {(first.model, first.partition_id): (first, again) for first, again in self._retested}
         self._retested = []
@@ -105,6 +107,8 @@ class RoundObserver:
         support = {name: average[f"{name}.weight"].ne(0) for name in self._spec.layer_names}
         masks = {reply.partition_id: reply.masks for reply in replies}
         self._overlap.append(compare_masks(self._position.server_round, masks, support))
+        self._overlap_summary.append(summarise_masks(self._position.server_round, masks))
+        self._rows["masks"] = logged_masks(self._position.server_round, masks)
         clients = [(reply.weights, reply.masks) for reply in replies]
         circuits = {reply.partition_id: reply.study.circuits for reply in replies if reply.study is not None}
         layers, by_circuit = measure_interference(self._spec, start, clients, self._shares, average, circuits)
@@ -131,11 +135,14 @@ class RoundObserver:
         successive = self._successive(studied)
         compared = (self._local, on_clients, self._retested, successive, self._retests_of_earlier(successive))
         self._overlap.append(compare_circuits(names, widths, *compared))
+        self._overlap_summary.append(summarise_circuits(self._position.server_round, names, widths, self._local))
         tables: dict[str, list[Row] | pa.Table] = {
             **self._rows,
             "clients": [self._clients[partition_id] for partition_id in sorted(self._clients)],
             "overlap": pa.concat_tables(self._overlap),
             "edge_overlap": compare_edges(*compared),
+            "overlap_summary": pa.concat_tables(self._overlap_summary),
+            "edge_overlap_summary": summarise_edges(self._position.server_round, self._local),
             "stability": stability_rows(self._position.server_round, names, widths, self._local),
         }
         self._run_log.write_round(self._position.server_round, tables, weights)
