@@ -85,7 +85,7 @@ class RunLog:
             rows = tables.get(name, ())
             table = rows if isinstance(rows, pa.Table) else _table(name, rows)
             part = self.path / name / f"round-{server_round:04d}.parquet"
-            write_whole(part, partial(pq.write_table, table.cast(schema), compression="zstd"))
+            write_whole(part, partial(_write_part, table.cast(schema)))
         if weights is not None:
             content = save(dict(weights))
             checkpoint = self.path / CHECKPOINTS / f"round-{server_round:04d}.safetensors"
@@ -139,6 +139,21 @@ def _table(name: str, rows: Rows) -> pa.Table:
     if unknown:
         raise RunLogError(f"{name}: no such columns: {', '.join(unknown)}")
     return pa.Table.from_pylist(list(rows), TABLES[name])
+
+
+def _write_part(table: pa.Table, path: Path) -> None:
+    """Write a table as a small file: parts are read whole, and by this schema, so statistics would serve nobody."""
+    single = [field for field in table.schema if not pa.types.is_nested(field.type)]
+    pq.write_table(
+        table,
+        path,
+        compression="zstd",
+        compression_level=9,
+        write_statistics=False,
+        store_schema=False,
+        use_dictionary=[field.name for field in single if not pa.types.is_floating(field.type)],
+        use_byte_stream_split=[field.name for field in single if pa.types.is_floating(field.type)],
+    )
 
 
 def _round_of(path: Path) -> int:
