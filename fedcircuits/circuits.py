@@ -1,6 +1,7 @@
 """What a circuit is: for one class, the channels that are kept, with a graded score for every channel."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -46,13 +47,15 @@ class Circuits:
     def pack(self) -> "PackedCircuits":
         """Return the compact form that messages and client state carry."""
         steps = (self.scores * SCORE_STEPS).round().to(torch.uint8)
-        ranking = self.ranking.numpy().astype("<u2").tobytes()
+        ranking = self.ranking.numpy().astype(_ranking_type(self.ranking.shape[1])).tobytes()
         return PackedCircuits(list(self.class_ids), pack_bits(self.members), steps.numpy().tobytes(), ranking)
 
 
 @dataclass(frozen=True)
 class PackedCircuits:
-    """Circuits as bytes: for each channel one bit of membership, one byte of score and two bytes of ranking."""
+    """Circuits as bytes: for each channel one bit of membership, one byte of score and one of ranking (two if the
+    model has more than 256 channels).
+    """
 
     class_ids: list[int]
     members: bytes
@@ -88,12 +91,19 @@ def no_circuits(num_channels: int) -> Circuits:
 
 
 def _unpack_ranking(packed: bytes, shape: tuple[int, int]) -> Int[Tensor, "circuit channel"]:
-    if len(packed) != 2 * shape[0] * shape[1]:
-        raise ReplyError(f"circuits: {len(packed)} bytes of ranking, expected {2 * shape[0] * shape[1]}")
-    ranking = np.frombuffer(packed, "<u2").reshape(shape).astype(np.int64)
+    number = _ranking_type(shape[1])
+    num_bytes = number.itemsize * shape[0] * shape[1]
+    if len(packed) != num_bytes:
+        raise ReplyError(f"circuits: {len(packed)} bytes of ranking, expected {num_bytes}")
+    ranking = np.frombuffer(packed, number).reshape(shape).astype(np.int64)
     if (np.sort(ranking, axis=1) != np.arange(shape[1])).any():
         raise ReplyError("circuits: a ranking does not name each channel once")
     return torch.from_numpy(ranking)
+
+
+def _ranking_type(num_channels: int) -> "np.dtype[np.unsignedinteger[Any]]":
+    """Return the type in which a channel's number travels."""
+    return np.dtype(np.uint8 if num_channels <= 256 else "<u2")
 
 
 def pack_bits(bits: Bool[Tensor, "..."]) -> bytes:
