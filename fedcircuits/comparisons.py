@@ -121,7 +121,7 @@ def compare_edges(
     compared = (local, global_on_clients, retested, successive, earlier_retested)
     if len(local) <= MAX_PAIR_CLIENTS:
         return _edge_table(known[0], *compared, across_clients=True)
-    return pa.concat_tables(_edge_table(known[0], *part, across_clients=False) for part in _chunks(*compared))
+    return pa.concat_tables(_edge_table(known[0], *part, across_clients=False) for part in _chunks(compared))
 
 
 def compare_masks(server_round: int, client_masks: dict[int, Masks], global_support: Masks | None) -> pa.Table:
@@ -180,7 +180,7 @@ def _edge_table(
     return overlap_table("edge_overlap", gathered.matrices, chosen, _retests(gathered, earlier_retested))
 
 
-def _chunks(*compared: *_Compared) -> Iterator[_Compared]:
+def _chunks(compared: _Compared) -> Iterator[_Compared]:
     """Split what is compared client by client into some clients at a time; the server's models are on their own."""
     local, global_on_clients, *couples = compared
     everything = (*local, *global_on_clients, *(first for several in couples for first, _ in several))
