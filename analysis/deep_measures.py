@@ -68,7 +68,7 @@ def deep_rows(run: Run) -> dict[str, pd.DataFrame]:
 
 
 def _phi_rows(run: Run) -> dict[str, pd.DataFrame]:
-    tables = {pair: measures.pooled_pairs(run, measures.OVERLAPS[pair]) for pair in _PHI_PAIRS}
+    tables = {pair: measures.pooled_means(run, measures.OVERLAPS[pair]) for pair in _PHI_PAIRS}
     return {
         f"{pair}_{column}": rows.assign(value=rows[column])
         for pair, rows in tables.items()

@@ -110,6 +110,26 @@ def pairs(run: Run, comparison: Comparison) -> pd.DataFrame:
     return rows[rows["usable"].fillna(True).astype(bool)]
 
 
+def mean_rows(run: Run, comparison: Comparison) -> pd.DataFrame:
+    """Return rows whose means by round and layer are a comparison's: those of `pairs`, and in rounds in which clients
+    were too many for pairs one row per layer, with the means of the summary in place of a pair's figures.
+    """
+    rows, summary = pairs(run, comparison), summarised(run, comparison)
+    if summary.empty:
+        return rows
+    means = summary.pivot(index=["round", "layer"], columns="figure", values="mean").reset_index()
+    # The log has layers in the order of the network, which a pivot does not keep.
+    order = summary[["round", "layer"]].drop_duplicates()
+    means = order.merge(means, on=["round", "layer"]).assign(comparison=str(comparison), a_model=str(ModelKind.CLIENT))
+    means = means.reindex(columns=rows.columns).astype(rows.dtypes)
+    return means if rows.empty else pd.concat([rows, means], ignore_index=True)
+
+
+def summarised(run: Run, comparison: Comparison) -> pd.DataFrame:
+    """Return the summary's rows of a comparison: none where the log has pairs."""
+    return run.overlap_summary[run.overlap_summary["comparison"] == comparison]
+
+
 def layers_of(rows: pd.DataFrame) -> list[str]:
     """Return the layers of a table from the input to the output, then all pooled."""
     layers = [str(layer) for layer in rows["layer"].unique()]
@@ -122,15 +142,26 @@ def pooled_pairs(run: Run, comparison: Comparison) -> pd.DataFrame:
     return rows[rows["layer"] == ALL_LAYERS]
 
 
+def pooled_means(run: Run, comparison: Comparison) -> pd.DataFrame:
+    """Return the rows of `mean_rows` that pool all layers."""
+    rows = mean_rows(run, comparison)
+    return rows[rows["layer"] == ALL_LAYERS]
+
+
 def of_client_models(run: Run) -> Run:
     """Return the run without the overlaps of the global model's circuits with each other."""
     return replace(run, overlap=run.overlap[run.overlap["a_model"] == ModelKind.CLIENT])
 
 
 def left_out(run: Run, comparisons: Iterable[Comparison]) -> tuple[int, int]:
-    """Return how many pairs `pairs` leaves out, and out of how many."""
-    rows = run.overlap[(run.overlap["layer"] == ALL_LAYERS) & run.overlap["comparison"].isin(list(comparisons))]
-    return int((~rows["usable"].fillna(True).astype(bool)).sum()), len(rows)
+    """Return how many pairs are left out as not usable, and out of how many, logged one by one or summarised."""
+    chosen = list(comparisons)
+    rows = run.overlap[(run.overlap["layer"] == ALL_LAYERS) & run.overlap["comparison"].isin(chosen)]
+    summary = run.overlap_summary
+    pooled = summary[(summary["layer"] == ALL_LAYERS) & (summary["figure"] == "iou")]
+    pooled = pooled[pooled["comparison"].isin(chosen)]
+    excluded = int((~rows["usable"].fillna(True).astype(bool)).sum()) + int(pooled["num_left_out"].sum())
+    return excluded, len(rows) + int(pooled[["num_pairs", "num_left_out"]].sum().sum())
 
 
 def check_verdicts(run: Run) -> "pd.Series[bool]":
@@ -163,9 +194,17 @@ def failed_checks(run: Run) -> dict[int, int]:
 
 def why_no_pairs(run: Run, comparison: Comparison) -> str:
     """Say why `pairs` is empty for a comparison; meaningless if it is not."""
+    summary = summarised(run, comparison)
+    if summary["num_pairs"].any():
+        return "no pairs are listed: clients are so many that overlap across them is summarised"
     logged = run.overlap[run.overlap["comparison"] == comparison]
-    if len(logged):
-        return why_unusable(run, set(logged["round"]))
+    if len(logged) or len(summary):
+        return why_unusable(run, {*logged["round"], *summary["round"]})
+    return _why_none_formed(run, comparison)
+
+
+def _why_none_formed(run: Run, comparison: Comparison) -> str:
+    """Say why there were no circuits to compare."""
     if comparison == Comparison.SAME_CLASS_ACROSS_CLIENTS and not has_shared_class(run):
         verb = "has circuits in" if holdings(run).empty else "is held by"
         return f"no pairs: no class {verb} two clients"
@@ -253,7 +292,7 @@ def round_measures(run: Run) -> pd.DataFrame:
         "drift_gap": by_round(gaps, "drift_gap"),
     }
     for prefix, comparison in OVERLAPS.items():
-        rows = pooled_pairs(run, comparison)
+        rows = pooled_means(run, comparison)
         for figure in ("iou", "expected_iou", "adjusted_iou", "common_adjusted_iou"):
             columns[f"{prefix}_{figure}"] = by_round(rows, figure)
     table = pd.DataFrame(columns).reindex(rounds).rename_axis("round")

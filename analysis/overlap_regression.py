@@ -30,6 +30,9 @@ NUM_PERMUTATIONS: Final = 2000
 MAX_CIRCUITS: Final = 600
 """Circuits that are taken at most, the last rounds': 600 make 179,700 pairs."""
 
+_MOST_OF_A_ROUND: Final = 2000
+"""A round with more circuits is refused: 2,000 make two million pairs, which is what fits into memory at ease."""
+
 _KEY: Final = ["round", "partition_id", "class_id"]
 
 SAME_CIRCUIT: Final = "same circuit, another round"
@@ -119,7 +122,8 @@ def regress_overlap(
         seed: of the permutations.
 
     Raises:
-        RunLogError: if there is no such layer, or there are not three usable circuits of two clients or classes.
+        RunLogError: if there is no such layer, a round has too many circuits for all of its pairs, or there are not
+            three usable circuits of two clients or classes.
     """
     circuits = _last_circuits(run)
     identities = pd.DataFrame([rows[_KEY].iloc[0] for rows in circuits], columns=_KEY).astype("int64")
@@ -155,6 +159,11 @@ def _last_circuits(run: Run) -> list[pd.DataFrame]:
     found = [circuit for _, circuit in rows[rows["usable"]].groupby(_KEY) if _is_proper(circuit)]
     rounds = pd.Series([int(circuit["round"].iloc[0]) for circuit in found], dtype="int64")
     counted = rounds.value_counts().sort_index(ascending=False).cumsum()
+    if counted.min() > _MOST_OF_A_ROUND:
+        raise RunLogError(
+            f"{run.path}: round {counted.index[0]} has {counted.min()} usable circuits of clients; every pair of a "
+            f"round's circuits is needed to say what overlap follows, so a round may have {_MOST_OF_A_ROUND} at most"
+        )
     taken = set(counted.index[(counted <= MAX_CIRCUITS) | (counted == counted.min())])
     return [circuit for circuit, server_round in zip(found, rounds, strict=True) if server_round in taken]
 

@@ -55,6 +55,7 @@ def _circuits(tables: Mapping[str, Any], num_channels: int, failed_check: int | 
     if failed_check is not None:
         parts.append(f"discovery failed its validity check in round {failed_check}: no circuit counts as usable")
     overlap = tables["overlap"]
+    parts += _summarised(tables["overlap_summary"])
     same = overlap.filter(
         (pc.field("comparison") == str(Comparison.SAME_CLASS_ACROSS_CLIENTS))
         & (pc.field("layer") == ALL_LAYERS)
@@ -64,3 +65,14 @@ def _circuits(tables: Mapping[str, Any], num_channels: int, failed_check: int | 
         iou, chance = (pc.mean(same[name]).as_py() for name in ("iou", "expected_iou"))
         parts.append(f"same-class IoU {iou:.2f} (chance {chance:.2f})")
     return parts
+
+
+def _summarised(summary: Any) -> list[str]:
+    """Say how similar circuits of one class are where clients are too many for pairs."""
+    same = summary.filter(
+        (pc.field("comparison") == str(Comparison.SAME_CLASS_ACROSS_CLIENTS)) & (pc.field("layer") == ALL_LAYERS)
+    )
+    means = dict(zip(same["figure"].to_pylist(), same["mean"].to_pylist(), strict=True))
+    if means.get("iou") is None:
+        return []
+    return [f"same-class IoU {means['iou']:.2f} (chance {means['expected_iou']:.2f})"]

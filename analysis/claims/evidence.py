@@ -5,13 +5,14 @@ The last round alone would be noise: accuracy under a non-IID split jumps from r
 
 import math
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Final
 
 import pandas as pd
 
 from analysis import measures
 from analysis.run import Run
-from fedcircuits.records import ALL_LAYERS, Comparison, ModelKind
+from fedcircuits.records import Comparison, ModelKind
 
 _CIRCUIT: Final = ["round", "partition_id", "class_id"]
 _SAME: Final = Comparison.SAME_CLASS_ACROSS_CLIENTS
@@ -68,11 +69,11 @@ def correlations(run: Run, comparison: Comparison, last_round: int) -> pd.DataFr
     The noise is taken out as the log does it, over all layers: `phi_true`.
 
     Returns:
-        one row per pair in the second half of the rounds: round, class_id (of the first circuit), phi, true_phi, and
-        true_common_phi, within the channels that both models reach. The last two are NaN for a pair of which a circuit
-        has no retest, or one that hardly finds it again.
+        one row per pair in the second half of the rounds, or per round in which pairs were summarised: round, class_id
+        (of the first circuit), phi, true_phi, and true_common_phi, within the channels that both models reach. The last
+        two are NaN for a summary, and for a pair of which a circuit has no retest, or one that hardly finds it again.
     """
-    rows = second_half(measures.pooled_pairs(run, comparison), last_round)
+    rows = second_half(measures.pooled_means(run, comparison), last_round)
     phi, true_phi = rows["phi"].astype("float64"), rows["phi_true"].astype("float64")
     is_measurable = true_phi.notna()
     return pd.DataFrame(
@@ -114,10 +115,13 @@ def compared_classes(run: Run) -> frozenset[int]:
 
 
 def _left_out(run: Run, last_round: int) -> float:
-    rows = second_half(
-        run.overlap[(run.overlap["comparison"] == _SAME) & (run.overlap["layer"] == ALL_LAYERS)], last_round
+    half = replace(
+        run,
+        overlap=second_half(run.overlap, last_round),
+        overlap_summary=second_half(run.overlap_summary, last_round),
     )
-    return 1 - mean_of_known(rows["usable"].fillna(True))
+    excluded, total = measures.left_out(half, [_SAME])
+    return excluded / total if total else math.nan
 
 
 def _preservation(run: Run, last_round: int) -> "pd.Series[float]":

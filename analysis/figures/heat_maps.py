@@ -127,5 +127,7 @@ def last_round(rows: pd.DataFrame) -> pd.DataFrame:
 
 def left_out_of_round(run: Run, rows: pd.DataFrame, comparisons: Sequence[Comparison]) -> str:
     """Say how many pairs of some comparisons are not usable in the round of the drawn rows."""
-    drawn = replace(run, overlap=run.overlap[run.overlap["round"] == rows["round"].iloc[0]])
+    server_round = rows["round"].iloc[0]
+    overlap, summary = (table[table["round"] == server_round] for table in (run.overlap, run.overlap_summary))
+    drawn = replace(run, overlap=overlap, overlap_summary=summary)
     return left_out_note(drawn, comparisons)

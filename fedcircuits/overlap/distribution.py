@@ -96,7 +96,7 @@ class Distributions:
         for figure, row in enumerate(values):
             bins = (np.clip(row, -1, 1) + 1) * np.float32(1 / RESOLUTION)
             # Undefined values are sorted into a bin of their own, which is cut off.
-            np.copyto(bins, _NUM_BINS, where=np.isnan(bins))
+            np.copyto(bins, _NUM_BINS, where=~np.isfinite(row))
             self._counts[figure] += np.bincount(bins.astype(np.int64), minlength=_NUM_BINS + 1)[:-1]
 
 
