@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from fedcircuits.overlap import SetPairs, membership_phi, overlap_figures, pair_sets
+from fedcircuits.overlap import SetPairs, adjusted_iou, membership_phi, overlap_figures, pair_sets
 from fedcircuits.overlap.graded import graded_figures
 from fedcircuits.overlap.ratio import ratio
 from fedcircuits.records import ALL_LAYERS, MIN_RELIABILITY, TABLES, Comparison, ModelKind
@@ -88,10 +88,9 @@ def overlap_table(
     if not pairs:
         return schema.empty_table()
     counted, in_common = items.count(pairs), items.count(pairs, common=True)
-    common_figures = overlap_figures(in_common)
     figures = vars(overlap_figures(counted)) | items.graded(pairs)
     figures |= _corrected(figures["phi"], *_retest_phi(items, pairs, earlier_retests))
-    figures |= {"common_adjusted_iou": common_figures.adjusted_iou, "common_phi": common_figures.phi}
+    figures |= {"common_adjusted_iou": adjusted_iou(in_common), "common_phi": membership_phi(in_common)}
     table = _identifiers(pairs, [*items.layer_sizes, ALL_LAYERS])
     for column in ("intersection", "size_a", "size_b", "universe"):
         table[column] = _with_total(getattr(counted, column)).reshape(-1)
@@ -107,7 +106,7 @@ def _identifiers(pairs: Sequence[Pair], layers: Sequence[str]) -> dict[str, Any]
     table: dict[str, Any] = {
         "round": _repeat([max(a.server_round, b.server_round) for _, a, b in pairs], width),
         "comparison": _repeat([str(comparison) for comparison, _, _ in pairs], width),
-        "layer": list(layers) * len(pairs),
+        "layer": pa.array(layers).take(np.tile(np.arange(width), len(pairs))),
         "usable": _repeat([_both(a.usable, b.usable) for _, a, b in pairs], width),
     }
     for name, items in (("a", [a for _, a, _ in pairs]), ("b", [b for _, _, b in pairs])):
@@ -154,8 +153,8 @@ def _both(a: bool | None, b: bool | None) -> bool | None:
     return None if a is None or b is None else True
 
 
-def _repeat(values: Sequence[Any], times: int) -> list[Any]:
-    return [value for value in values for _ in range(times)]
+def _repeat(values: Sequence[Any], times: int) -> pa.Array:
+    return pa.array(values).take(np.repeat(np.arange(len(values)), times))
 
 
 def _with_total(counts: NDArray[Any]) -> NDArray[Any]:

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
 
-from fedcircuits.overlap.null import null_figures
+from fedcircuits.overlap.null import expected_ious, null_figures
 from fedcircuits.overlap.ratio import ratio
 from fedcircuits.overlap.set_pairs import SetPairs
 
@@ -53,6 +53,13 @@ def overlap_figures(pairs: SetPairs) -> OverlapFigures:
         p_under=null.p_under,
         phi=membership_phi(pairs),
     )
+
+
+def adjusted_iou(pairs: SetPairs) -> Float[Array, "pair columns"]:
+    """Return `OverlapFigures.adjusted_iou` alone, which takes half as long as all figures."""
+    shared, sizes = _with_total(pairs.intersection), _with_total(pairs.size_a + pairs.size_b)
+    expected = expected_ious(pairs)
+    return ratio(ratio(shared, sizes - shared) - expected, 1 - expected)
 
 
 def membership_phi(pairs: SetPairs) -> Float[Array, "pair columns"]:

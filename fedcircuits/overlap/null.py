@@ -65,33 +65,52 @@ def expected_iou(
     means = np.empty(len(universe))
     for start in range(0, len(universe), _BLOCK_PAIRS):
         rows = slice(start, start + _BLOCK_PAIRS)
-        law = _shared_law(universe[rows], size_a[rows], size_b[rows])
         total = size_a[rows] + size_b[rows]
-        count = law.lowest[:, None] + np.arange(law.probability.shape[1])
-        mean = (law.probability * count / np.maximum(total[:, None] - count, 1)).sum(axis=1)
-        means[rows] = np.where(total > 0, mean, np.nan)
+        law = _shared_law(universe[rows], size_a[rows], size_b[rows])
+        means[rows] = np.where(total > 0, _mean(law, total), np.nan)
+    return means
+
+
+def expected_ious(pairs: SetPairs) -> Float[Array, "pair columns"]:
+    """Return the mean IoU under the null of every pair alone, which takes half as long as all of the null."""
+    means = np.empty((len(pairs), pairs.universe.shape[1] + 1))
+    for start in range(0, len(pairs), _BLOCK_PAIRS):
+        rows = slice(start, start + _BLOCK_PAIRS)
+        columns, of_pair = _laws(pairs.part(rows))
+        means[rows] = np.stack(
+            [np.where(total > 0, _mean(law, total), np.nan)[of_pair] for law, total in columns], axis=-1
+        )
     return means
 
 
 def _block(pairs: SetPairs) -> Array:
-    """Return `[figure, pair, layer + 1]` of a few pairs; each distinct set of sizes has its laws worked out once."""
+    """Return `[figure, pair, layer + 1]` of a few pairs."""
+    columns, of_pair = _laws(pairs)
+    shared = [*pairs.intersection.T, pairs.intersection.sum(axis=1)]
+    parts = [_figures(law, total, k, of_pair) for (law, total), k in zip(columns, shared, strict=True)]
+    return np.stack(parts, axis=-1)
+
+
+def _laws(pairs: SetPairs) -> tuple[list[tuple[_Law, Array]], Array]:
+    """Work out the laws and the summed sizes of each distinct set of sizes once, layer by layer and pooled.
+
+    Returns:
+        (laws, summed sizes) for each column, `[case]`; and the case of each pair.
+    """
     cases = np.stack([pairs.universe, pairs.size_a, pairs.size_b], axis=1)
     distinct, of_pair = np.unique(cases, axis=0, return_inverse=True)
     layers = [_shared_law(*distinct[:, :, layer].T) for layer in range(cases.shape[2])]
     pooled = layers[0]
     for law in layers[1:]:
         pooled = _convolve(pooled, law)
-    totals, shared = distinct[:, 1:].sum(axis=1), pairs.intersection
-    columns = [(law, totals[:, layer], shared[:, layer]) for layer, law in enumerate(layers)]
-    columns.append((pooled, totals.sum(axis=1), shared.sum(axis=1)))
-    return np.stack([_figures(*column, of_pair.reshape(-1)) for column in columns], axis=-1)
+    totals = distinct[:, 1:].sum(axis=1)
+    columns = [(law, totals[:, layer]) for layer, law in enumerate(layers)]
+    return [*columns, (pooled, totals.sum(axis=1))], of_pair.reshape(-1)
 
 
 def _figures(law: _Law, total: Array, shared: Array, of_pair: Array) -> Array:
     """Return `[figure, pair]` of one column, given each case's summed sizes and each pair's shared elements."""
-    count = law.lowest[:, None] + np.arange(law.probability.shape[1])
-    iou = count / np.maximum(total[:, None] - count, 1)
-    mean = (law.probability * iou).sum(axis=1)
+    iou, mean = _ious(law, total), _mean(law, total)
     # About the mean: the difference of two moments would lose the digits of a small spread.
     sd = np.sqrt((law.probability * (iou - mean[:, None]) ** 2).sum(axis=1))
     place = shared - law.lowest[of_pair]
@@ -99,6 +118,19 @@ def _figures(law: _Law, total: Array, shared: Array, of_pair: Array) -> Array:
     under = _tail(law.probability, place + 1, of_pair)
     figures = np.stack([mean[of_pair], sd[of_pair], over, under])
     return np.where(total[of_pair] > 0, figures, np.nan)
+
+
+def _ious(law: _Law, total: Array) -> Array:
+    """Return the IoU of every number of shared elements."""
+    count = law.lowest[:, None] + np.arange(law.probability.shape[1])
+    ious: Array = count / np.maximum(total[:, None] - count, 1)
+    return ious
+
+
+def _mean(law: _Law, total: Array) -> Array:
+    """Return each case's mean IoU."""
+    mean: Array = (law.probability * _ious(law, total)).sum(axis=1)
+    return mean
 
 
 def _tail(probability: Array, num_terms: Array, of_pair: Array) -> Array:
