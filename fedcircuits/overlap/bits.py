@@ -24,10 +24,16 @@ def num_bits(words: UInt64[Array, "..."]) -> Float[Array, "..."]:
 
 def num_shared(one: UInt64[Array, "word first"], other: UInt64[Array, "word second"]) -> Float[Array, "first second"]:
     """Return how many elements each set of one group shares with each set of the other."""
-    total = np.zeros((one.shape[1], other.shape[1]), dtype=np.float32)
-    for start in range(0, len(one), _WORDS_IN_A_BYTE):
-        counts = np.bitwise_count(one[start, :, None] & other[start])
-        for word in range(start + 1, min(start + _WORDS_IN_A_BYTE, len(one))):
-            counts += np.bitwise_count(one[word, :, None] & other[word])
-        total += counts.astype(np.float32)
+    groups = [slice(start, start + _WORDS_IN_A_BYTE) for start in range(0, len(one), _WORDS_IN_A_BYTE)]
+    total = _count_bytes(one[groups[0]], other[groups[0]]).astype(np.float32)
+    for group in groups[1:]:
+        total += _count_bytes(one[group], other[group]).astype(np.float32)
     return total
+
+
+def _count_bytes(one: Array, other: Array) -> Array:
+    """Return what sets of a few words share, in a byte each."""
+    counts: Array = np.bitwise_count(one[0, :, None] & other[0])
+    for first, second in zip(one[1:], other[1:], strict=True):
+        counts += np.bitwise_count(first[:, None] & second)
+    return counts

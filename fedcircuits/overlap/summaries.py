@@ -5,6 +5,7 @@ layers pooled, the expected IoU comes from the first three moments of the number
 Clients are taken in tiles, a block of them against another, whose arrays fit into the processor's cache.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -19,8 +20,8 @@ from fedcircuits.overlap.set_pairs import layer_slices
 
 FIGURES = ("iou", "expected_iou", "adjusted_iou", "phi")
 
-_TILE = (64, 256)
-"""Clients in the rows and in the columns of a tile: an array takes 64 kB."""
+_TILE = (128, 256)
+"""Clients in the rows and in the columns of a tile: an array takes 128 kB."""
 
 _COUNTED_PAIRS = 2**18
 """Pairs that enter the histograms at least, spread evenly over all: ranks of quantiles are then good to 0.001."""
@@ -98,6 +99,8 @@ def summarise_clients(sets: ClientSets, common: bool = False) -> tuple[Distribut
     # Of how many pairs one enters the histograms.
     steps = [max(1, num // _COUNTED_PAIRS) for num in num_pairs(sets.present)]
     null = [_Expected.of_layer(sets, layer, common) for layer in range(num_layers)]
+    # One buffer for all tiles: a fresh one would be mapped into memory anew each time, page by page.
+    buffer = np.empty((num_layers + 1) * len(FIGURES) * _TILE[0] * _TILE[1], dtype=np.float32)
     turn = 0
     for rows, columns in _tiles(sets.present.shape[1]):
         tile = _Tile.of(sets, rows, columns, common)
@@ -108,7 +111,7 @@ def summarise_clients(sets: ClientSets, common: bool = False) -> tuple[Distribut
                 is_different = int(c != d)
                 turn += 1
                 counted = slice(turn % steps[is_different], None, steps[is_different])
-                _take_in(different if is_different else same, tile, first, second[d], null, counted)
+                _take_in(different if is_different else same, tile, first, second[d], null, buffer, counted)
     return same, different
 
 
@@ -208,29 +211,31 @@ def _take_in(
     first: _Side,
     second: _Side,
     null: "Sequence[_Expected]",
+    buffer: Array,
     counted: slice,
 ) -> None:
     """Measure all pairs of a row's set with a column's, and add them to the summary."""
-    keep = _kept(tile, first, second)
-    if keep is not None and not keep.any():
+    kept = _kept(tile, first, second)
+    if kept is not None and not len(kept):
         return
-    figures = _figures(tile, first, second, null)
-    summary.add(figures if keep is None else figures[:, keep], counted)
+    shape = (len(null) + 1, len(FIGURES), *tile.universe[0].shape)
+    figures = buffer[: math.prod(shape)].reshape(shape)
+    _measure(first, second, null, figures)
+    by_client = figures.reshape(-1, *shape[2:])
+    summary.add(by_client if kept is None else by_client.reshape(len(by_client), -1).take(kept, axis=1), counted)
 
 
 def _kept(tile: _Tile, first: _Side, second: _Side) -> Array | None:
-    """Return which of a tile's pairs there are; None = all."""
+    """Return the places of the pairs that there are among a tile's, row after row; None = all."""
     is_triangle = tile.rows == tile.columns
     if not is_triangle and first.present.all() and second.present.all():
         return None
-    keep: Array = first.present[:, None] & second.present
-    return np.triu(keep, k=1) if is_triangle else keep
+    keep = first.present[:, None] & second.present
+    return np.flatnonzero(np.triu(keep, k=1) if is_triangle else keep)
 
 
-def _figures(tile: _Tile, first: _Side, second: _Side, null: "Sequence[_Expected]") -> Array:
-    """Return `[figure, row, column]` of a tile's pairs: the four figures layer by layer, then pooled."""
-    num_layers, shape = len(null), tile.universe[0].shape
-    figures = np.empty((num_layers + 1, len(FIGURES), *shape), dtype=np.float32)
+def _measure(first: _Side, second: _Side, null: "Sequence[_Expected]", figures: Array) -> None:
+    """Fill in `[layer + 1, figure, row, column]` of a tile's pairs, the last layer being all of them pooled."""
     totals: list[Array] = []
     for layer, table in enumerate(null):
         shared = num_shared(first.words[layer], second.words[layer])
@@ -244,7 +249,6 @@ def _figures(tile: _Tile, first: _Side, second: _Side, null: "Sequence[_Expected
     shared, mean, size, *_ = totals
     figures[-1, 1] = _two_point(*totals[1:])
     _fill(figures[-1], shared, mean, size, first.weight[-1], second.weight[-1])
-    return figures.reshape(-1, *shape)
 
 
 def _fill(figures: Array, shared: Array, mean: Array, size: Array, first_weight: Array, second_weight: Array) -> None:

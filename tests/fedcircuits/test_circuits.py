@@ -29,6 +29,20 @@ def test_circuits_survive_packing(class_ids: set[int], num_channels: int, seed: 
     assert ((unpacked.scores - circuits.scores).abs() <= 0.5 / 255 + 1e-6).all()
 
 
+@pytest.mark.parametrize(("num_channels", "num_bytes"), [(224, 224), (256, 256), (257, 514)])
+def test_a_ranking_takes_a_byte_per_channel_as_long_as_that_can_name_them_all(
+    num_channels: int, num_bytes: int
+) -> None:
+    circuits = circuits_of([3], num_channels)
+    packed = circuits.pack()
+    assert len(packed.ranking) == num_bytes
+    assert torch.equal(packed.unpack(num_channels, NUM_CLASSES).ranking, circuits.ranking)
+
+
+def test_membership_of_ten_circuits_travels_in_under_half_a_kilobyte() -> None:
+    assert len(circuits_of(list(range(10)), 224).pack().members) == 280
+
+
 @given(st.integers(0, 255))
 def test_multiples_of_a_255th_survive_packing_exactly(step: int) -> None:
     scores = torch.tensor([[step / 255]])

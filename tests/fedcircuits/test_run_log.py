@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from fedcircuits import run_log
 from fedcircuits.errors import RunLogError
-from fedcircuits.records import TABLES
+from fedcircuits.records import ADDED_TABLES, TABLES
 from fedcircuits.run_log import CHECKPOINTS, RunLog, read_checkpoint
 from fedcircuits.run_reader import RUN_FILE, SCHEMA_VERSION, find_run, read_info, read_table
 
@@ -89,6 +90,28 @@ def test_a_part_that_was_lost_is_named_also_of_a_table_without_rows(log: RunLog,
     (log.path / table / "round-0001.parquet").unlink()
     with pytest.raises(RunLogError, match=r"round-0001\.parquet cannot be read"):
         read_table(log.path, table, 1)
+
+
+@pytest.mark.parametrize("table", sorted(ADDED_TABLES))
+def test_a_run_that_is_older_than_a_table_has_no_rows_of_it(log: RunLog, table: str) -> None:
+    write_accuracy(log, 1)
+    shutil.rmtree(log.path / table)
+    frame = read_table(log.path, table, 1)
+    assert list(frame.columns) == TABLES[table].names
+    assert len(frame) == 0
+
+
+def test_a_run_without_the_folder_of_an_old_table_is_damaged(log: RunLog) -> None:
+    write_accuracy(log, 1)
+    shutil.rmtree(log.path / "overlap")
+    with pytest.raises(RunLogError, match=r"round-0001\.parquet cannot be read"):
+        read_table(log.path, "overlap", 1)
+
+
+def test_bytes_come_back_as_they_were_written(log: RunLog) -> None:
+    row = {"round": 1, "model": "client", "partition_id": 3, "mask": b"\x00\xff\x10"}
+    log.write_round(1, {"masks": [row]}, WEIGHTS)
+    assert read_table(log.path, "masks", 1)["mask"].tolist() == [b"\x00\xff\x10"]
 
 
 def test_rows_come_back_as_they_were_written(log: RunLog) -> None:
