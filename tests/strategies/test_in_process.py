@@ -12,6 +12,8 @@ from federation import InProcessGrid, lost
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MessageType, RecordDict
 from tiny_runs import ATTRIBUTION, HEAVY, TINY, all_tables, table
 
+from fedcircuits import client_summaries, comparisons
+from fedcircuits.circuits import unpack_bits
 from fedcircuits.errors import FedCircuitsError, FederationError, SettingsError
 from fedcircuits.messages import decode_update
 from fedcircuits.models import model_spec
@@ -575,3 +577,31 @@ def test_run_json_says_how_to_repeat_the_run(federate):
     assert info["versions"]["flwr"]
     assert len(info["code_digest"]) == 64
     assert info["model"]["layers"] == ["conv1", "conv2", "fc"]
+
+
+def test_with_more_clients_than_are_compared_pair_by_pair_a_round_has_summaries(federate, monkeypatch):
+    for module in (comparisons, client_summaries):
+        monkeypatch.setattr(module, "MAX_PAIR_CLIENTS", 2)
+    run = federate(InProcessGrid(3), **PROPER)
+    across = {"same_class_across_clients", "different_class_across_clients", "different_class_within_client"}
+    summary = table(run, "overlap_summary")
+    assert set(summary["comparison"]) == {*across, "parameter_mask_across_clients"}
+    assert set(summary["round"]) == {1, 2}
+    assert set(table(run, "overlap")["comparison"]) == {
+        "local_vs_global",
+        "parameter_mask_local_vs_global",
+        "retest",
+        "round_to_round",
+    }
+    assert set(table(run, "edge_overlap_summary")["comparison"]) == {"same_class_across_clients"}
+
+
+def test_every_accepted_clients_weight_mask_is_logged(federate):
+    run = federate(InProcessGrid(3))
+    masks, density = table(run, "masks"), table(run, "clients").set_index(["round", "partition_id"])["density"]
+    assert [tuple(key) for key in masks[["round", "partition_id"]].to_numpy()] == list(density.index)
+    assert table(run, "overlap_summary").empty
+    num_weights = table(run, "overlap").query("comparison == 'parameter_mask_across_clients' and layer == 'all'")
+    size = int(num_weights["universe"].iloc[0])
+    for packed, share in zip(masks["mask"], density, strict=True):
+        assert int(unpack_bits(packed, (size,), "mask").sum()) == pytest.approx(share * size)
