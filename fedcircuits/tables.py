@@ -82,7 +82,7 @@ def edge_rows(
 ) -> list[Row]:
     """Return one row per circuit of one model and layer in which its edges end."""
     identity = {"round": server_round, "model": str(model), "partition_id": partition_id, "data": str(data)}
-    return [{**identity, **asdict(entry), "num_edges": len(entry.sources)} for entry in edges]
+    return [{**identity, **vars(entry), "num_edges": len(entry.sources)} for entry in edges]
 
 
 def client_row(server_round: int, reply: TrainReply, class_counts: list[int]) -> Row:
