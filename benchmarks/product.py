@@ -2,7 +2,7 @@
 
 import argparse
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fedcircuits.circuits import Circuits
+from fedcircuits.cuda_graphs import Replayed
 from fedcircuits.data import LabelledImages
 from fedcircuits.discovery import discover_circuits, discovery_images
 from fedcircuits.models import initial_weights, model_spec
@@ -72,6 +73,15 @@ def train(settings: Settings, weights: Mapping[str, Tensor], data: LabelledImage
     training, position = replace(settings.training, local_epochs=epochs), RoundPosition(1, 1)
     generator = torch_generator(settings.run.seed, Purpose.TRAINING, 0, 1)
     return train_sparse(model_spec(settings), weights, data, training, settings.sparsity, position, generator)
+
+
+def without_graphs(work: Callable[[], object]) -> object:
+    """Do the product's work with every step started from Python, also on a GPU."""
+    Replayed.is_on = False
+    try:
+        return work()
+    finally:
+        Replayed.is_on = True
 
 
 def discover(settings: Settings, subject: Subject, bench: Bench, num_steps: int) -> Circuits:

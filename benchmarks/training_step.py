@@ -16,7 +16,7 @@ import torch
 from images import add_image_options, mnist_folder, naive_loader, tensor_loader
 from naive import training as naive
 from naive.network import CNN
-from product import add_setting_options, paper_settings, start_weights, train, variants
+from product import add_setting_options, paper_settings, start_weights, train, variants, without_graphs
 from timing import Work, add_timing_options, compare, markdown, prepare_machine
 
 from fedcircuits.data import load_dataset
@@ -54,8 +54,12 @@ def ways(folder: Path, arguments: argparse.Namespace) -> dict[str, Work]:
     slow: dict[str, Work] = {"naive, tensors on the device": partial(naive_epoch, tensor_loader(data, size))}
     if arguments.device == "cpu":
         slow = {"naive": partial(naive_epoch, naive_loader(folder, True, data, size)), **slow}
-    ours = variants(settings, arguments.also)
-    return {**slow, **{name: partial(train, each, start, data, 1) for name, each in ours.items()}}
+    ours: dict[str, Work] = {
+        name: partial(train, each, start, data, 1) for name, each in variants(settings, arguments.also).items()
+    }
+    if arguments.device == "cuda":
+        ours["ours, without CUDA graphs"] = partial(without_graphs, ours["ours"])
+    return {**slow, **ours}
 
 
 if __name__ == "__main__":

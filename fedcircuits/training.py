@@ -7,16 +7,15 @@ every step at the sparsity that the schedule gives, and once more after the last
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from fedcircuits.data import LabelledImages
 from fedcircuits.model_spec import ModelSpec
-from fedcircuits.models import SparseCNN, Weights, build_model, detached_weights, in_passes
+from fedcircuits.models import Weights, build_model, detached_weights
 from fedcircuits.settings import SparsitySettings, TrainingSettings
-from fedcircuits.sparsity import Masks, sparsity_at, weight_masks
-
-SGD_MOMENTUM = 0.9
+from fedcircuits.sparsity import Masks, kept_counts, sparsity_at
+from fedcircuits.training_steps import SparseTrainer, StepPlan, take_steps
 
 
 @dataclass(frozen=True)
@@ -58,56 +57,35 @@ def train_sparse(
         generator: shuffles the images anew in each epoch.
     """
     model = build_model(spec, weights, data.device)
-    optimiser = _optimiser(model, training)
-    anchor = [parameter.detach().clone() for parameter in model.parameters()]
-    round_steps = training.local_epochs * -(-len(data) // training.batch_size)
-    step, total_steps = 0, round_steps
-    if sparsity.sparsity_schedule == "run":
-        step, total_steps = (position.server_round - 1) * round_steps, position.num_rounds * round_steps
-    epoch_loss = torch.zeros((), device=data.device)
-    for _ in range(training.local_epochs):
-        epoch_loss.zero_()
-        order = torch.randperm(len(data), generator=generator).to(data.device)
-        for batch in order.split(training.batch_size):
-            optimiser.zero_grad()
-            for part in in_passes(batch, spec):
-                with torch.autocast(data.device.type, torch.bfloat16, enabled=training.precision == "bfloat16"):
-                    loss = F.cross_entropy(model(data.images[part]), data.labels[part], reduction="sum")
-                (loss / len(batch)).backward()
-                epoch_loss += loss.detach()
-            if training.proximal_mu:
-                _add_proximal_gradient(model, anchor, training.proximal_mu)
-            optimiser.step()
-            _sparsify(model, sparsity_at(step, total_steps, sparsity.sparsity), sparsity)
-            step += 1
-    _sparsify(model, sparsity_at(step, total_steps, sparsity.sparsity), sparsity)
+    trainer = SparseTrainer(model, data, training, sparsity)
+    *counts, final_counts = _ramp(spec, len(data), training, sparsity, position)
+    plan = _plan(len(data), training, counts, generator)
+    losses = take_steps(trainer, plan)
+    trainer.sparsify(final_counts)
     trained = detached_weights(model)
+    num_batches = len(losses) // training.local_epochs
     return TrainedModel(
         weights=trained,
         # Magnitude may keep a weight that is exactly zero, in a dead filter for one: only what can act counts as kept.
         masks={name: trained[f"{name}.weight"] != 0 for name in spec.layer_names},
-        train_loss=float(epoch_loss) / len(data),
+        train_loss=float((losses * torch.tensor(plan.sizes))[-num_batches:].sum()) / len(data),
     )
 
 
-def _optimiser(model: SparseCNN, training: TrainingSettings) -> torch.optim.Optimizer:
-    if training.optimizer == "adam":
-        return torch.optim.Adam(model.parameters(), lr=training.learning_rate, fused=True)
-    return torch.optim.SGD(model.parameters(), lr=training.learning_rate, momentum=SGD_MOMENTUM)
+def _ramp(
+    spec: ModelSpec, num_images: int, training: TrainingSettings, sparsity: SparsitySettings, position: RoundPosition
+) -> list[list[int]]:
+    """Return how many weights each layer keeps after each step, and when all steps are taken."""
+    round_steps = training.local_epochs * -(-num_images // training.batch_size)
+    first, total_steps = 0, round_steps
+    if sparsity.sparsity_schedule == "run":
+        first, total_steps = (position.server_round - 1) * round_steps, position.num_rounds * round_steps
+    steps = range(first, first + round_steps + 1)
+    return [kept_counts(spec, sparsity_at(step, total_steps, sparsity.sparsity), sparsity) for step in steps]
 
 
-def _add_proximal_gradient(model: SparseCNN, anchor: list[Tensor], mu: float) -> None:
-    """Add the gradient of mu/2 * ||w - anchor||^2 to the gradients at hand."""
-    for parameter, start in zip(model.parameters(), anchor, strict=True):
-        if parameter.grad is not None:
-            parameter.grad.add_(parameter.detach() - start, alpha=mu)
-
-
-@torch.no_grad()
-def _sparsify(model: SparseCNN, sparsity: float, settings: SparsitySettings) -> None:
-    """Set the smallest weights to zero in place; a target of 0 leaves the model dense."""
-    if settings.sparsity == 0:
-        return
-    weights = model.state_dict()
-    for name, mask in weight_masks(model.spec, weights, sparsity, settings).items():
-        weights[f"{name}.weight"].mul_(mask)
+def _plan(num_images: int, training: TrainingSettings, counts: list[list[int]], generator: torch.Generator) -> StepPlan:
+    """Shuffle the images for each epoch and cut them into batches."""
+    orders = [torch.randperm(num_images, generator=generator) for _ in range(training.local_epochs)]
+    batches = [batch for order in orders for batch in order.split(training.batch_size)]
+    return StepPlan(pad_sequence(batches, batch_first=True), [len(batch) for batch in batches], counts)

@@ -4,7 +4,7 @@ Shapes and types of the core's functions are checked at run time: a call with a 
 """
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -44,3 +44,11 @@ def config(defaults: Mapping[str, Any]) -> dict[str, Any]:
 def make_settings(defaults: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Settings]:
     """Build settings from the defaults and some changes, given by their kebab-case keys."""
     return lambda changes: Settings.from_config({**defaults, **changes})
+
+
+@pytest.fixture
+def double() -> Iterator[None]:
+    """Compute in double precision: sums in another order then differ by 1e-16, which no decision hangs on."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)

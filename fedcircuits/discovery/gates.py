@@ -13,25 +13,23 @@ All classes, and all restarts, are learned in one pass: each sample goes through
 different rows share no gate and Adam works element by element, so the result is that of learning row by row.
 """
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from fedcircuits.discovery.images import DiscoveryImages, Samples, draw_batch
-from fedcircuits.discovery.losses import class_losses
+from fedcircuits.cuda_graphs import has_fixed_shapes, is_recorded, optimised, replay_rows
+from fedcircuits.discovery.gate_losses import GateBatch, GateTask, whole_outputs
+from fedcircuits.discovery.images import DiscoveryImages, draw_batch
 from fedcircuits.discovery.restarts import resample_by_class
-from fedcircuits.models import GateSite, Gating, SparseCNN, in_passes
+from fedcircuits.models import GateSite, SparseCNN
 from fedcircuits.settings import DiscoverySettings
-from fedcircuits.subnetworks import Subnetworks
 
 INITIAL_LOGIT = 2.0
-_BLOCK = 16
-"""Images of a row go through the network in multiples of this: convolutions are compiled for each shape."""
-
 INITIAL_SPREAD = 0.5
 """Standard deviation of the initial logits where there are several restarts.
 
@@ -86,20 +84,39 @@ def learn_gates(
         batch_size: of the reference's batches, for the `target-class` objective only.
         starts: at least one.
     """
-    targets = _targets(model, images, settings)
+    device = ablation.device
+    class_of_row = torch.tensor(images.class_ids * len(starts), device=device)
+    targets = whole_outputs(model, images, settings)
     subnetworks = model.subnetworks(ablation, GateSite(settings.gate_site))
-    task = _Task(model, subnetworks, images, ablation, settings, batch_size, starts, targets)
+    task = GateTask(model, subnetworks, images, ablation, settings, class_of_row, targets)
+    # Drawing looks at labels only, again and again.
+    labelled = replace(images, pool=replace(images.pool, labels=images.pool.labels.cpu()))
+    draws = (_draw(labelled, settings, batch_size, starts, ablation.dtype) for _ in itertools.count())
     logits = torch.cat([start.logits for start in starts]).to(ablation).requires_grad_()
-    optimiser = torch.optim.Adam([logits], lr=settings.gate_learning_rate)
-    price = _price(task, torch.ones_like(logits).detach())
-    for _ in range(settings.gate_steps):
+    price = logits.new_full((len(logits), 1), settings.gate_penalty)
+    if settings.gate_penalty_unit == "loss-range":
+        price = price * task.loss_range(next(draws).to(device))[:, None] / logits.shape[1]
+    optimiser = _optimiser(logits, settings)
+
+    def step(batch: GateBatch) -> None:
         optimiser.zero_grad()
-        batch = task.draw()
         for part in task.passes(batch):
             task.losses(straight_through(logits), batch, part).sum().backward()
         (price * logits.sigmoid()).sum().backward()
         optimiser.step()
+
+    batches = list(itertools.islice(draws, settings.gate_steps))
+    if has_fixed_shapes(device):
+        replay_rows(lambda *row: step(GateBatch(*row)), _tables(batches), lambda: optimised(optimiser), device)
+    else:
+        for batch in batches:
+            step(batch)
     return logits.detach().view(len(starts), len(images.class_ids), -1)
+
+
+def _optimiser(logits: Tensor, settings: DiscoverySettings) -> torch.optim.Optimizer:
+    device, rate = logits.device, settings.gate_learning_rate
+    return torch.optim.Adam([logits], lr=rate, fused=has_fixed_shapes(device), capturable=is_recorded(device))
 
 
 def straight_through(logits: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -108,99 +125,24 @@ def straight_through(logits: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]
     return (logits > 0).to(soft.dtype) + (soft - soft.detach())
 
 
-@dataclass(frozen=True)
-class _Task:
-    """The fixed parts of one discovery: draws batches, and says what gates cost on them."""
-
-    model: SparseCNN
-    subnetworks: Subnetworks
-    images: DiscoveryImages
-    ablation: Tensor
-    settings: DiscoverySettings
-    batch_size: int
-    starts: Sequence[GateStart]
-    targets: Tensor | None
-
-    def draw(self) -> Samples:
-        """Return the next step's samples of all restarts, on the images' device."""
-        indices, groups = [], []
-        for restart, start in enumerate(self.starts):
-            batch = draw_batch(self.images, self.settings, self.batch_size, start.generator)
-            indices.append(start.source[batch.indices])
-            groups.append(batch.group + restart * len(self.images.class_ids))
-        return Samples(torch.cat(indices), torch.cat(groups)).to(self.images.pool.device)
-
-    def passes(self, batch: Samples) -> tuple[Tensor, ...]:
-        """Split a batch into what goes through the network at once: places in the batch."""
-        if self._closed_gates_learn_nothing:
-            return tuple((batch.group == row).nonzero().flatten() for row in batch.group.unique())
-        return in_passes(torch.arange(len(batch.group), device=batch.group.device), self.model.spec)
-
-    def losses(self, gates: Tensor, batch: Samples, part: Tensor) -> Tensor:
-        """Return what some of a batch's samples add to the mean task loss of each row of gates."""
-        samples = Samples(batch.indices[part], batch.group[part])
-        share = 1 / torch.bincount(batch.group, minlength=len(gates)).to(gates.dtype)
-        losses = self._sample_losses(self._output(gates, samples), samples) * share[samples.group]
-        return torch.zeros(len(gates), device=gates.device, dtype=gates.dtype).index_add(0, samples.group, losses)
-
-    def _output(self, gates: Tensor, samples: Samples) -> Tensor:
-        """Run samples through the network, each with its own row of gates."""
-        if self._closed_gates_learn_nothing:
-            return self._output_of_row(gates[samples.group[0]], samples.indices)
-        pixels, site = self.images.pool.images[samples.indices], GateSite(self.settings.gate_site)
-        gating = Gating(gates, samples.group, self.ablation, site)
-        if site is GateSite.POST:
-            return self.model.from_stem(self.model.stem(pixels), gating)
-        output: Tensor = self.model(pixels, gating)
-        return output
-
-    @property
-    def _closed_gates_learn_nothing(self) -> bool:
-        """Tell whether the task's gradient of a closed gate is 0, so that its channel need not be computed.
-
-        It is where a closed gate makes the input of ReLU 0. An open one then scales what the channel hands on. Rows
-        differ in what is open, so each is a pass of its own; a GPU is faster with all of them at once.
-        """
-        is_zero = self.settings.ablation == "zero" and GateSite(self.settings.gate_site) is GateSite.PRE
-        return is_zero and self.ablation.device.type == "cpu"
-
-    def _output_of_row(self, gates: Tensor, indices: Tensor) -> Tensor:
-        """Run images through the open channels of one row of gates, in full blocks, so that there are few shapes."""
-        in_blocks = indices.repeat(2)[: -(-len(indices) // _BLOCK) * _BLOCK] if len(indices) > _BLOCK else indices
-        stem = self.model.stem(self.images.pool.images[in_blocks])
-        return self.subnetworks.of(gates > 0)(stem, gates.split(list(self.model.spec.channels)))[: len(indices)]
-
-    def _sample_losses(self, output: Tensor, batch: Samples) -> Tensor:
-        if self.targets is not None:
-            expected = self.targets[batch.indices]
-            return F.kl_div(output.log_softmax(1), expected, reduction="none", log_target=True).sum(1)
-        class_of_row = torch.tensor(self.images.class_ids * len(self.starts), device=output.device)
-        class_ids = class_of_row[batch.group]
-        return class_losses(output, class_ids, self.images.pool.labels[batch.indices] == class_ids)
+def _draw(
+    images: DiscoveryImages,
+    settings: DiscoverySettings,
+    batch_size: int,
+    starts: Sequence[GateStart],
+    dtype: torch.dtype,
+) -> GateBatch:
+    """Draw the next step's samples of all restarts, on the CPU."""
+    indices, groups = [], []
+    for restart, start in enumerate(starts):
+        samples = draw_batch(images, settings, batch_size, start.generator)
+        indices.append(start.source[samples.indices])
+        groups.append(samples.group + restart * len(images.class_ids))
+    group = torch.cat(groups)
+    return GateBatch(torch.cat(indices), group, 1 / group.bincount().to(dtype)[group])
 
 
-@torch.no_grad()
-def _price(task: _Task, all_open: Tensor) -> Tensor:
-    """Return what an open channel costs each row of gates, `[row, 1]`.
-
-    In units of the loss range, the price of all channels is a share of what the whole model wins over the empty
-    circuit, so that a model that has learned little does not lose every channel to a price made for a better one.
-    """
-    penalty = all_open[:, :1] * task.settings.gate_penalty
-    if task.settings.gate_penalty_unit == "absolute":
-        return penalty
-    batch = task.draw()
-    closed, opened = (
-        sum(task.losses(gates, batch, part) for part in task.passes(batch))
-        for gates in (torch.zeros_like(all_open), all_open)
-    )
-    won = torch.as_tensor(closed - opened)
-    return penalty * won.clamp(min=0)[:, None] / all_open.shape[1]
-
-
-@torch.no_grad()
-def _targets(model: SparseCNN, images: DiscoveryImages, settings: DiscoverySettings) -> Tensor | None:
-    """Return the whole model's log-probabilities for every image of the pool, if the objective compares with them."""
-    if settings.objective != "kl":
-        return None
-    return torch.cat([model(part).log_softmax(1) for part in in_passes(images.pool.images, model.spec)])
+def _tables(batches: Sequence[GateBatch]) -> list[Tensor]:
+    """Return the fields of all batches, `[step, sample]`; batches are filled up with samples of no share."""
+    fields = zip(*((batch.indices, batch.group, batch.share) for batch in batches), strict=True)
+    return [pad_sequence(list(field), batch_first=True) for field in fields]

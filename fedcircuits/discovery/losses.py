@@ -23,7 +23,7 @@ def class_losses(
     """Return -log p_c for images of class c and -log(1 - p_c) for others, computed without cancellation."""
     own = torch.zeros_like(logits, dtype=torch.bool).scatter_(1, class_ids[:, None], True)
     log_all = logits.logsumexp(1)
-    log_own = logits[own]
+    log_own = logits.gather(1, class_ids[:, None])[:, 0]
     log_others = logits.masked_fill(own, -torch.inf).logsumexp(1)
     return log_all - torch.where(is_positive, log_own, log_others)
 

@@ -45,14 +45,6 @@ def small(defaults: Mapping[str, Any]) -> Callable[..., Settings]:
 
 
 @pytest.fixture
-def double() -> Iterator[None]:
-    """Compute in double precision: sums in another order then differ by 1e-16, which no decision hangs on."""
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
-@pytest.fixture
 def digits(small: Callable[..., Settings]) -> Dataset:
     """A few hundred digits of the classes 0, 1 and 2, in double precision."""
 

@@ -6,7 +6,7 @@ from reference.masks import kept, masks
 
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import initial_weights
-from fedcircuits.sparsity import densities, weight_masks
+from fedcircuits.sparsity import densities, kept_counts, weight_masks
 
 PAPER_CNN = ModelSpec(in_channels=1, image_size=28, channels=(32, 64, 128), num_classes=10)
 
@@ -26,7 +26,7 @@ def test_masks_of_a_whole_network_agree_with_the_reference(small, seed, sparsity
     weights = initial_weights(spec, torch.Generator().manual_seed(seed))
     weights["fc.weight"][3] /= 100  # a class that loses every weight, for the linear layer has no floor
     weights["conv2.weight"][5] /= 100  # a filter that lives from the floor
-    ours = weight_masks(spec, weights, sparsity, small().sparsity)
+    ours = weight_masks(spec, weights, kept_counts(spec, sparsity, small().sparsity), small().sparsity)
     theirs = masks(weights, sparsity)
     assert set(theirs) == {f"{name}.weight" for name in ours}
     for name, mask in ours.items():
@@ -48,7 +48,8 @@ def test_masks_of_a_whole_network_agree_with_the_reference(small, seed, sparsity
 )
 def test_the_mnist_network_keeps_the_densities_measured_on_the_authors_code(small, sparsity, conv1, conv2, conv3, fc):
     weights = initial_weights(PAPER_CNN, torch.Generator().manual_seed(0))
-    masks_ = weight_masks(PAPER_CNN, weights, sparsity, small().sparsity)
+    settings = small().sparsity
+    masks_ = weight_masks(PAPER_CNN, weights, kept_counts(PAPER_CNN, sparsity, settings), settings)
     theirs = masks(weights, sparsity)
     assert all(torch.equal(mask, theirs[f"{name}.weight"].bool()) for name, mask in masks_.items())
     density = densities(masks_)
