@@ -15,7 +15,7 @@ from torch import Tensor
 
 from fedcircuits.cuda_graphs import has_fixed_shapes, is_recorded, optimised, replay_rows
 from fedcircuits.data import LabelledImages
-from fedcircuits.models import SparseCNN, in_passes
+from fedcircuits.models import SparseCNN, in_passes, is_faster_in_blocks
 from fedcircuits.settings import SparsitySettings, TrainingSettings
 from fedcircuits.sparsity import weight_masks
 
@@ -84,6 +84,8 @@ class SparseTrainer:
     def _losses(self, indices: Tensor) -> Tensor:
         """Return the cross-entropy of each image; only the network's own layers are computed in low precision."""
         images, is_half = self.data.images[indices], self._training.precision == "bfloat16"
+        if is_faster_in_blocks(self.model.spec, images) and not is_half:
+            return F.cross_entropy(self.model.forward_in_blocks(images), self.data.labels[indices], reduction="none")
         # Copies of weights in low precision must not outlive the step that they are recorded in.
         with torch.autocast(images.device.type, torch.bfloat16, enabled=is_half, cache_enabled=False):
             logits = self.model(images)

@@ -14,6 +14,7 @@ from fedcircuits.models import (
     build_model,
     detached_weights,
     initial_weights,
+    is_faster_in_blocks,
     model_spec,
 )
 
@@ -160,3 +161,32 @@ def test_weights_survive_the_model_unchanged_and_uncoupled():
         assert torch.equal(taken[name], value)
     taken["fc.bias"].zero_()
     assert torch.equal(model.state_dict()["fc.bias"], weights["fc.bias"])
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this PyTorch has no oneDNN")
+@pytest.mark.parametrize(
+    "spec",
+    [
+        ModelSpec(1, 28, (32, 64, 128), 10),
+        ModelSpec(3, 21, (5, 9), 4, kernel_size=5, padding="valid", hidden_units=(7,)),
+    ],
+)
+def test_maps_in_blocks_give_the_same_logits_and_gradients(spec):
+    images = torch.randn(6, spec.in_channels, spec.image_size, spec.image_size)
+    images[:, :, :10] = 0.5  # an even background: maxima of windows are often taken twice
+    images = images.contiguous(memory_format=torch.channels_last)
+    plain, blocks = (build_model(spec, initial_weights(spec, torch.Generator().manual_seed(0)), CPU) for _ in range(2))
+    expected, logits = plain(images), blocks.forward_in_blocks(images)
+    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
+    expected[:, 1].sum().backward()
+    logits[:, 1].sum().backward()
+    for one, other in zip(plain.parameters(), blocks.parameters(), strict=True):
+        torch.testing.assert_close(other.grad, one.grad, rtol=1e-4, atol=1e-4)
+
+
+def test_only_large_maps_in_single_precision_are_computed_in_blocks():
+    images = torch.zeros(1, 1, 28, 28)
+    large, small = ModelSpec(1, 28, (32, 64, 128), 10), ModelSpec(1, 8, (32, 64, 128), 10)
+    assert not is_faster_in_blocks(small, images)
+    assert not is_faster_in_blocks(large, images.double())
+    assert is_faster_in_blocks(large, images) == (torch.backends.cpu.get_cpu_capability() == "AVX512")
