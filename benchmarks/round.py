@@ -32,7 +32,9 @@ def main() -> None:
     """Measure and print tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--full", action="store_true", help="run whole rounds instead of scaling parts")
-    parser.add_argument("--steps", type=int, default=8, help="steps of training and of gates in one repetition")
+    parser.add_argument(
+        "--steps", type=int, default=8, help="steps of training and naive ones of gates in one repetition"
+    )
     parser.add_argument("--test-images", type=int, default=1000)
     parser.add_argument("--share", type=float, default=0.3, help="of the channels, in the circuits that are measured")
     add_image_options(parser)
