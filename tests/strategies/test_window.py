@@ -4,6 +4,7 @@ import pytest
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 from flwr.serverapp import Grid
 from flwr.supercore.task_identity import TaskIdentity
+from flwr.superlink.grid import InMemoryGrid
 
 from strategies import window
 from strategies.window import WindowedGrid, eased
@@ -90,7 +91,7 @@ def test_no_messages_are_no_replies_at_once():
 def test_only_a_simulation_gets_a_window():
     grid = SlowGrid(1)
     assert eased(grid) is grid
-    simulated = object.__new__(window.InMemoryGrid)
+    simulated = object.__new__(InMemoryGrid)
     assert isinstance(eased(simulated), WindowedGrid)
 
 
