@@ -13,6 +13,9 @@ UNDEFINED: Final = "–"
 _NUM_HELD_CLASSES: Final = 16
 """Above this many classes the table of who holds what gives way to lists of classes."""
 
+_NUM_HELD_CLIENTS: Final = 30
+"""Clients that the summary lists at most: a federation may have thousands."""
+
 _COLUMNS: Final = {
     "round": ("", "round", 5),
     "accuracy": ("acc.", "all", 5),
@@ -192,13 +195,16 @@ def _holdings(run: Run) -> str:
     if held.empty:
         found = [f"  partition {partition}: {_listed(classes)}" for partition, classes in found_classes(run).items()]
         return "\n".join(["Classes with circuits, by client (numbers of images unknown)", *found]) if found else ""
+    shown, num_more = held.head(_NUM_HELD_CLIENTS), len(held) - _NUM_HELD_CLIENTS
+    more = [f"  … and {num_more} more (class_counts in the table clients)"] if num_more > 0 else []
     if held.shape[1] > _NUM_HELD_CLASSES:
-        lines = [_held_classes(int(str(partition)), counts) for partition, counts in held.iterrows()]
-        return "\n".join(["Who holds what: classes (images)", *lines])
+        lines = [_held_classes(int(str(partition)), counts) for partition, counts in shown.iterrows()]
+        return "\n".join(["Who holds what: classes (images)", *lines, *more])
     titles = "".join(f"{class_id:>5}" for class_id in held.columns)
     lines = [f"  {'partition':>9} {titles}  {'total':>6}"]
-    for partition, counts in held.iterrows():
+    for partition, counts in shown.iterrows():
         lines.append(f"  {partition!s:>9} {_counts(counts)}  {counts.sum():>6}")
+    lines += more
     nobody = held.columns[held.sum() == 0]
     note = [f"  Held by nobody: class {_listed(nobody)}"] if len(nobody) else []
     return "\n".join(["Who holds what: images of each class", *lines, *note])

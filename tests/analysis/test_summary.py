@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from analysis import Run, load_run
 from analysis.summary import summary_data, summary_text
 from fedcircuits.run_log import RunLog
@@ -82,6 +84,13 @@ def test_who_holds_what_names_classes_that_nobody_holds(tiny_run: Run) -> None:
     text = summary_text(tiny_run)
     assert ["0", "30", "30", ".", ".", "60"] in [line.split() for line in text.splitlines()]
     assert "Held by nobody: class 3" in text
+
+
+def test_many_clients_are_counted_instead_of_listed(tiny_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.summary._NUM_HELD_CLIENTS", 1)
+    text = summary_text(tiny_run)
+    assert "… and 1 more (class_counts in the table clients)" in text
+    assert ["0", "30", "30", ".", ".", "60"] in [line.split() for line in text.splitlines()]
 
 
 def test_what_a_run_does_not_say_is_unknown(write_run: WriteRun) -> None:
