@@ -1,7 +1,9 @@
 """Time the overlap of every two of many clients' circuits, summarised, against Python sets.
 
-    OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python benchmarks/overlap.py
-    OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 python benchmarks/overlap.py --clients 200 --repeats 9
+    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/overlap.py
+    OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 python benchmarks/overlap.py --clients 200 --repeats 9
+
+NumPy reads the number of threads when it is imported, so that it has to be set outside.
 
 Circuits and masks are drawn at random: each client reaches other channels, each circuit has another size, so that no
 two pairs need the same null. Ways are timed in turn, and the medians are printed, in seconds of one core. Python sets
@@ -19,7 +21,8 @@ import numpy as np
 import torch
 from numpy import ndarray as Array
 
-from fedcircuits.overlap.summaries import FIGURES, ClientSets, num_pairs, summarise_clients
+from fedcircuits.overlap.client_sets import ClientSets, num_pairs
+from fedcircuits.overlap.summaries import FIGURES, summarise_clients
 
 CHANNELS = (32, 64, 128)
 NUM_CLASSES = 10

@@ -10,8 +10,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fedcircuits.overlap import overlap_figures, pair_sets
+from fedcircuits.overlap.client_sets import ClientSets, num_pairs
 from fedcircuits.overlap.distribution import Distributions
-from fedcircuits.overlap.summaries import FIGURES, ClientSets, num_pairs, summarise_clients
+from fedcircuits.overlap.summaries import FIGURES, summarise_clients
 from fedcircuits.records import ALL_LAYERS, TABLES, Comparison
 
 _COMMON_FIGURES = {"common_adjusted_iou": "adjusted_iou", "common_phi": "phi"}

@@ -22,10 +22,20 @@ def num_bits(words: UInt64[Array, "..."]) -> Float[Array, "..."]:
     return size
 
 
-def num_shared(one: UInt64[Array, "word first"], other: UInt64[Array, "word second"]) -> Float[Array, "first second"]:
-    """Return how many elements each set of one group shares with each set of the other."""
+def num_shared(
+    one: UInt64[Array, "word ..."], other: UInt64[Array, "word ..."], out: Float[Array, "..."] | None = None
+) -> Float[Array, "..."]:
+    """Return how many elements sets share, whose words are along the first axis; the other axes are broadcast.
+
+    Args:
+        one: some sets.
+        other: sets to intersect with them.
+        out: where to write the result; None = a new array.
+    """
     groups = [slice(start, start + _WORDS_IN_A_BYTE) for start in range(0, len(one), _WORDS_IN_A_BYTE)]
-    total = _count_bytes(one[groups[0]], other[groups[0]]).astype(np.float32)
+    counts = _count_bytes(one[groups[0]], other[groups[0]])
+    total = np.empty(counts.shape, dtype=np.float32) if out is None else out
+    np.copyto(total, counts)
     for group in groups[1:]:
         total += _count_bytes(one[group], other[group]).astype(np.float32)
     return total
@@ -33,7 +43,7 @@ def num_shared(one: UInt64[Array, "word first"], other: UInt64[Array, "word seco
 
 def _count_bytes(one: Array, other: Array) -> Array:
     """Return what sets of a few words share, in a byte each."""
-    counts: Array = np.bitwise_count(one[0, :, None] & other[0])
+    counts: Array = np.bitwise_count(one[0] & other[0])
     for first, second in zip(one[1:], other[1:], strict=True):
-        counts += np.bitwise_count(first[:, None] & second)
+        counts += np.bitwise_count(first & second)
     return counts

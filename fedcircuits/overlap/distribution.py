@@ -1,5 +1,7 @@
 """Figures of very many pairs in constant memory: how many are defined, their mean, spread and quantiles."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray as Array
@@ -14,6 +16,9 @@ _NUM_BINS = round(2 / RESOLUTION) + 1
 _MOST_WAITING = 2**13
 """Values of a figure that wait at most until they are sorted into the histograms, all at once."""
 
+_RUN = 16
+"""Pairs side by side that enter the histograms together, if not all do: as many values as a line of the cache holds."""
+
 
 class Distributions:
     """Collects values of several figures, each between -1 and 1 in nearly all pairs; values that are not finite are
@@ -24,34 +29,23 @@ class Distributions:
 
     Args:
         num_figures: figures of each pair.
+        step: of how many pairs one enters the histograms: counting each of many millions would take longer than
+            measuring them.
     """
 
-    def __init__(self, num_figures: int) -> None:
+    def __init__(self, num_figures: int, step: int = 1) -> None:
         self.num_values: Int[Array, " figure"] = np.zeros(num_figures, dtype=np.int64)
         self._sums = np.zeros(num_figures)
         self._squares = np.zeros(num_figures)
         self._counts = np.zeros((num_figures, _NUM_BINS), dtype=np.int64)
+        self._step = step
+        self._num_additions = 0
         self._waiting: list[Array] = []
         self._num_waiting = 0
 
-    def add(self, values: Float[Array, "..."], counted: slice = slice(None)) -> None:
-        """Take in some pairs.
-
-        Args:
-            values: `[figure, …]`.
-            counted: which of the pairs, along the first of their axes, enter the histograms: counting each of many
-                millions would take longer than measuring them.
-        """
-        self._wait(values[:, counted].reshape(len(values), -1))
-        values = values.reshape(len(values), -1)
-        sums = values @ np.ones(values.shape[1], dtype=values.dtype)
-        squares, num_values = np.vecdot(values, values), np.full(len(values), values.shape[1])
-        for figure in np.flatnonzero(~np.isfinite(sums)):
-            defined = values[figure][np.isfinite(values[figure])]
-            sums[figure], squares[figure], num_values[figure] = defined.sum(), defined @ defined, len(defined)
-        self._sums += sums
-        self._squares += squares
-        self.num_values += num_values
+    def add(self, values: Float[Array, "figure pair"]) -> None:
+        """Take in some pairs."""
+        add_groups(values[:, None], [(self, [0])])
 
     def include(self, other: "Distributions") -> None:
         """Take in what another has collected of the same figures."""
@@ -81,11 +75,23 @@ class Distributions:
         self._count()
         return np.stack([_quantiles(counts) for counts in self._counts])
 
-    def _wait(self, values: Array) -> None:
-        self._waiting.append(values.copy())
-        self._num_waiting += values.shape[1]
+    def _take_in(self, values: Array, groups: Sequence[int], sums: tuple[Array, Array, Array]) -> None:
+        num_values, total, squares = (part[:, groups].sum(axis=1) for part in sums)
+        self.num_values += num_values
+        self._sums += total
+        self._squares += squares
+        self._waiting.append(self._some(values, groups))
+        self._num_waiting += self._waiting[-1].shape[1]
         if self._num_waiting > _MOST_WAITING:
             self._count()
+
+    def _some(self, values: Array, groups: Sequence[int]) -> Array:
+        """Return the pairs that enter the histograms, others each time: tiles are alike, and so are their columns."""
+        run, turn = _RUN if self._step > 1 else 1, self._num_additions
+        self._num_additions += 1
+        first, num_runs = turn % run, (values.shape[-1] - turn % run) // run
+        runs = values[..., first : first + num_runs * run].reshape(*values.shape[:2], num_runs, run)
+        return runs[:, groups, turn % self._step :: self._step].reshape(len(values), -1)
 
     def _count(self) -> None:
         """Sort the values that wait into the histograms."""
@@ -98,6 +104,38 @@ class Distributions:
             # Undefined values are sorted into a bin of their own, which is cut off.
             np.copyto(bins, _NUM_BINS, where=~np.isfinite(row))
             self._counts[figure] += np.bincount(bins.astype(np.int64), minlength=_NUM_BINS + 1)[:-1]
+
+
+def add_groups(
+    values: Float[Array, "figure group pair"], collections: Sequence[tuple[Distributions, Sequence[int]]]
+) -> None:
+    """Take in groups of pairs, each into its own collection, after summing them all up together.
+
+    Args:
+        values: what to take in.
+        collections: collections, and which groups each takes in.
+    """
+    sums = _sums(values)
+    for collection, groups in collections:
+        if groups:
+            collection._take_in(values, groups, sums)
+
+
+def _sums(values: Array) -> tuple[Array, Array, Array]:
+    """Return how many values along the last axis are defined, their sums, and those of their squares."""
+    ones = np.ones(values.shape[-1], dtype=values.dtype)
+    sums, squares = values @ ones, np.vecdot(values, values)
+    num_values = np.full(sums.shape, len(ones))
+    partial = ~np.isfinite(sums)
+    if partial.any():
+        own = values[partial]
+        defined = np.isfinite(own)
+        # As bits, all ones or none: a product with 0 would leave NaN, and choosing one by one is ten times slower.
+        bits = own.view(f"i{own.itemsize}")
+        bits &= -defined.astype(bits.dtype)
+        num_values[partial] = defined.astype(values.dtype) @ ones
+        sums[partial], squares[partial] = own @ ones, np.vecdot(own, own)
+    return num_values, sums, squares
 
 
 def _quantiles(counts: Array) -> Array:

@@ -6,11 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy import ndarray as Array
 
-from fedcircuits.overlap import SetPairs, overlap_figures, pair_sets, summaries
+from fedcircuits.overlap import SetPairs, overlap_figures, pair_sets, tiles
 from fedcircuits.overlap.bits import num_bits, num_shared, pack_words
-from fedcircuits.overlap.distribution import QUANTILES, RESOLUTION, Distributions
+from fedcircuits.overlap.client_sets import ClientSets, num_pairs
+from fedcircuits.overlap.distribution import QUANTILES, RESOLUTION, Distributions, add_groups
+from fedcircuits.overlap.expected import two_point_iou
 from fedcircuits.overlap.null import expected_iou, null_figures
-from fedcircuits.overlap.summaries import FIGURES, ClientSets, num_pairs, summarise_clients
+from fedcircuits.overlap.summaries import FIGURES, summarise_clients
 
 LAYERS = (5, 70)
 """The second takes two words of 64 bits."""
@@ -50,7 +52,7 @@ def one_by_one(
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiles that do not divide the clients evenly, and every pair in the histograms."""
-    monkeypatch.setattr(summaries, "_TILE", (4, 7))
+    monkeypatch.setattr(tiles, "_PAIRS", 200)
 
 
 @pytest.mark.parametrize("common", [False, True])
@@ -92,10 +94,26 @@ def test_the_two_point_law_is_close_to_the_exact_one_and_never_above(
     mean = a * b / n
     variance = mean * (n - a) * (n - b) / (n * np.maximum(n - 1, 1))
     third = variance * (n - 2 * a) * (n - 2 * b) / (n * np.maximum(n - 2, 1))
-    near = summaries._two_point(*(moment.sum(axis=1) for moment in (mean, a + b, variance, third)))
+    near = np.empty(len(exact))
+    two_point_iou(*(moment.sum(axis=1) for moment in (a + b, a + b - mean, variance, third)), near)
     assert (near <= exact + 1e-9).all()
     # The largest differences: 3e-5 for the default network, 5e-3 where layers have a handful of channels.
     assert (exact - near).max() < (1e-4 if widths[0] == 32 else 1e-2)
+
+
+@pytest.mark.usefixtures("small_tiles")
+@given(st.integers(0, 40), st.integers(1, 5))
+def test_tiles_have_every_two_clients_once(num_clients: int, num_classes: int) -> None:
+    clients = np.arange(num_clients)
+    pairs = [
+        frozenset(pair)
+        for tile in tiles.tiles(num_clients, num_classes)
+        for pair in zip(
+            *(tile.laid_out(tile.across(clients, is_row)).tolist() for is_row in (True, False)), strict=True
+        )
+    ]
+    assert len(pairs) == len(set(pairs)) == num_clients * (num_clients - 1) // 2
+    assert all(len(pair) == 2 for pair in pairs)
 
 
 def test_the_mean_iou_of_a_layer_is_that_of_the_null() -> None:
@@ -138,7 +156,7 @@ def test_bits_are_counted_as_flags_are(num_elements: int, seed: int) -> None:
     one, other = np.random.default_rng(seed).random((2, 3, num_elements)) < 0.5
     words = [np.ascontiguousarray(pack_words(flags).T) for flags in (one, other)]
     assert num_bits(words[0]).tolist() == one.sum(axis=1).tolist()
-    assert num_shared(*words).tolist() == (one[:, None] & other).sum(axis=2).tolist()
+    assert num_shared(words[0][..., None], words[1][:, None]).tolist() == (one[:, None] & other).sum(axis=2).tolist()
 
 
 # -- Distributions
@@ -147,7 +165,7 @@ def test_bits_are_counted_as_flags_are(num_elements: int, seed: int) -> None:
 def test_mean_spread_and_quantiles_are_those_of_the_values() -> None:
     values = np.random.default_rng(0).uniform(-1, 1, (2, 50, 400)).astype(np.float32)
     collected = Distributions(2)
-    for part in np.array_split(values, 7, axis=1):
+    for part in np.array_split(values.reshape(2, -1), 7, axis=1):
         collected.add(part)
     flat = values.reshape(2, -1)
     assert collected.num_values.tolist() == [20_000, 20_000]
@@ -156,9 +174,10 @@ def test_mean_spread_and_quantiles_are_those_of_the_values() -> None:
     assert collected.quantiles() == pytest.approx(np.quantile(flat, QUANTILES, axis=1).T, abs=RESOLUTION)
 
 
-def test_undefined_values_are_left_out_figure_by_figure() -> None:
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_undefined_values_are_left_out_figure_by_figure(dtype: type) -> None:
     collected = Distributions(2)
-    collected.add(np.array([[0.5, np.nan, 0.1], [np.inf, np.nan, np.nan]], dtype=np.float32))
+    collected.add(np.array([[0.5, np.nan, 0.1], [np.inf, np.nan, np.nan]], dtype=dtype))
     assert collected.num_values.tolist() == [2, 0]
     assert collected.mean == pytest.approx([0.3, np.nan], nan_ok=True)
     assert np.isnan(collected.sd[1])
@@ -174,10 +193,21 @@ def test_values_below_the_histogram_count_as_its_lowest_but_keep_their_mean() ->
 
 
 def test_all_values_enter_the_mean_where_only_some_are_counted() -> None:
-    collected = Distributions(1)
-    collected.add(np.array([[0.0, 0.5, 1.0, 0.5]], dtype=np.float32), slice(1, None, 2))
+    collected = Distributions(1, step=2)
+    # Runs of 16 are counted.
+    collected.add(np.repeat(np.array([[0.5, 0.0, 0.5, 1.0]], dtype=np.float32), 16, axis=1))
     assert collected.mean.tolist() == [0.5]
     assert collected.quantiles()[0] == pytest.approx([0.5] * 5, abs=RESOLUTION)
+
+
+def test_groups_go_into_their_own_collections() -> None:
+    values = np.array([[[0.0, 0.2], [0.5, np.nan], [1.0, 0.6]]])
+    one, other = Distributions(1), Distributions(1)
+    add_groups(values, [(one, [1]), (other, [0, 2])])
+    assert (one.num_values.tolist(), other.num_values.tolist()) == ([1], [4])
+    assert (one.mean, other.mean) == (pytest.approx([0.5]), pytest.approx([0.45]))
+    assert one.quantiles()[0] == pytest.approx([0.5] * 5, abs=RESOLUTION)
+    assert other.quantiles()[0, [0, 4]] == pytest.approx([0.0, 1.0], abs=RESOLUTION)
 
 
 def test_what_was_collected_apart_can_be_put_together() -> None:
