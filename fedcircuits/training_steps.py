@@ -5,7 +5,7 @@ its own images and numbers. On a GPU all steps have the same shapes: a short bat
 count, and all numbers of all steps are moved there at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -84,11 +84,11 @@ class SparseTrainer:
     def _losses(self, indices: Tensor) -> Tensor:
         """Return the cross-entropy of each image; only the network's own layers are computed in low precision."""
         images, is_half = self.data.images[indices], self._training.precision == "bfloat16"
-        if is_faster_in_blocks(self.model.spec, images) and not is_half:
-            return F.cross_entropy(self.model.forward_in_blocks(images), self.data.labels[indices], reduction="none")
+        in_blocks = is_faster_in_blocks(self.model.spec, images) and not is_half
+        forward: Callable[[Tensor], Tensor] = self.model.forward_in_blocks if in_blocks else self.model
         # Copies of weights in low precision must not outlive the step that they are recorded in.
         with torch.autocast(images.device.type, torch.bfloat16, enabled=is_half, cache_enabled=False):
-            logits = self.model(images)
+            logits = forward(images)
         return F.cross_entropy(logits.to(images.dtype), self.data.labels[indices], reduction="none")
 
     def _add_proximal_gradient(self) -> None:

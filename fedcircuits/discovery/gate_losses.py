@@ -95,11 +95,8 @@ class GateTask:
         """Run samples through the network, each with its own row of gates."""
         if self._closed_gates_learn_nothing:
             return self._output_of_row(gates[samples.group[0]], samples.indices)
-        pixels, site = self.images.pool.images[samples.indices], GateSite(self.settings.gate_site)
-        gating = Gating(gates, samples.group, self.ablation, site)
-        if site is GateSite.POST:
-            return self.model.from_stem(self.model.stem(pixels), gating)
-        output: Tensor = self.model(pixels, gating)
+        gating = Gating(gates, samples.group, self.ablation, GateSite(self.settings.gate_site))
+        output: Tensor = self.model(self.images.pool.images[samples.indices], gating)
         return output
 
     @property
