@@ -12,7 +12,7 @@ from fedcircuits.run_reader import read_info
 NOT_IDENTITY: Final = frozenset(
     {
         "seed",
-        *("run-dir", "run-name", "num-checkpoints", "data-dir"),
+        *("run-dir", "run-name", "resume-from", "num-checkpoints", "data-dir"),
         *("device", "num-threads", "node-timeout-s", "round-timeout-s"),
     }
 )

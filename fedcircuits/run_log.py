@@ -1,7 +1,7 @@
 """Writes the run directory: Parquet tables by round, run.json, checkpoints. Whole rounds only; nothing is half written.
 
 Every file is written beside its place, flushed and renamed. A round exists for readers from the moment run.json names
-it as the last one, which happens after all of its parts and its checkpoint are in place.
+it as the last one, which happens after all of its parts and its checkpoint are in place. One process at a time writes.
 """
 
 import json
@@ -14,27 +14,27 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor
 
+from fedcircuits.checkpoints import CHECKPOINTS, DIGESTS, keep_newest, round_of, write_checkpoint
 from fedcircuits.errors import RunLogError
 from fedcircuits.records import TABLES
-from fedcircuits.run_reader import RUN_FILE, SCHEMA_VERSION
+from fedcircuits.run_lock import RunLock
+from fedcircuits.run_reader import RUN_FILE, SCHEMA_VERSION, read_info
+from fedcircuits.run_state import RunState
 from fedcircuits.whole_files import write_whole
-
-CHECKPOINTS = "checkpoints"
 
 Rows = Sequence[Mapping[str, Any]]
 
 
 class RunLog:
-    """Writes one run directory."""
+    """Writes one run directory, which is locked until the run ends."""
 
-    def __init__(self, path: Path, info: dict[str, Any], num_checkpoints: int) -> None:
+    def __init__(self, path: Path, info: dict[str, Any], num_checkpoints: int, lock: RunLock) -> None:
         self.path = path
         self._info = info
         self._num_checkpoints = num_checkpoints
+        self._lock = lock
 
     @classmethod
     def create(cls, root: Path, name: str, facts: Mapping[str, Any], num_checkpoints: int = 1) -> "RunLog":
@@ -55,6 +55,7 @@ class RunLog:
             path = _new_folder(root.expanduser().resolve() / f"{started:%Y%m%dT%H%M%SZ}-{label}")
             for folder in (*TABLES, CHECKPOINTS):
                 (path / folder).mkdir()
+            lock = RunLock(path)
         except OSError as error:
             raise RunLogError(f"run-dir: cannot write to {root.expanduser().resolve()}: {error}") from error
         info = {
@@ -67,12 +68,68 @@ class RunLog:
             "last_round": 0,
             **facts,
         }
-        log = cls(path, info, num_checkpoints)
+        log = cls(path, info, num_checkpoints, lock)
         log._write_info()
         return log
 
+    @classmethod
+    def reopen(cls, path: Path) -> "RunLog":
+        """Take over the directory of a run that has ended early; no round is touched before `go_on` is called.
+
+        Raises:
+            RunLogError: if another process writes it, it is no run directory of this version, or the run is complete.
+        """
+        try:
+            lock = RunLock(path)
+        except OSError as error:
+            raise RunLogError(f"cannot write to {path}: {error}") from error
+        try:
+            return cls(path, _read_unfinished(path), num_checkpoints=1, lock=lock)
+        except RunLogError:
+            lock.release()
+            raise
+
+    def go_on(self, num_checkpoints: int, resumption: Mapping[str, Any]) -> None:
+        """Clear away what an unfinished round has left, and mark the run as running again.
+
+        Args:
+            num_checkpoints: newest checkpoints kept from now on.
+            resumption: what run.json says about this, besides its time and round; plain JSON values.
+        """
+        self._num_checkpoints = num_checkpoints
+        for path in _leftovers(self.path, self.last_round):
+            path.unlink()
+        entry = {"round": self.last_round, "time": datetime.now(UTC).isoformat(timespec="seconds"), **resumption}
+        resumed = [*self._info.get("resumed", []), entry]
+        self._info.update(status="running", reason=None, finished=None, resumed=resumed)
+        self._write_info()
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """What run.json says."""
+        return self._info
+
+    @property
+    def last_round(self) -> int:
+        """The last whole round; 0 before the first."""
+        last_round: int = self._info["last_round"]
+        return last_round
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether other writers are kept out; false where the file system knows no locks."""
+        return self._lock.is_held
+
+    def close(self) -> None:
+        """Let others write; called when the run has ended."""
+        self._lock.release()
+
     def write_round(
-        self, server_round: int, tables: Mapping[str, Rows | pa.Table], weights: Mapping[str, Tensor] | None
+        self,
+        server_round: int,
+        tables: Mapping[str, Rows | pa.Table],
+        weights: Mapping[str, Tensor] | None,
+        state: RunState | None = None,
     ) -> None:
         """Write one round's tables and checkpoint; readers see all of it or nothing.
 
@@ -80,21 +137,17 @@ class RunLog:
             server_round: the round, 1-based.
             tables: table name to rows, or to a table of the right schema; tables left out have no rows.
             weights: the global model after the round; None leaves no checkpoint.
+            state: what else the next round depends on; None leaves a run that cannot be resumed.
         """
         for name, schema in TABLES.items():
             rows = tables.get(name, ())
             table = rows if isinstance(rows, pa.Table) else _table(name, rows)
             part = self.path / name / f"round-{server_round:04d}.parquet"
             write_whole(part, partial(_write_part, table.cast(schema)))
-        if weights is not None:
-            content = save(dict(weights))
-            checkpoint = self.path / CHECKPOINTS / f"round-{server_round:04d}.safetensors"
-            write_whole(checkpoint, lambda temporary: temporary.write_bytes(content))
-        self._info["last_round"] = server_round
+        digests = {} if weights is None else write_checkpoint(self.path, server_round, weights, state)
+        self._info.update({"last_round": server_round, DIGESTS: digests})
         self._write_info()
-        checkpoints = sorted((self.path / CHECKPOINTS).glob("round-*.safetensors"), key=_round_of)
-        for old in checkpoints[: -self._num_checkpoints]:
-            old.unlink()
+        keep_newest(self.path, self._num_checkpoints)
 
     def note(self, **facts: Any) -> None:
         """Add to run.json what was learned after the start."""
@@ -113,24 +166,11 @@ class RunLog:
         finished = datetime.now(UTC).isoformat(timespec="seconds")
         self._info.update(status=status, reason=reason, finished=finished)
         self._write_info()
+        self.close()
 
     def _write_info(self) -> None:
         text = json.dumps(self._info, indent=2) + "\n"
         write_whole(self.path / RUN_FILE, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def read_checkpoint(run: Path, server_round: int) -> dict[str, Tensor]:
-    """Return the global weights after a round that is still kept.
-
-    Raises:
-        RunLogError: if there is no such checkpoint, or it is damaged.
-    """
-    path = run / CHECKPOINTS / f"round-{server_round:04d}.safetensors"
-    try:
-        weights: dict[str, Tensor] = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise RunLogError(f"{path} cannot be read: {error}") from error
-    return weights
 
 
 def _table(name: str, rows: Rows) -> pa.Table:
@@ -156,9 +196,24 @@ def _write_part(table: pa.Table, path: Path) -> None:
     )
 
 
-def _round_of(path: Path) -> int:
-    """Return the round that a checkpoint belongs to; past 9,999 names no longer sort like numbers."""
-    return int(path.stem.removeprefix("round-"))
+def _read_unfinished(run: Path) -> dict[str, Any]:
+    """Return the run.json of a run that can go on, as far as the run log can tell."""
+    info = read_info(run)
+    if info.get("status") == "completed":
+        raise RunLogError(f"{run} is complete; nothing to resume")
+    if not isinstance(info.get("last_round"), int) or not isinstance(info.get("settings"), dict):
+        raise RunLogError(f"{run / RUN_FILE} lacks a valid last_round or settings")
+    missing = [name for name in (*TABLES, CHECKPOINTS) if not (run / name).is_dir()]
+    if missing:
+        raise RunLogError(f"{run} cannot be resumed: it lacks the folders {', '.join(missing)}")
+    return info
+
+
+def _leftovers(run: Path, last_round: int) -> list[Path]:
+    """Return the files of rounds after the last whole one, and those that were being written."""
+    patterns = (f"{CHECKPOINTS}/*-*.safetensors", *(f"{name}/round-*.parquet" for name in TABLES))
+    unfinished = [path for pattern in patterns for path in run.glob(pattern) if round_of(path) > last_round]
+    return [*unfinished, *run.glob(".*.tmp"), *run.glob("*/.*.tmp")]
 
 
 def _new_folder(path: Path) -> Path:

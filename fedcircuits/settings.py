@@ -47,6 +47,7 @@ class RunSettings:
     seed: Annotated[int, Between(0, 2**31 - 1)]
     run_dir: str
     run_name: str
+    resume_from: str
     num_checkpoints: AtLeastOne
 
 

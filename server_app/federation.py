@@ -1,10 +1,8 @@
 """A run from its settings to its end: data, run log, nodes, strategy."""
 
 import logging
-import platform
 import shlex
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -17,10 +15,12 @@ from fedcircuits.digest import code_digest
 from fedcircuits.errors import SettingsError
 from fedcircuits.machine import use_machine
 from fedcircuits.messages import encode_config, encode_weights
-from fedcircuits.models import initial_weights, model_spec
+from fedcircuits.models import Weights, initial_weights, model_spec
 from fedcircuits.run_log import RunLog
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings, check_num_clients
+from server_app.resumption import RESUME_FROM, Restart, check_same_clients, reopen_run
+from server_app.versions import versions
 from strategies.observer import RoundObserver
 from strategies.registry import build_strategy
 from strategies.roster import Roster
@@ -39,18 +39,14 @@ def run_federation(grid: Grid, config: Mapping[str, Any]) -> None:
     Raises:
         FedCircuitsError: if the run cannot start or go on; the reason also stands in run.json.
     """
-    try:
-        settings = Settings.from_config(config)
-    except SettingsError as error:
-        _log_refusal(config, error)
-        raise
-    name = settings.run.run_name or f"{settings.data.dataset}-{settings.data.partition}"
-    facts = _facts(settings)
-    run_log = RunLog.create(Path(settings.run.run_dir), name, facts, settings.run.num_checkpoints)
+    settings, run_log, restart = reopen_run(config) if _is_resumption(config) else (*_begin(config), None)
     _log.info("FedCircuits %s | %s", __version__, _describe(settings))
     _log.info("run directory: %s", run_log.path)
+    if not run_log.is_locked:
+        _log.warning("the file system knows no locks: nothing keeps another process from writing this run")
     try:
-        _run_rounds(eased(grid), settings, run_log)
+        if run_log.last_round < settings.run.num_server_rounds:
+            _run_rounds(eased(grid), settings, run_log, restart)
     except BaseException as error:
         run_log.fail(f"{type(error).__name__}: {error}")
         raise
@@ -60,6 +56,23 @@ def run_federation(grid: Grid, config: Mapping[str, Any]) -> None:
     _log.info("      python -m analysis figures %s", shlex.quote(str(run_log.path)))
 
 
+def _is_resumption(config: Mapping[str, Any]) -> bool:
+    resume_from = config.get(RESUME_FROM)
+    return isinstance(resume_from, str) and bool(resume_from.strip())
+
+
+def _begin(config: Mapping[str, Any]) -> tuple[Settings, RunLog]:
+    """Check the settings and make a run directory, for wrong ones too."""
+    try:
+        settings = Settings.from_config(config)
+    except SettingsError as error:
+        _log_refusal(config, error)
+        raise
+    name = settings.run.run_name or f"{settings.data.dataset}-{settings.data.partition}"
+    run_log = RunLog.create(Path(settings.run.run_dir), name, _facts(settings), settings.run.num_checkpoints)
+    return settings, run_log
+
+
 def _log_refusal(config: Mapping[str, Any], error: SettingsError) -> None:
     """Leave a failed run directory for settings that could not be read, so that `status` does not show an older run."""
     run_dir = config.get("run-dir")
@@ -67,24 +80,31 @@ def _log_refusal(config: Mapping[str, Any], error: SettingsError) -> None:
         RunLog.create(Path(run_dir), "refused", {"settings": dict(config)}).fail(str(error))
 
 
-def _run_rounds(grid: Grid, settings: Settings, run_log: RunLog) -> None:
-    """Load the data, find the clients, and let the strategy run."""
+def _run_rounds(grid: Grid, settings: Settings, run_log: RunLog, restart: Restart | None) -> None:
+    """Load the data, find the clients, and let the strategy run the rounds that are left."""
     spec = model_spec(settings)
     device = use_machine(settings.machine)
     dataset = load_dataset(settings.data, settings.run.seed)
     roster = Roster(encode_config(settings), spec.num_classes, settings.run.seed)
     roster.wait(grid, settings.federation.node_timeout_s)
     if roster.num_partitions:
+        check_same_clients(run_log, roster.num_partitions)
         check_num_clients(settings, roster.num_partitions, len(dataset.train))
     roster.check_complete(settings.federation.node_timeout_s)
     run_log.note(num_clients=roster.num_partitions)
     _log.info("%d clients, %d training images", roster.num_partitions, roster.num_images)
     observer = RoundObserver(settings, spec, dataset.to(device), roster, run_log)
-    weights = initial_weights(spec, torch_generator(settings.run.seed, Purpose.INITIAL_WEIGHTS))
-    build_strategy(settings, spec, roster, observer).start(
+    strategy = build_strategy(settings, spec, roster, observer)
+    if restart is None:
+        weights: Weights = initial_weights(spec, torch_generator(settings.run.seed, Purpose.INITIAL_WEIGHTS))
+    else:
+        weights, state = restart
+        strategy.resume(run_log.last_round, state)
+        _log.info("resuming after round %d of %d", run_log.last_round, settings.run.num_server_rounds)
+    strategy.start(
         grid,
-        encode_weights(weights),
-        num_rounds=settings.run.num_server_rounds,
+        encode_weights({name: weights[name] for name in spec.state_shapes}),
+        num_rounds=settings.run.num_server_rounds - run_log.last_round,
         timeout=settings.federation.round_timeout_s,
         train_config=encode_config(settings),
         evaluate_config=encode_config(settings),
@@ -119,16 +139,5 @@ def _facts(settings: Settings) -> dict[str, Any]:
             "num_classes": spec.num_classes,
             "num_parameters": sum(prod(shape) for shape in spec.state_shapes.values()),
         },
-        "versions": {
-            "fedcircuits": __version__,
-            "python": platform.python_version(),
-            **{package: _version(package) for package in ("flwr", "ray", "torch", "torchvision", "numpy")},
-        },
+        "versions": versions(),
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

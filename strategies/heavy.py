@@ -47,6 +47,15 @@ class HeavyMeasures:
         """
         return self._failed_check
 
+    @property
+    def checks(self) -> dict[str, int | None]:
+        """The rounds of the last check and of the failed one, for a run that goes on elsewhere."""
+        return {"last": self._last_check, "failed": self._failed_check}
+
+    @checks.setter
+    def checks(self, rounds: Mapping[str, int | None]) -> None:
+        self._last_check, self._failed_check = rounds["last"], rounds["failed"]
+
     def check_discovery(self, position: RoundPosition, replies: Sequence[TrainReply]) -> Tables:
         """Check the run's discovery on one client's model, if a check is due.
 

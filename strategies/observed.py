@@ -19,6 +19,7 @@ from fedcircuits.model_spec import ModelSpec
 from fedcircuits.records import Key
 from fedcircuits.replies import TrainReply
 from fedcircuits.settings import Settings
+from strategies.moments import save_moments
 from strategies.observer import RoundObserver
 from strategies.roster import Roster, SelectedNodes
 from strategies.screening import Screened, screen_replies
@@ -120,7 +121,8 @@ class CircuitObserver(FedAvg):
         for message in screened.messages:
             _drop_config_records(message)
         metrics = super().aggregate_evaluate(server_round, screened.messages)
-        self._observer.finish(screened.replies, screened.rejected, self._weights)
+        moments = save_moments(self, list(self._spec.state_shapes))
+        self._observer.finish(screened.replies, screened.rejected, self._weights, moments)
         return metrics
 
     def _ask(self, partitions: list[int]) -> None:
@@ -178,8 +180,3 @@ def _drop_weights(message: Message) -> None:
     if message.has_content():
         for key in list(message.content.array_records):
             del message.content[key]
-
-
-def observed(base: type[FedAvg]) -> type[CircuitObserver]:
-    """Return `base` with the observer around it."""
-    return type(f"Observed{base.__name__}", (CircuitObserver, base), {})

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from fedcircuits.circuits import Circuits
 from fedcircuits.client_summaries import logged_masks, summarise_circuits, summarise_edges, summarise_masks
-from fedcircuits.comparisons import Couples, FoundCircuits, compare_circuits, compare_edges, compare_masks
+from fedcircuits.comparisons import FoundCircuits, compare_circuits, compare_edges, compare_masks
 from fedcircuits.connectivity import alive_kernels, circuit_edges, reachable_channels
 from fedcircuits.data import Dataset
 from fedcircuits.interference import measure_interference
@@ -20,6 +20,7 @@ from fedcircuits.quality import CircuitQuality, class_accuracies, is_proper
 from fedcircuits.records import DataKind, ModelKind
 from fedcircuits.replies import EvaluateReply, TrainReply
 from fedcircuits.run_log import RunLog
+from fedcircuits.run_state import Part, PartState, RunState
 from fedcircuits.seeding import Purpose
 from fedcircuits.settings import Settings
 from fedcircuits.stability import stability_rows
@@ -28,12 +29,16 @@ from fedcircuits.tables import Row, accuracy_rows, circuit_rows, client_row, edg
 from fedcircuits.training import RoundPosition
 from strategies.console import round_line
 from strategies.heavy import HeavyMeasures
+from strategies.memory import CircuitMemory
 from strategies.roster import Roster
 
 _log = logging.getLogger("fedcircuits")
 
 _COLLECTED: Final = ("accuracy", "circuits", "edges", "quality", "interference", "circuit_interference", "masks")
 """Tables whose rows come in phase by phase."""
+
+_CLASSES: Final = "trained_classes"
+_CHECKS: Final = "checks"
 
 
 class RoundObserver:
@@ -54,9 +59,7 @@ class RoundObserver:
         self._heavy = HeavyMeasures(settings, spec, dataset, roster)
         self._roster = roster
         self._run_log = run_log
-        self._earlier: dict[tuple[ModelKind, int | None], FoundCircuits] = {}
-        self._retested: list[tuple[FoundCircuits, FoundCircuits]] = []
-        self._retested_before: dict[tuple[ModelKind, int | None], tuple[FoundCircuits, FoundCircuits]] = {}
+        self._memory = CircuitMemory()
         self._trained_classes: set[int] = set()
         self.begin(0)
 
@@ -64,6 +67,13 @@ class RoundObserver:
     def trained_classes(self) -> list[int]:
         """Classes that any accepted client has trained on in this round or an earlier one, ascending."""
         return sorted(self._trained_classes)
+
+    def restore(self, state: RunState) -> None:
+        """Go on from what another observer knew at the end of a round."""
+        facts = state[Part.OBSERVER].facts
+        self._trained_classes = set(facts[_CLASSES])
+        self._heavy.checks = facts[_CHECKS]
+        self._memory.restore(state[Part.MEMORY])
 
     def begin(self, server_round: int) -> None:
         """Start a round with nothing seen."""
@@ -74,8 +84,7 @@ class RoundObserver:
         self._overlap: list[pa.Table] = []
         self._overlap_summary: list[pa.Table] = []
         self._local: list[FoundCircuits] = []
-        self._retested_before |= {(first.model, first.partition_id): (first, again) for first, again in self._retested}
-        self._retested = []
+        self._retested: list[tuple[FoundCircuits, FoundCircuits]] = []
         self._replies: Sequence[TrainReply] = ()
         self._weights: tuple[Weights, Weights] = ({}, {})
         self._shares: list[float] = []
@@ -116,8 +125,21 @@ class RoundObserver:
         self._rows["interference"] = [identity | asdict(entry) for entry in layers]
         self._rows["circuit_interference"] = [identity | asdict(entry) for entry in by_circuit]
 
-    def finish(self, replies: Sequence[EvaluateReply], rejected: Mapping[int, str], weights: Weights) -> None:
-        """Take in what clients saw in the new model, study it here, compare everything, and write the round."""
+    def finish(
+        self,
+        replies: Sequence[EvaluateReply],
+        rejected: Mapping[int, str],
+        weights: Weights,
+        strategy: PartState,
+    ) -> None:
+        """Take in what clients saw in the new model, study it here, compare everything, and write the round.
+
+        Args:
+            replies: accepted replies in the order of their partitions.
+            rejected: partition id to the reason why its reply was set aside.
+            weights: the new global weights.
+            strategy: what the base strategy carries over to the next round.
+        """
         for partition_id, reason in rejected.items():
             self._clients[partition_id]["reason"] = f"evaluate: {reason}"
             _log.warning("round %d: partition %d: %s", self._position.server_round, partition_id, reason)
@@ -132,8 +154,8 @@ class RoundObserver:
         studied = [*self._local, *([] if on_server is None else [on_server])]
         self._examine(on_clients, on_server)
         names, widths = self._spec.conv_names, self._spec.channels
-        successive = self._successive(studied)
-        compared = (self._local, on_clients, self._retested, successive, self._retests_of_earlier(successive))
+        successive, retests_of_earlier = self._memory.successive(studied), self._memory.retests_of_earlier(studied)
+        compared = (self._local, on_clients, self._retested, successive, retests_of_earlier)
         self._overlap.append(compare_circuits(names, widths, *compared))
         self._overlap_summary.append(summarise_circuits(self._position.server_round, names, widths, self._local))
         tables: dict[str, list[Row] | pa.Table] = {
@@ -145,7 +167,8 @@ class RoundObserver:
             "edge_overlap_summary": summarise_edges(self._position.server_round, self._local),
             "stability": stability_rows(self._position.server_round, names, widths, self._local),
         }
-        self._run_log.write_round(self._position.server_round, tables, weights)
+        self._memory.remember(studied, self._retested)
+        self._run_log.write_round(self._position.server_round, tables, weights, self._state(strategy))
         seconds = time.perf_counter() - self._started
         failed_check = self._heavy.failed_check
         _log.info(
@@ -232,20 +255,10 @@ class RoundObserver:
     def _data_kind(self, partition_id: int | None) -> DataKind:
         return DataKind.SERVER if partition_id is None else DataKind(self._settings.discovery.discovery_data)
 
-    def _successive(self, studied: Sequence[FoundCircuits]) -> list[tuple[FoundCircuits, FoundCircuits]]:
-        """Pair each model's circuits with those that it had when it was last studied, and remember the new ones."""
-        pairs = []
-        for found in studied:
-            key = (found.model, found.partition_id)
-            if key in self._earlier:
-                pairs.append((self._earlier[key], found))
-            self._earlier[key] = found
-        return pairs
-
-    def _retests_of_earlier(self, successive: Couples) -> list[tuple[FoundCircuits, FoundCircuits]]:
-        """Return the repeated discoveries of the earlier circuits among these."""
-        earlier = {id(found) for found, _ in successive}
-        return [(first, again) for first, again in self._retested_before.values() if id(first) in earlier]
+    def _state(self, strategy: PartState) -> RunState:
+        """Return what the next round depends on, besides the weights."""
+        own = PartState({}, {_CLASSES: self.trained_classes, _CHECKS: self._heavy.checks})
+        return {Part.STRATEGY: strategy, Part.OBSERVER: own, Part.MEMORY: self._memory.to_state()}
 
 
 def _shares(replies: Sequence[TrainReply], weighting: str) -> list[float]:

@@ -16,8 +16,8 @@ from flwr.serverapp.strategy import (
 
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.settings import Settings
-from strategies.observed import CircuitObserver, observed
 from strategies.observer import RoundObserver
+from strategies.resumable import ResumableObserver, observed
 from strategies.roster import Roster
 
 _Arguments = Callable[[Settings], dict[str, Any]]
@@ -35,7 +35,7 @@ STRATEGIES: dict[str, tuple[type[FedAvg], _Arguments]] = {
 """Name in the settings to Flower's class and to what the settings say to its constructor."""
 
 
-def build_strategy(settings: Settings, spec: ModelSpec, roster: Roster, observer: RoundObserver) -> CircuitObserver:
+def build_strategy(settings: Settings, spec: ModelSpec, roster: Roster, observer: RoundObserver) -> ResumableObserver:
     """Return the strategy that the settings name, with the observer around it."""
     base, arguments = STRATEGIES[settings.federation.strategy]
     return observed(base)(

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from analysis.__main__ import main
+from fedcircuits.checkpoints import read_checkpoint
 from fedcircuits.records import TABLES, Comparison
-from fedcircuits.run_log import read_checkpoint
 from fedcircuits.run_reader import read_info, read_table
 
 SMALL = {

@@ -11,10 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from fedcircuits import run_log
+from fedcircuits import checkpoints, run_log
+from fedcircuits.checkpoints import CHECKPOINTS, read_checkpoint
 from fedcircuits.errors import RunLogError
 from fedcircuits.records import ADDED_TABLES, TABLES
-from fedcircuits.run_log import CHECKPOINTS, RunLog, read_checkpoint
+from fedcircuits.run_lock import LOCK_FILE
+from fedcircuits.run_log import RunLog
 from fedcircuits.run_reader import RUN_FILE, SCHEMA_VERSION, find_run, read_info, read_table
 
 WEIGHTS = {"conv1.weight": torch.arange(4.0), "fc.bias": torch.tensor([0.5])}
@@ -57,7 +59,7 @@ def files_in(folder: Path) -> set[str]:
 
 
 def test_a_new_run_has_a_folder_per_table_and_says_that_it_is_running(log: RunLog) -> None:
-    assert {path.name for path in log.path.iterdir()} == {*TABLES, CHECKPOINTS, RUN_FILE}
+    assert {path.name for path in log.path.iterdir()} == {*TABLES, CHECKPOINTS, RUN_FILE, LOCK_FILE}
     info = read_info(log.path)
     assert (info["status"], info["reason"], info["finished"]) == ("running", None, None)
     assert (info["last_round"], info["name"], info["seed"]) == (0, "test", 7)
@@ -222,7 +224,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_round_invisible(
     def fail(_: Any) -> bytes:
         raise OSError("disk full")
 
-    monkeypatch.setattr(run_log, "save", fail)
+    monkeypatch.setattr(checkpoints, "save", fail)
     with pytest.raises(OSError, match="disk full"):
         write_accuracy(log, 1)
     assert rounds_of(log) == []
@@ -234,6 +236,7 @@ def test_no_temporary_files_are_left_behind(log: RunLog) -> None:
     log.complete()
     assert files_in(log.path) == {
         "run.json",
+        "run.lock",
         *(f"{table}/round-0001.parquet" for table in TABLES),
         "checkpoints/round-0001.safetensors",
     }

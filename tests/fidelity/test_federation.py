@@ -13,11 +13,11 @@ from reference.discovery import circuit_of, gate_logits
 from reference.federation import Client, run_rounds
 from reference.quality import necessity, sufficiency
 
+from fedcircuits.checkpoints import read_checkpoint
 from fedcircuits.data import load_dataset
 from fedcircuits.messages import decode_update
 from fedcircuits.models import initial_weights, model_spec
 from fedcircuits.partitions import client_images
-from fedcircuits.run_log import read_checkpoint
 from fedcircuits.run_reader import find_run, read_table
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings

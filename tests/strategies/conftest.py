@@ -1,5 +1,7 @@
 """Whole federations in one process."""
 
+from pathlib import Path
+
 import pytest
 from federation import InProcessGrid
 from tiny_runs import run_tiny
@@ -12,7 +14,8 @@ def federate(config, tmp_path):
     """Run a tiny federation and return its run directory; `federate.directory` is that of a failed one, too."""
 
     def run(grid: InProcessGrid, **changes):
-        folder = tmp_path / f"runs{len(list(tmp_path.iterdir()))}"
+        resumed = changes.get("resume_from")
+        folder = Path(resumed).parent if resumed else tmp_path / f"runs{len(list(tmp_path.iterdir()))}"
         try:
             return run_tiny(grid, folder, config, **changes)
         finally:

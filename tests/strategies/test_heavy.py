@@ -10,9 +10,9 @@ from federation import InProcessGrid
 from flwr.app import Array, ArrayRecord, Message, MessageType
 from tiny_runs import ATTRIBUTION, HEAVY, all_tables, run_tiny, table
 
+from fedcircuits.checkpoints import read_checkpoint
 from fedcircuits.deep.validity import ValidityRow
 from fedcircuits.records import Key, RungName
-from fedcircuits.run_log import read_checkpoint
 from fedcircuits.run_reader import read_info
 from strategies import heavy
 

@@ -13,12 +13,12 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MessageTy
 from tiny_runs import ATTRIBUTION, HEAVY, TINY, all_tables, table
 
 from fedcircuits import client_summaries, comparisons
+from fedcircuits.checkpoints import read_checkpoint
 from fedcircuits.circuits import unpack_bits
 from fedcircuits.errors import FedCircuitsError, FederationError, SettingsError
 from fedcircuits.messages import decode_update
 from fedcircuits.models import model_spec
 from fedcircuits.records import Comparison, Key
-from fedcircuits.run_log import read_checkpoint
 from fedcircuits.run_reader import read_info
 from strategies.registry import STRATEGIES
 

@@ -1,0 +1,86 @@
+"""Circuits that were found, as a few tensors and plain facts, for the state that a run goes on from.
+
+All circuits stand one below the other in each tensor, so that a thousand clients make no more of them than one.
+Nothing is rounded: what is read is what was written.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Integer, UInt8
+from torch import Tensor
+
+from fedcircuits.circuits import Circuits
+from fedcircuits.comparisons import FoundCircuits, kernels_of
+from fedcircuits.records import ModelKind
+
+
+def found_to_state(found: Sequence[FoundCircuits]) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
+    """Return circuits of models of one shape as tensors, and what JSON can hold of each model.
+
+    Args:
+        found: circuits whose kernels are known.
+    """
+    facts = [
+        {
+            "model": str(one.model),
+            "partition_id": one.partition_id,
+            "server_round": one.server_round,
+            "class_ids": list(one.circuits.class_ids),
+            "usable": list(one.usable),
+            "kernels": {name: list(kernel.shape) for name, kernel in kernels_of(one).items()},
+        }
+        for one in found
+    ]
+    if not found:
+        return {}, facts
+    circuits = [one.circuits for one in found]
+    tensors = {
+        "members": _packed(torch.cat([one.members for one in circuits])),
+        "scores": torch.cat([one.scores for one in circuits]),
+        "ranking": _narrow(torch.cat([one.ranking for one in circuits])),
+        "reachable": torch.stack([one.reachable for one in found]),
+    }
+    for name in kernels_of(found[0]):
+        tensors[f"kernels.{name}"] = _packed(torch.stack([kernels_of(one)[name] for one in found]))
+    return tensors, facts
+
+
+def found_from_state(tensors: Mapping[str, Tensor], facts: Sequence[Mapping[str, Any]]) -> list[FoundCircuits]:
+    """Return what `found_to_state` was given."""
+    if not facts:
+        return []
+    shapes = facts[0]["kernels"]
+    kernels = {name: _unpacked(tensors[f"kernels.{name}"], (len(facts), *shapes[name])) for name in shapes}
+    members = _unpacked(tensors["members"], tuple(tensors["scores"].shape))
+    sizes = [len(fact["class_ids"]) for fact in facts]
+    parts = zip(*(rows.split(sizes) for rows in (members, tensors["scores"], tensors["ranking"].long())), strict=True)
+    return [
+        FoundCircuits(
+            ModelKind(fact["model"]),
+            fact["partition_id"],
+            fact["server_round"],
+            Circuits(tuple(fact["class_ids"]), *part),
+            tensors["reachable"][number],
+            tuple(fact["usable"]),
+            {name: kernel[number] for name, kernel in kernels.items()},
+        )
+        for number, (fact, part) in enumerate(zip(facts, parts, strict=True))
+    ]
+
+
+def _packed(bits: Bool[Tensor, "..."]) -> UInt8[Tensor, " byte"]:
+    return torch.from_numpy(np.packbits(bits.numpy()))
+
+
+def _unpacked(packed: UInt8[Tensor, " byte"], shape: tuple[int, ...]) -> Bool[Tensor, "..."]:
+    bits = np.unpackbits(packed.numpy(), count=prod(shape))
+    return torch.from_numpy(bits.astype(np.bool_).reshape(shape))
+
+
+def _narrow(ranking: Integer[Tensor, "circuit channel"]) -> Integer[Tensor, "circuit channel"]:
+    """Return channels' numbers in two bytes each where that is enough."""
+    return ranking.to(torch.int16 if ranking.shape[1] <= 2**15 else torch.int32)

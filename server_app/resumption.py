@@ -1,0 +1,122 @@
+"""Going on with a run that has ended early: which run, with what settings, from what state."""
+
+import logging
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from torch import Tensor
+
+from fedcircuits.checkpoints import read_restart
+from fedcircuits.digest import code_digest
+from fedcircuits.errors import FederationError, RunLogError, SettingsError
+from fedcircuits.run_log import RunLog
+from fedcircuits.run_reader import find_run
+from fedcircuits.run_state import RunState
+from fedcircuits.settings import Settings
+from server_app.versions import versions
+
+_log = logging.getLogger("fedcircuits")
+
+RESUME_FROM: Final = "resume-from"
+
+PROJECT: Final = Path(__file__).parents[1]
+"""The folder that Flower unpacks the app into, or the one that it lies in."""
+
+_PLACES: Final = frozenset({"run-dir", "run-name", RESUME_FROM})
+"""Settings that say where a run goes: a resumed one stays where it is."""
+
+_MACHINE: Final = frozenset(
+    {"device", "num-threads", "data-dir", "node-timeout-s", "round-timeout-s", "num-checkpoints"}
+)
+"""Settings that may be given anew."""
+
+Restart = tuple[Mapping[str, Tensor], RunState]
+"""The weights and the state to go on from."""
+
+
+def reopen_run(config: Mapping[str, Any]) -> tuple[Settings, RunLog, Restart | None]:
+    """Take over the run that the run config names; if it cannot go on, it stays as it is.
+
+    Args:
+        config: the flat run config, with `resume-from`.
+
+    Returns:
+        The run's settings, its log, and what to go on from; None if it has no whole round yet.
+
+    Raises:
+        RunLogError: if there is no such run, it is complete or being written, or its files are missing or damaged.
+        SettingsError: if settings were given that contradict the run's, or this code does not know the run's.
+    """
+    run_log = RunLog.reopen(find_run(Path(config[RESUME_FROM]).expanduser().resolve()))
+    try:
+        recorded = run_log.info["settings"]
+        changes = _changes(recorded, config, _app_defaults())
+        # A setting that is newer than the run has no recorded value.
+        settings = Settings.from_config({**config, **recorded, **changes, RESUME_FROM: ""})
+        restart = read_restart(run_log.path, run_log.info) if run_log.last_round else None
+    except BaseException:
+        run_log.close()
+        raise
+    differences = _code_differences(run_log.info)
+    if differences:
+        _log.warning("the run goes on with other code than it began with, so bits may differ: %s", sorted(differences))
+    run_log.go_on(settings.run.num_checkpoints, {"code_digest": code_digest(), "settings": changes, **differences})
+    return settings, run_log, restart
+
+
+def check_same_clients(run_log: RunLog, num_clients: int) -> None:
+    """Check that a resumed run has the clients that it began with.
+
+    Raises:
+        FederationError: if there are more or fewer.
+    """
+    recorded = run_log.info.get("num_clients")
+    if recorded not in {None, num_clients}:
+        raise FederationError(
+            f"the run began with {recorded} clients, but the federation has {num_clients}; start it with "
+            f'--federation-config "num-supernodes={recorded}"'
+        )
+
+
+def _changes(recorded: Mapping[str, Any], given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings of the machine that were given anew. A value that is the default counts as not given.
+
+    Raises:
+        SettingsError: naming all others that were given and differ from the run's.
+    """
+    differing = {
+        key
+        for key, value in recorded.items()
+        if key in given and given[key] != value and given[key] != defaults.get(key)
+    }
+    problems = [
+        f"{key} = {given[key]!r}: the run to resume began with {recorded[key]!r}; leave it out, as a resumed run takes "
+        "its settings from its run.json"
+        for key in sorted(differing - _PLACES - _MACHINE)
+    ]
+    if problems:
+        raise SettingsError(problems)
+    return {key: given[key] for key in sorted(differing & _MACHINE)}
+
+
+def _app_defaults() -> Mapping[str, Any]:
+    """Return the app's own run config, which a given one was laid over."""
+    path = PROJECT / "pyproject.toml"
+    try:
+        with path.open("rb") as file:
+            defaults: Mapping[str, Any] = tomllib.load(file)["tool"]["flwr"]["app"]["config"]
+    except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
+        raise RunLogError(f"cannot tell which settings were given: {path} cannot be read: {error!r}") from error
+    return defaults
+
+
+def _code_differences(info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of code and packages is not as it was at the beginning of the run."""
+    before, now = info.get("versions", {}), versions()
+    changed = {name: version for name, version in now.items() if before.get(name) != version}
+    differences: dict[str, Any] = {"versions": changed} if changed else {}
+    if info.get("code_digest") != code_digest():
+        differences["began_with_code_digest"] = info.get("code_digest")
+    return differences
