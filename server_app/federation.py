@@ -24,7 +24,7 @@ from server_app.versions import versions
 from strategies.observer import RoundObserver
 from strategies.registry import build_strategy
 from strategies.roster import Roster
-from strategies.window import eased
+from strategies.window import eased, is_simulated
 
 _log = logging.getLogger("fedcircuits")
 
@@ -46,6 +46,7 @@ def run_federation(grid: Grid, config: Mapping[str, Any]) -> None:
         _log.warning("the file system knows no locks: nothing keeps another process from writing this run")
     try:
         if run_log.last_round < settings.run.num_server_rounds:
+            run_log.note(is_simulation=is_simulated(grid))
             _run_rounds(eased(grid), settings, run_log, restart)
     except BaseException as error:
         run_log.fail(f"{type(error).__name__}: {error}")

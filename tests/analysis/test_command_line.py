@@ -10,6 +10,7 @@ import pytest
 
 from analysis import figures
 from analysis.__main__ import main
+from fedcircuits.run_lock import LOCK_FILE
 from fedcircuits.run_log import RunLog
 
 WriteRun = Callable[..., RunLog]
@@ -25,15 +26,58 @@ def test_status_of_a_completed_run_exits_with_zero(write_run: WriteRun, capsys: 
 
 
 def test_status_of_a_running_run_exits_with_one(write_run: WriteRun, capsys: Output) -> None:
-    assert main(["status", str(write_run(num_rounds=1).path)]) == 1
-    assert "running, 1 of 2 rounds" in capsys.readouterr().out
+    log = write_run(num_rounds=1)
+    assert main(["status", str(log.path)]) == 1
+    assert capsys.readouterr().out == f"{log.path.name}: running, 1 of 2 rounds\nlast written 0 min ago\n"
+
+
+def test_status_of_a_run_without_a_living_process_says_how_to_go_on(write_run: WriteRun, capsys: Output) -> None:
+    log = write_run(num_rounds=1)
+    log.note(is_simulation=True)
+    log.close()
+    assert main(["status", str(log.path)]) == 1
+    first, _, go_on, command = capsys.readouterr().out.splitlines()
+    assert first == f"{log.path.name}: interrupted, 1 of 2 rounds"
+    assert go_on == "to go on after round 1, type in the project's folder:"
+    assert command == (
+        "flwr run . --stream --federation-config 'num-supernodes=2 client-resources-num-cpus=1' "
+        f"--run-config 'resume-from=\"{log.path}\"'"
+    )
+    assert main(["summary", str(log.path)]) == 0
+
+
+def test_status_of_an_interrupted_federation_leaves_its_connection_to_the_user(
+    write_run: WriteRun, capsys: Output
+) -> None:
+    log = write_run(num_rounds=1)
+    log.close()
+    main(["status", str(log.path)])
+    assert f"flwr run . CONNECTION --stream --run-config 'resume-from=\"{log.path}\"'\n" in capsys.readouterr().out
+
+
+def test_status_of_a_run_whose_process_cannot_be_seen_says_so(write_run: WriteRun, capsys: Output) -> None:
+    log = write_run(num_rounds=1)
+    (log.path / LOCK_FILE).unlink()
+    assert main(["status", str(log.path)]) == 1
+    said = capsys.readouterr().out
+    assert "running, 1 of 2 rounds" in said
+    assert "cannot be seen whether its process lives; if not, type:\nflwr run . " in said
 
 
 def test_status_of_a_failed_run_exits_with_one_and_says_why(write_run: WriteRun, capsys: Output) -> None:
     log = write_run()
     log.fail("node lost")
     assert main(["status", str(log.path)]) == 1
-    assert "node lost" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "node lost" in said
+    assert "to go on after round 2, type" in said
+
+
+def test_status_of_a_run_that_failed_at_once_does_not_tell_to_go_on(write_run: WriteRun, capsys: Output) -> None:
+    log = write_run(num_rounds=0)
+    log.fail("wrong settings")
+    assert main(["status", str(log.path)]) == 1
+    assert "flwr run" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["summary", "figures", "diagnose", "status"])

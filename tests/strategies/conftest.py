@@ -14,8 +14,7 @@ def federate(config, tmp_path):
     """Run a tiny federation and return its run directory; `federate.directory` is that of a failed one, too."""
 
     def run(grid: InProcessGrid, **changes):
-        resumed = changes.get("resume_from")
-        folder = Path(resumed).parent if resumed else tmp_path / f"runs{len(list(tmp_path.iterdir()))}"
+        folder = Path(changes.get("resume_from", tmp_path / f"runs{len(list(tmp_path.iterdir()))}"))
         try:
             return run_tiny(grid, folder, config, **changes)
         finally:
