@@ -67,7 +67,8 @@ class PackedCircuits:
 
         Raises:
             ReplyError: if the bytes do not have the length that follows from the classes and the model, if the
-                class ids are not ascending and within the dataset, or if a ranking does not name each channel once.
+                class ids are not ascending and within the dataset, if scores contradict what is kept, or if a ranking
+                does not name each channel once.
         """
         ids, shape = self.class_ids, (len(self.class_ids), num_channels)
         if sorted(set(ids)) != ids or not all(0 <= c < num_classes for c in ids):
@@ -76,6 +77,9 @@ class PackedCircuits:
             raise ReplyError(f"circuits: {len(self.scores)} bytes of scores, expected {shape[0] * shape[1]}")
         members = unpack_bits(self.members, shape, "circuits")
         steps = torch.from_numpy(np.frombuffer(self.scores, np.uint8).reshape(shape).copy())
+        # A score next to 0.5 may be rounded to the step on either side of it.
+        if torch.where(members, steps < SCORE_STEPS // 2, steps > SCORE_STEPS // 2 + 1).any():
+            raise ReplyError("circuits: a channel that is kept scores below 0.5, or one that is not above it")
         return Circuits(tuple(ids), members, steps / SCORE_STEPS, _unpack_ranking(self.ranking, shape))
 
 

@@ -7,6 +7,7 @@ Decoding trusts nothing: whatever does not fit raises `ReplyError` with the reas
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,16 +25,31 @@ from fedcircuits.local_round import GlobalView, LocalUpdate
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import Weights
 from fedcircuits.quality import CircuitQuality, ClassAccuracy
-from fedcircuits.record_values import Row, columns_to_rows, finite_value, rows_to_columns, typed_list, typed_value
+from fedcircuits.record_values import (
+    MOST_EXAMPLES,
+    Row,
+    columns_to_rows,
+    count_value,
+    measured_value,
+    rows_to_columns,
+    typed_list,
+    typed_value,
+)
 from fedcircuits.records import Key
 from fedcircuits.replies import EvaluateReply, NodeInfo, TrainReply
+from fedcircuits.reply_size import check_introduction_size, check_reply_size
 from fedcircuits.settings import Settings
 from fedcircuits.sparsity import Masks
 from fedcircuits.study import Study
 from fedcircuits.training import RoundPosition
 
-_MOST_EXAMPLES = 10**9
-"""A client that claims more images than this is not believed."""
+LARGEST_WEIGHT = 1e4
+"""No network that works has a larger one, and far larger ones overflow in what the average then computes."""
+
+_MOST_PARTITIONS = 10**6
+"""A node that believes in a larger federation is not believed."""
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -58,10 +74,10 @@ def decode_weights(record: ArrayRecord, spec: ModelSpec) -> dict[str, Tensor]:
     """Return the weights of a model of shape `spec`.
 
     Raises:
-        ReplyError: if a name, a shape or a type differs from the model's, or a value is not finite.
+        ReplyError: if a name, a shape or a type differs from the model's, or a value is not finite or absurdly large.
     """
     if list(record.keys()) != list(spec.state_shapes):
-        raise ReplyError(f"weights: arrays {sorted(record)}, expected {sorted(spec.state_shapes)}")
+        raise ReplyError(f"weights: arrays {list(record.keys())}, expected {list(spec.state_shapes)}")
     weights = {}
     for name, shape in spec.state_shapes.items():
         try:
@@ -72,6 +88,8 @@ def decode_weights(record: ArrayRecord, spec: ModelSpec) -> dict[str, Tensor]:
             raise ReplyError(f"weights: {name} is {array.dtype}{list(array.shape)}, expected float32{list(shape)}")
         if not np.isfinite(array).all():
             raise ReplyError(f"weights: {name} has values that are not finite")
+        if np.abs(array).max(initial=0) > LARGEST_WEIGHT:
+            raise ReplyError(f"weights: {name} has values beyond ±{LARGEST_WEIGHT:g}")
         weights[name] = torch.from_numpy(array.copy())
     return weights
 
@@ -137,6 +155,7 @@ def decode_node(content: RecordDict, num_classes: int) -> NodeInfo:
     Raises:
         ReplyError: if the answer does not follow the schema, or the node's numbers cannot be.
     """
+    check_introduction_size(content)
     record = _record(content, Key.NODE, ConfigRecord)
     info = NodeInfo(
         partition_id=typed_value(record, Key.PARTITION_ID, int),
@@ -145,10 +164,14 @@ def decode_node(content: RecordDict, num_classes: int) -> NodeInfo:
         class_counts=typed_list(record, Key.CLASS_COUNTS, int) if Key.CLASS_COUNTS in record else [],
         problem=typed_value(record, Key.PROBLEM, str) if Key.PROBLEM in record else "",
     )
+    if not 1 <= info.num_partitions <= _MOST_PARTITIONS:
+        raise ReplyError(f"num-partitions = {info.num_partitions}: must be 1 to {_MOST_PARTITIONS}")
     if not 0 <= info.partition_id < info.num_partitions:
         raise ReplyError(f"partition-id = {info.partition_id}: must be 0 to {info.num_partitions - 1}")
+    if not _DIGEST.fullmatch(info.code_digest):
+        raise ReplyError(f"code-digest = {info.code_digest!r}: must be 64 hexadecimal digits")
     counts = info.class_counts
-    if not info.problem and (len(counts) != num_classes or min(counts) < 0 or not 1 <= sum(counts) <= _MOST_EXAMPLES):
+    if not info.problem and (len(counts) != num_classes or min(counts) < 0 or not 1 <= sum(counts) <= MOST_EXAMPLES):
         raise ReplyError(f"class-counts = {counts}: must be {num_classes} numbers of images, at least one image")
     return info
 
@@ -187,32 +210,36 @@ def decode_update(content: RecordDict, spec: ModelSpec) -> TrainReply:
     Raises:
         ReplyError: with the reason, if any part is missing, damaged, out of range or contradicts another.
     """
+    check_reply_size(content, spec)
     if len(content.array_records) != 1 or len(content.metric_records) != 1:
         raise ReplyError("records: expected exactly one ArrayRecord and one MetricRecord")
-    metrics = _record(content, Key.METRICS, MetricRecord)
-    expected = {Key.NUM_EXAMPLES, Key.PLAIN_WEIGHT, Key.TRAIN_LOSS, Key.TRAIN_SECONDS, Key.DISCOVERY_SECONDS}
-    if set(metrics) != expected:
-        raise ReplyError(f"metrics: keys {sorted(metrics)}, expected {sorted(expected)}")
-    num_examples = typed_value(metrics, Key.NUM_EXAMPLES, int)
-    if not 1 <= num_examples <= _MOST_EXAMPLES:
-        raise ReplyError(f"metrics: num-examples = {num_examples}, must be 1 to {_MOST_EXAMPLES}")
-    if typed_value(metrics, Key.PLAIN_WEIGHT, float) != 1.0:
-        raise ReplyError("metrics: plain-weight must be 1.0")
+    metrics = _decode_metrics(content, {Key.TRAIN_LOSS, Key.TRAIN_SECONDS, Key.DISCOVERY_SECONDS})
     update = _record(content, Key.UPDATE, ConfigRecord)
     weights = decode_weights(_record(content, Key.ARRAYS, ArrayRecord), spec)
     return TrainReply(
         partition_id=typed_value(update, Key.PARTITION_ID, int),
-        num_examples=num_examples,
+        num_examples=count_value(metrics, Key.NUM_EXAMPLES),
         weights=weights,
         masks=_decode_masks(typed_value(update, Key.PARAMETER_MASK, bytes), spec, weights),
-        train_loss=finite_value(metrics, Key.TRAIN_LOSS),
-        train_seconds=finite_value(metrics, Key.TRAIN_SECONDS),
-        discovery_seconds=finite_value(metrics, Key.DISCOVERY_SECONDS),
+        train_loss=measured_value(metrics, Key.TRAIN_LOSS),
+        train_seconds=measured_value(metrics, Key.TRAIN_SECONDS),
+        discovery_seconds=measured_value(metrics, Key.DISCOVERY_SECONDS),
         accuracy=_rows(content, Key.ACCURACY, ClassAccuracy, range(spec.num_classes)),
         study=_decode_study(content, spec) if Key.CIRCUITS in content else None,
         weight_bytes=content[Key.ARRAYS].count_bytes(),
         reply_bytes=sum(record.count_bytes() for record in content.values()),
     )
+
+
+def _decode_metrics(content: RecordDict, measures: set[str]) -> MetricRecord:
+    """Return the metrics of a reply: `measures`, and what a client weighs in an average."""
+    metrics = _record(content, Key.METRICS, MetricRecord)
+    expected = {Key.NUM_EXAMPLES, Key.PLAIN_WEIGHT, *measures}
+    if set(metrics) != expected:
+        raise ReplyError(f"metrics: keys {sorted(metrics)}, expected {sorted(expected)}")
+    if typed_value(metrics, Key.PLAIN_WEIGHT, float) != 1.0:
+        raise ReplyError("metrics: plain-weight must be 1.0")
+    return metrics
 
 
 def _decode_masks(packed: bytes, spec: ModelSpec, weights: Weights) -> Masks:
@@ -258,20 +285,19 @@ def decode_view(content: RecordDict, spec: ModelSpec) -> EvaluateReply:
     Raises:
         ReplyError: with the reason, if any part is missing, damaged or out of range.
     """
-    metrics = _record(content, Key.METRICS, MetricRecord)
-    expected = {Key.NUM_EXAMPLES, Key.PLAIN_WEIGHT, Key.EVALUATE_SECONDS}
-    if len(content.metric_records) != 1 or set(metrics) != expected:
-        raise ReplyError(f"metrics: expected one record with the keys {sorted(expected)}")
-    if not 1 <= typed_value(metrics, Key.NUM_EXAMPLES, int) <= _MOST_EXAMPLES:
-        raise ReplyError(f"metrics: num-examples must be 1 to {_MOST_EXAMPLES}")
+    check_reply_size(content, spec)
+    if content.array_records or len(content.metric_records) != 1:
+        raise ReplyError("records: expected exactly one MetricRecord and no ArrayRecord")
+    metrics = _decode_metrics(content, {Key.EVALUATE_SECONDS})
     study = _decode_study(content, spec)
     classes = study.circuits.class_ids
     has_transplant = Key.TRANSPLANT in content
     return EvaluateReply(
         partition_id=typed_value(_record(content, Key.UPDATE, ConfigRecord), Key.PARTITION_ID, int),
+        num_examples=count_value(metrics, Key.NUM_EXAMPLES),
         study=study,
         transplant=_rows(content, Key.TRANSPLANT, CircuitQuality, classes) if has_transplant else [],
-        evaluate_seconds=finite_value(metrics, Key.EVALUATE_SECONDS),
+        evaluate_seconds=measured_value(metrics, Key.EVALUATE_SECONDS),
     )
 
 
@@ -335,6 +361,9 @@ def _decode_study(content: RecordDict, spec: ModelSpec) -> Study:
     quality = []
     if circuits.class_ids:
         quality = _rows(content, Key.QUALITY, CircuitQuality, circuits.class_ids)
+        for entry, kept in zip(quality, circuits.members, strict=True):
+            if entry.usable and not kept.any():
+                raise ReplyError(f"quality: the circuit of class {entry.class_id} keeps no channel, yet is usable")
     return Study(circuits, retest, quality, Negatives(negatives))
 
 

@@ -15,6 +15,12 @@ from fedcircuits.errors import ReplyError
 
 Row = TypeVar("Row")
 
+MOST_EXAMPLES = 10**9
+"""A client that claims more images than this is not believed."""
+
+LARGEST_MEASURE = 1e9
+"""Nor is a loss above this, or a time: thirty years in seconds."""
+
 
 def typed_value(record: Mapping[str, Any], key: str, kind: type) -> Any:
     """Return the value under `key`, which must be of exactly this type.
@@ -40,15 +46,27 @@ def typed_list(record: Mapping[str, Any], key: str, kind: type) -> list[Any]:
     return values
 
 
-def finite_value(record: Mapping[str, Any], key: str) -> float:
-    """Return the float under `key`.
+def measured_value(record: Mapping[str, Any], key: str) -> float:
+    """Return the float under `key`, a loss or a time.
 
     Raises:
-        ReplyError: if it is missing, no float, or not finite.
+        ReplyError: if it is missing, no float, not finite, negative, or larger than can be.
     """
     value: float = typed_value(record, key, float)
-    if not math.isfinite(value):
-        raise ReplyError(f"{key} = {value}: not finite")
+    if not 0 <= value <= LARGEST_MEASURE:
+        raise ReplyError(f"{key} = {value}: must be 0 to {LARGEST_MEASURE:g}")
+    return value
+
+
+def count_value(record: Mapping[str, Any], key: str) -> int:
+    """Return the number of images under `key`.
+
+    Raises:
+        ReplyError: if it is missing, no whole number, less than 1, or larger than can be.
+    """
+    value: int = typed_value(record, key, int)
+    if not 1 <= value <= MOST_EXAMPLES:
+        raise ReplyError(f"{key} = {value}: must be 1 to {MOST_EXAMPLES}")
     return value
 
 
@@ -61,7 +79,9 @@ def rows_to_columns(rows: Sequence[Any], row_type: type) -> dict[str, Any]:
 
 
 def columns_to_rows(record: Mapping[str, Any], what: str, row_type: type[Row], class_ids: Sequence[int]) -> list[Row]:
-    """Return rows of the dataclass `row_type`, one per class in this order; fractions must lie in 0..1.
+    """Return rows of the dataclass `row_type`, one per class in this order.
+
+    Fractions must lie in 0..1, and whole numbers count images.
 
     Raises:
         ReplyError: if a column is missing, too short or long, of another type, out of range, or of other classes.
@@ -76,6 +96,8 @@ def columns_to_rows(record: Mapping[str, Any], what: str, row_type: type[Row], c
             if any(not (math.isnan(v) or 0 <= v <= 1) for v in values):
                 raise ReplyError(f"{what}: {name} has values outside 0..1")
             values = [None if math.isnan(v) else v for v in values]
+        if kind is int and any(not 0 <= v <= MOST_EXAMPLES for v in values):
+            raise ReplyError(f"{what}: {name} has values outside 0 to {MOST_EXAMPLES}")
         columns[name] = values
     if columns["class_id"] != list(class_ids):
         raise ReplyError(f"{what}: classes {columns['class_id']}, expected {list(class_ids)}")

@@ -50,6 +50,7 @@ class EvaluateReply:
     """A client's answer to an evaluate message."""
 
     partition_id: int
+    num_examples: int
     study: Study
     transplant: list[CircuitQuality]
     evaluate_seconds: float

@@ -6,7 +6,8 @@ it as the last one, which happens after all of its parts and its checkpoint are 
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -97,8 +98,7 @@ class RunLog:
             resumption: what run.json says about this, besides its time and round; plain JSON values.
         """
         self._num_checkpoints = num_checkpoints
-        for path in _leftovers(self.path, self.last_round):
-            path.unlink()
+        self._remove_leftovers()
         entry = {"round": self.last_round, "time": datetime.now(UTC).isoformat(timespec="seconds"), **resumption}
         resumed = [*self._info.get("resumed", []), entry]
         self._info.update(status="running", reason=None, finished=None, resumed=resumed)
@@ -138,7 +138,53 @@ class RunLog:
             tables: table name to rows, or to a table of the right schema; tables left out have no rows.
             weights: the global model after the round; None leaves no checkpoint.
             state: what else the next round depends on; None leaves a run that cannot be resumed.
+
+        Raises:
+            RunLogError: if a file cannot be written, as on a full disk; earlier rounds are as they were.
         """
+        before = dict(self._info)
+        try:
+            with _explained(f"round {server_round}"):
+                self._write_files(server_round, tables, weights, state)
+        except RunLogError:
+            # On a full disk this makes the room in which run.json can say how the run ended.
+            self._info = before
+            self._remove_leftovers()
+            raise
+        keep_newest(self.path, self._num_checkpoints)
+
+    def note(self, **facts: Any) -> None:
+        """Add to run.json what was learned after the start.
+
+        Raises:
+            RunLogError: if it cannot be written.
+        """
+        self._info.update(facts)
+        self._write_info()
+
+    def complete(self) -> None:
+        """Mark the run as completed.
+
+        Raises:
+            RunLogError: if run.json cannot be written.
+        """
+        self._finish("completed", None)
+
+    def fail(self, reason: str) -> None:
+        """Mark the run as failed; what its whole rounds logged stays readable.
+
+        Raises:
+            RunLogError: if run.json cannot be written.
+        """
+        self._finish("failed", reason)
+
+    def _write_files(
+        self,
+        server_round: int,
+        tables: Mapping[str, Rows | pa.Table],
+        weights: Mapping[str, Tensor] | None,
+        state: RunState | None,
+    ) -> None:
         for name, schema in TABLES.items():
             rows = tables.get(name, ())
             table = rows if isinstance(rows, pa.Table) else _table(name, rows)
@@ -147,20 +193,11 @@ class RunLog:
         digests = {} if weights is None else write_checkpoint(self.path, server_round, weights, state)
         self._info.update({"last_round": server_round, DIGESTS: digests})
         self._write_info()
-        keep_newest(self.path, self._num_checkpoints)
 
-    def note(self, **facts: Any) -> None:
-        """Add to run.json what was learned after the start."""
-        self._info.update(facts)
-        self._write_info()
-
-    def complete(self) -> None:
-        """Mark the run as completed."""
-        self._finish("completed", None)
-
-    def fail(self, reason: str) -> None:
-        """Mark the run as failed; what its whole rounds logged stays readable."""
-        self._finish("failed", reason)
+    def _remove_leftovers(self) -> None:
+        """Remove what there is of rounds that run.json does not name."""
+        for path in _leftovers(self.path, self.last_round):
+            path.unlink()
 
     def _finish(self, status: str, reason: str | None) -> None:
         finished = datetime.now(UTC).isoformat(timespec="seconds")
@@ -170,7 +207,17 @@ class RunLog:
 
     def _write_info(self) -> None:
         text = json.dumps(self._info, indent=2) + "\n"
-        write_whole(self.path / RUN_FILE, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        with _explained(RUN_FILE):
+            write_whole(self.path / RUN_FILE, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Turn an error of the file system into one that says what could not be written."""
+    try:
+        yield
+    except OSError as error:
+        raise RunLogError(f"{what} cannot be written: {error}") from error
 
 
 def _table(name: str, rows: Rows) -> pa.Table:

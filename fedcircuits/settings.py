@@ -278,14 +278,13 @@ def check_num_clients(settings: Settings, num_clients: int, num_train_images: in
     num_expected = settings.data.num_clients
     if num_expected not in {0, num_clients}:
         problems.append(
-            f"num-clients = {num_expected}: the federation has {num_clients}; start it with "
-            f'--federation-config "num-supernodes={num_expected}"'
+            f"num-clients = {num_expected}: the federation has {num_clients}; {_federation_of(num_expected)}"
         )
     num_listed = len(settings.data.client_classes)
     if settings.data.partition == "classes" and num_listed != num_clients:
         problems.append(
-            f"client-classes: lists {num_listed} clients but the federation has {num_clients}; start it with "
-            f'--federation-config "num-supernodes={num_listed}" or list {num_clients}'
+            f"client-classes: lists {num_listed} clients but the federation has {num_clients}; list {num_clients}, or "
+            f"{_federation_of(num_listed)}"
         )
     num_malicious = settings.federation.num_malicious
     if settings.federation.strategy == "krum" and num_clients < 2 * num_malicious + 3:
@@ -301,6 +300,15 @@ def check_num_clients(settings: Settings, num_clients: int, num_train_images: in
         )
     if problems:
         raise SettingsError(problems)
+
+
+def _federation_of(num_clients: int) -> str:
+    """Say what to type for a federation of this size."""
+    return (
+        f'in simulation start it with --federation-config "num-supernodes={num_clients}", in deployment start '
+        f"{num_clients} SuperNodes, each with --node-config 'partition-id=<0 to {num_clients - 1}> "
+        f"num-partitions={num_clients}'"
+    )
 
 
 def _check_client_classes(values: dict[str, Any]) -> list[str]:

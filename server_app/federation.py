@@ -12,7 +12,7 @@ from flwr.serverapp import Grid
 from fedcircuits import __version__
 from fedcircuits.data import load_dataset
 from fedcircuits.digest import code_digest
-from fedcircuits.errors import SettingsError
+from fedcircuits.errors import RunLogError, SettingsError
 from fedcircuits.machine import use_machine
 from fedcircuits.messages import encode_config, encode_weights
 from fedcircuits.models import Weights, initial_weights, model_spec
@@ -48,10 +48,10 @@ def run_federation(grid: Grid, config: Mapping[str, Any]) -> None:
         if run_log.last_round < settings.run.num_server_rounds:
             run_log.note(is_simulation=is_simulated(grid))
             _run_rounds(eased(grid), settings, run_log, restart)
+        run_log.complete()
     except BaseException as error:
-        run_log.fail(f"{type(error).__name__}: {error}")
+        _log_failure(run_log, f"{type(error).__name__}: {error}")
         raise
-    run_log.complete()
     _log.info("completed; run directory: %s", run_log.path)
     _log.info("next: python -m analysis summary %s", shlex.quote(str(run_log.path)))
     _log.info("      python -m analysis figures %s", shlex.quote(str(run_log.path)))
@@ -72,6 +72,14 @@ def _begin(config: Mapping[str, Any]) -> tuple[Settings, RunLog]:
     name = settings.run.run_name or f"{settings.data.dataset}-{settings.data.partition}"
     run_log = RunLog.create(Path(settings.run.run_dir), name, _facts(settings), settings.run.num_checkpoints)
     return settings, run_log
+
+
+def _log_failure(run_log: RunLog, reason: str) -> None:
+    """Mark the run as failed where that can still be written; the reason for which it ended counts for more."""
+    try:
+        run_log.fail(reason)
+    except RunLogError as error:
+        _log.error("the run stays marked as running: %s", error)
 
 
 def _log_refusal(config: Mapping[str, Any], error: SettingsError) -> None:

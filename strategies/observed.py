@@ -4,25 +4,28 @@
 weights stays its own business.
 """
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, Metadata, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 from torch import Tensor
 
 from fedcircuits.errors import FederationError, ReplyError
-from fedcircuits.messages import decode_update, decode_view, decode_weights, encode_weights
+from fedcircuits.messages import LARGEST_WEIGHT, decode_update, decode_view, decode_weights, encode_weights
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.records import Key
-from fedcircuits.replies import TrainReply
+from fedcircuits.replies import EvaluateReply, TrainReply
 from fedcircuits.settings import Settings
 from strategies.moments import save_moments
 from strategies.observer import RoundObserver
 from strategies.roster import Roster, SelectedNodes
-from strategies.screening import Screened, screen_replies
+from strategies.screening import Asked, Reply, Screened, screen_replies
+
+_log = logging.getLogger("fedcircuits")
 
 
 class CircuitObserver(FedAvg):
@@ -57,6 +60,7 @@ class CircuitObserver(FedAvg):
         self._roster = roster
         self._observer = observer
         self._asked: dict[int, int] = {}
+        self._sent: list[Metadata] = []
         self._gone: list[int] = []
         self._accepted: list[int] = []
         self._weights: dict[str, Tensor] = {}
@@ -80,10 +84,10 @@ class CircuitObserver(FedAvg):
         """Set unusable replies aside, let the base strategy average the others, and observe what that did.
 
         Raises:
-            FederationError: if too few replies are usable, or the average is not finite.
+            FederationError: if too few replies are usable, or the average is not finite or absurdly large.
         """
         replies = list(replies)
-        screened = screen_replies(replies, self._asked, self._decode_update)
+        screened = self._screen(replies, self._decode_update)
         screened.rejected.update(dict.fromkeys(self._gone, "no node serves this partition"))
         self._check_enough(f"round {server_round}", screened)
         self._accepted = [reply.partition_id for reply in screened.replies]
@@ -115,7 +119,7 @@ class CircuitObserver(FedAvg):
         Raises:
             FederationError: if too few replies are usable.
         """
-        screened = screen_replies(replies, self._asked, lambda content: decode_view(content, self._spec))
+        screened = self._screen(replies, self._decode_view)
         if self._asked:
             self._check_enough(f"evaluate phase of round {server_round}", screened)
         for message in screened.messages:
@@ -127,20 +131,41 @@ class CircuitObserver(FedAvg):
 
     def _ask(self, partitions: list[int]) -> None:
         self._asked = {self._roster.node_id(partition_id): partition_id for partition_id in partitions}
+        self._sent = []
 
     def _view(self) -> Grid:
         return SelectedNodes(list(self._asked)).as_grid()
 
     def _in_order(self, messages: Iterable[Message]) -> list[Message]:
-        return sorted(messages, key=lambda message: self._asked[message.metadata.dst_node_id])
+        ordered = sorted(messages, key=lambda message: self._asked[message.metadata.dst_node_id])
+        # Flower numbers messages when it sends them, and replies are told by these numbers.
+        self._sent = [message.metadata for message in ordered]
+        return ordered
+
+    def _screen(self, replies: Iterable[Message], decode: Callable[[RecordDict], Reply]) -> Screened[Reply]:
+        asked = Asked(self._asked, self._sent, self._settings.federation.round_timeout_s)
+        screened = screen_replies(replies, asked, decode)
+        for line in screened.ignored:
+            _log.warning("ignored: %s", line)
+        return screened
 
     def _decode_update(self, content: RecordDict) -> TrainReply:
         """Decode a reply, and hold it to what the client said that it holds: its weight in the average."""
         reply = decode_update(content, self._spec)
-        held = sum(self._roster.class_counts(reply.partition_id))
-        if reply.num_examples != held:
-            raise ReplyError(f"metrics: num-examples = {reply.num_examples}, but the client holds {held} images")
+        self._check_held(reply.partition_id, reply.num_examples)
         return reply
+
+    def _decode_view(self, content: RecordDict) -> EvaluateReply:
+        reply = decode_view(content, self._spec)
+        self._check_held(reply.partition_id, reply.num_examples)
+        return reply
+
+    def _check_held(self, partition_id: int, num_examples: int) -> None:
+        if partition_id not in self._asked.values():
+            raise ReplyError(f"claims to be partition {partition_id}")
+        held = sum(self._roster.class_counts(partition_id))
+        if num_examples != held:
+            raise ReplyError(f"metrics: num-examples = {num_examples}, but the client holds {held} images")
 
     def _check_enough(self, where: str, screened: Screened[Any]) -> None:
         """Check that enough of the clients that were drawn gave something usable, and at least one did."""
@@ -160,11 +185,11 @@ class CircuitObserver(FedAvg):
         if arrays is None:
             return self._weights
         averaged = {name: torch.from_numpy(array.numpy()).float() for name, array in arrays.items()}
-        broken = [name for name, value in averaged.items() if not value.isfinite().all()]
+        broken = [name for name, value in averaged.items() if not (value.abs() <= LARGEST_WEIGHT).all()]
         if broken:
             raise FederationError(
-                f"round {server_round}: the average is not finite in {', '.join(broken)}; "
-                "try a smaller learning-rate or server-learning-rate"
+                f"round {server_round}: the average is not finite, or beyond ±{LARGEST_WEIGHT:g}, in "
+                f"{', '.join(broken)}; try a smaller learning-rate or server-learning-rate"
             )
         return averaged
 

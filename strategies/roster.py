@@ -19,12 +19,14 @@ from fedcircuits.messages import decode_node
 from fedcircuits.records import Key
 from fedcircuits.replies import NodeInfo
 from fedcircuits.seeding import Purpose, numpy_generator
-from strategies.screening import one_line
+from strategies.plain_text import few_lines, one_line
 
 _log = logging.getLogger("fedcircuits")
 
 _POLL_S = 0.5
 
+_MOST_NAMED = 20
+"""Missing partitions that a message names."""
 
 _FINAL_ERRORS = frozenset(
     {ErrorCode.LOAD_CLIENT_APP_EXCEPTION, ErrorCode.CLIENT_APP_RAISED_EXCEPTION, ErrorCode.INVALID_FAB}
@@ -92,15 +94,19 @@ class Roster:
             raise FederationError("clients cannot start:\n" + "\n".join(f"  - {reason}" for reason in reasons))
         if not self._nodes:
             raise FederationError(
-                f"no SuperNode answered within {timeout_s:g} s (node-timeout-s). In simulation check the federation's "
-                "num-supernodes; in deployment start SuperNodes that point at this SuperLink."
+                f"no SuperNode answered within {timeout_s:g} s (node-timeout-s). In simulation say how many there are: "
+                'flwr run . --federation-config "num-supernodes=5 client-resources-num-cpus=1"; in deployment start '
+                "one for each client, with the options for your SuperLink: flower-supernode --superlink HOST:PORT "
+                "--node-config 'partition-id=0 num-partitions=5'"
             )
         missing = sorted(set(range(self._num_partitions)) - set(self._node_of))
         if missing:
             raise FederationError(
                 f"only {len(self._nodes)} of {self._num_partitions} clients answered within {timeout_s:g} s "
-                f"(node-timeout-s); partitions {missing} are missing. Start a SuperNode for each of them with "
-                f"--node-config 'partition-id={missing[0]} num-partitions={self._num_partitions}'."
+                f"(node-timeout-s); partitions {_shortened(missing)} are missing. In simulation allow more time: "
+                f'--run-config "node-timeout-s={2 * timeout_s:g}"; in deployment start a SuperNode for each of them, '
+                "with the options for your SuperLink: flower-supernode --superlink HOST:PORT "
+                f"--node-config 'partition-id={missing[0]} num-partitions={self._num_partitions}'"
             )
         self._is_complete = True
 
@@ -114,8 +120,12 @@ class Roster:
             return
         content = RecordDict({Key.CONFIG: self._config})
         queries = [Message(content, dst_node_id=node, message_type=MessageType.QUERY) for node in new]
+        unheard = set(new)
         for reply in grid.send_and_receive(queries, timeout=timeout_s):
-            self._admit(reply)
+            # Flower answers in its own name for nodes that it lost; a node that answers twice is heard once.
+            if reply.metadata.src_node_id in unheard:
+                unheard.remove(reply.metadata.src_node_id)
+                self._admit(reply)
 
     def sample(self, server_round: int, fraction: float) -> tuple[list[int], list[int]]:
         """Draw the partitions of a round, at least one, from (seed, round) alone.
@@ -137,8 +147,10 @@ class Roster:
             return
         try:
             info = decode_node(reply.content, self._num_classes)
-        except ReplyError as error:
-            self._refuse(node, f"node {node} does not speak this project's messages: {error}")
+        except Exception as error:
+            # Bytes from another machine can make any decoder raise anything; none of it may end the run.
+            said = str(error) if isinstance(error, ReplyError) else f"{type(error).__name__}: {error}"
+            self._refuse(node, one_line(f"node {node} does not speak this project's messages: {said}"))
             return
         self._num_partitions = self._num_partitions or info.num_partitions
         twin = self._node_of.get(info.partition_id)
@@ -157,7 +169,7 @@ class Roster:
     def _misfit(self, info: NodeInfo, has_twin: bool) -> str:
         """Return why a node cannot take part; empty if it can."""
         if info.problem:
-            return info.problem
+            return few_lines(info.problem)
         if info.code_digest != code_digest():
             return (
                 f"partition {info.partition_id} runs other code than the server (digest {info.code_digest[:12]}, "
@@ -177,6 +189,11 @@ class Roster:
         self._refused[node] = reason
         if self._is_complete:
             _log.warning("a node that joined cannot take part: %s", reason)
+
+
+def _shortened(partitions: list[int]) -> str:
+    """Return the list as text, of many the first ones."""
+    return str(partitions) if len(partitions) <= _MOST_NAMED else f"{str(partitions[:_MOST_NAMED])[:-1]}, …]"
 
 
 def _hint(reason: str | None) -> str:

@@ -135,7 +135,7 @@ def test_an_instruction_carries_settings_round_and_weights(make_settings):
 
 
 def test_a_node_says_what_it_is():
-    for info in (NodeInfo(3, 5, "abc", [10, 0, 2]), NodeInfo(3, 5, "abc", [], "no data here")):
+    for info in (NodeInfo(3, 5, "ab" * 32, [10, 0, 2]), NodeInfo(3, 5, "ab" * 32, [], "no data here")):
         assert decode_node(encode_node(info), 3) == info
         assert encode_node(info)[Key.NODE].count_bytes() > 0
 

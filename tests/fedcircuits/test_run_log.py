@@ -1,3 +1,4 @@
+import errno
 import json
 import re
 import shutil
@@ -187,7 +188,7 @@ def test_a_part_that_cannot_be_written_leaves_the_earlier_round_readable(
 
     with monkeypatch.context() as patched:
         patched.setattr(pq, "write_table", fill_the_disk)
-        with pytest.raises(OSError, match="disk full"):
+        with pytest.raises(RunLogError, match="round 2 cannot be written: disk full"):
             write_accuracy(log, 2)
     assert files_in(log.path) == before
     assert rounds_of(log) == [1]
@@ -210,10 +211,10 @@ def test_a_round_whose_second_part_cannot_be_written_is_invisible_also_after_the
 
     monkeypatch.setattr(pq, "write_table", fail_the_second_time)
     tables = {"accuracy": [accuracy_row(2, 0, 0.5)], "interference": [{"round": 2, "layer": "fc"}]}
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(RunLogError, match="disk full"):
         log.write_round(2, tables, weights_of_round(2))
     log.fail("disk full")
-    assert len(list(log.path.glob("*/round-0002.parquet"))) == 1
+    assert not list(log.path.glob("*/*0002*"))  # what was written of it made room for run.json
     assert rounds_of(log) == [1]
     assert read_info(log.path)["last_round"] == 1
 
@@ -225,10 +226,39 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_round_invisible(
         raise OSError("disk full")
 
     monkeypatch.setattr(checkpoints, "save", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(RunLogError, match="disk full"):
         write_accuracy(log, 1)
     assert rounds_of(log) == []
     assert not list((log.path / CHECKPOINTS).iterdir())
+
+
+def test_a_disk_that_is_too_full_for_run_json_leaves_the_earlier_rounds_and_their_checkpoint(
+    log: RunLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_accuracy(log, 1)
+    before, write = files_in(log.path), Path.write_text
+
+    def fill_the_disk(path: Path, text: str, **options: Any) -> int:
+        write(path, text[: len(text) // 2], **options)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", fill_the_disk)
+    with pytest.raises(RunLogError, match=r"run\.json cannot be written: .*No space left"):
+        write_accuracy(log, 2)
+    with pytest.raises(RunLogError, match=r"run\.json cannot be written"):
+        log.fail("disk full")
+    assert files_in(log.path) == before
+    assert (read_info(log.path)["status"], rounds_of(log)) == ("running", [1])
+    assert read_checkpoint(log.path, 1)["fc.bias"].tolist() == [1.0]
+
+
+def test_a_run_whose_first_run_json_cannot_be_written_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fill_the_disk(*_: Any, **__: Any) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", fill_the_disk)
+    with pytest.raises(RunLogError, match=r"run\.json cannot be written: .*No space left"):
+        RunLog.create(tmp_path, "test", {})
 
 
 def test_no_temporary_files_are_left_behind(log: RunLog) -> None:
