@@ -11,7 +11,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
+from io import BytesIO
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -81,17 +82,28 @@ def decode_weights(record: ArrayRecord, spec: ModelSpec) -> dict[str, Tensor]:
     weights = {}
     for name, shape in spec.state_shapes.items():
         try:
+            found_shape, found_type = _read_header(record[name].data)
+            if found_shape != shape or found_type != np.float32:
+                raise ReplyError(f"weights: {name} is {found_type}{list(found_shape)}, expected float32{list(shape)}")
             array = record[name].numpy()
         except (ValueError, TypeError, OSError, EOFError) as error:
             raise ReplyError(f"weights: {name} cannot be decoded: {error}") from error
-        if array.shape != shape or array.dtype != np.float32:
-            raise ReplyError(f"weights: {name} is {array.dtype}{list(array.shape)}, expected float32{list(shape)}")
         if not np.isfinite(array).all():
             raise ReplyError(f"weights: {name} has values that are not finite")
         if np.abs(array).max(initial=0) > LARGEST_WEIGHT:
             raise ReplyError(f"weights: {name} has values beyond ±{LARGEST_WEIGHT:g}")
         weights[name] = torch.from_numpy(array.copy())
     return weights
+
+
+def _read_header(data: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return shape and type of an encoded array; decoding takes the memory that these ask for, true or not."""
+    stream = BytesIO(data)
+    version = np.lib.format.read_magic(stream)
+    if version != (1, 0):
+        raise ValueError(f"unknown version {version} of NumPy's format")
+    shape, _, kind = np.lib.format.read_array_header_1_0(stream)
+    return shape, kind
 
 
 def encode_config(settings: Settings) -> ConfigRecord:

@@ -21,7 +21,7 @@ _CIRCUIT_BYTES = 4
 _STUDIES = 2
 """Discoveries in a reply: the circuits and their repetition."""
 
-_NUMBERS_PER_CLASS = 64
+_NUMBERS_PER_CLASS = 32
 """In the tables of accuracy, quality and transplants, of 8 bytes each."""
 
 

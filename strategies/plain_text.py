@@ -9,8 +9,11 @@ _ESCAPE = re.compile(
 )
 """What terminals act upon; Ray colours its errors."""
 
-_LONGEST = 500
-"""Characters of a reason that are logged."""
+_BEGINNING, _END = 150, 350
+"""Characters of a reason that are logged if it is longer than both: an exception's own words come last."""
+
+_MOST_READ = 5000
+"""Characters of a reason that are looked at, at either end."""
 
 _MOST_LINES = 20
 """Lines of a node's problem that are logged; settings with many mistakes have many."""
@@ -18,11 +21,11 @@ _MOST_LINES = 20
 
 def one_line(text: str | None) -> str:
     """Return a reason on one line of printable characters, no longer than a reader can take in."""
+    said = text or "no reason given"
     # Cut before anything is searched: a client decides how long its reason is.
-    kept = _ESCAPE.sub("", (text or "no reason given")[: 10 * _LONGEST])
-    # Characters that turn the direction of text, or that no encoding has, are not printable either.
-    plain = " ".join("".join(c if c.isprintable() else " " for c in kept).split())
-    return plain if len(plain) <= _LONGEST else f"{plain[:_LONGEST]}…"
+    beginning, end = (said, "") if len(said) <= _MOST_READ else (said[:_MOST_READ], said[-_MOST_READ:])
+    plain = _printable(beginning) + _printable(end)
+    return plain if len(plain) <= _BEGINNING + _END else f"{plain[:_BEGINNING]} … {plain[-_END:]}"
 
 
 def few_lines(text: str) -> str:
@@ -30,6 +33,11 @@ def few_lines(text: str) -> str:
     lines = text.split("\n", _MOST_LINES)
     rest = ["…"] if len(lines) > _MOST_LINES else []
     return "\n".join([*(_indented(line) for line in lines[:_MOST_LINES] if line.strip()), *rest])
+
+
+def _printable(text: str) -> str:
+    """Return text with a space for what cannot be shown, or turns its direction, or that no encoding has."""
+    return " ".join("".join(c if c.isprintable() else " " for c in _ESCAPE.sub("", text)).split())
 
 
 def _indented(line: str) -> str:

@@ -1,5 +1,6 @@
 """A private Flower for true runs: its own home, its own ports, and nothing left running afterwards."""
 
+import contextlib
 import json
 import os
 import re
@@ -53,25 +54,63 @@ class Flower:
 
     def run(self, settings: Mapping[str, Any], num_clients: int, cpus_per_client: int = 1) -> FinishedRun:
         """Run the app to its end."""
+        return self.wait(self.start(settings, num_clients, cpus_per_client))
+
+    def start(
+        self, settings: Mapping[str, Any], num_clients: int, cpus_per_client: int = 1, folder: Path | None = None
+    ) -> "subprocess.Popen[str]":
+        """Start the app and return the process that shows its output.
+
+        Args:
+            settings: the run config.
+            num_clients: simulated nodes.
+            cpus_per_client: decides how many workers there are.
+            folder: where the command is typed, and Flower's background process starts; None = in the app's.
+        """
         config = " ".join(f"{key}={_toml(value)}" for key, value in settings.items())
         federation = f"num-supernodes={num_clients} client-resources-num-cpus={cpus_per_client}"
-        output = self._flwr(
-            "run", ".", "--stream", "--federation-config", federation, "--run-config", config, timeout_s=300
+        command = ["flwr", "run", str(self.app), "--stream", "--federation-config", federation, "--run-config", config]
+        return subprocess.Popen(
+            command,
+            cwd=folder or self.app,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
+
+    def wait(self, process: "subprocess.Popen[str]", seen: str = "") -> FinishedRun:
+        """Wait until a run has ended; `seen` is the output that was read already."""
+        output = seen + process.communicate(timeout=300)[0]
         run_id = re.search(r"Successfully started run (\d+)", output)
         assert run_id, output
         status, details = self._wait_for_end(run_id[1])
         found = re.search(r"run directory: (\S+)", output)
         return FinishedRun(Path(found[1]) if found else None, output, status, details)
 
-    def stop(self) -> None:
-        """End every process that carries this home in its environment: SuperLink, simulation, Ray."""
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Change this copy of the app: a fault that the product itself has no switch for."""
+        path = self.app / name
+        text = path.read_text(encoding="utf-8")
+        assert text.count(old) == 1, f"{name} holds {old!r} {text.count(old)} times"
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+    def processes(self) -> list[psutil.Process]:
+        """Return every process that carries this home in its environment: SuperLink, simulation, Ray."""
+        found = []
         for process in psutil.process_iter():
             try:
                 if process.environ().get("FLWR_HOME") == self._environment["FLWR_HOME"]:
-                    process.kill()
+                    found.append(process)
             except psutil.Error:
                 continue
+        return found
+
+    def stop(self) -> None:
+        """End everything that belongs to this Flower."""
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
 
     def _wait_for_end(self, run_id: str) -> tuple[str, str]:
         deadline = time.monotonic() + 60
@@ -90,7 +129,7 @@ class Flower:
             cwd=self.app,
             env=self._environment,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT if arguments[0] == "run" else subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             text=True,
             timeout=timeout_s,
             check=False,
@@ -113,6 +152,16 @@ def _toml(value: Any) -> str:
 @pytest.fixture(scope="session")
 def flower(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flower]:
     running = Flower(tmp_path_factory.mktemp("flower"))
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def broken_flower(tmp_path: Path) -> Iterator[Flower]:
+    """A Flower and a copy of the app that a test may damage."""
+    running = Flower(tmp_path)
     try:
         yield running
     finally:

@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -183,11 +184,19 @@ def with_record(key, record):
     return change
 
 
+def with_empty_circuits(content):
+    content[Key.CIRCUITS][Key.MEMBERS] = bytes(2)
+    content[Key.CIRCUITS][Key.SCORES] = bytes(10)
+
+
 BAD_UPDATES = {
     "nan weights": (with_array("fc.bias", torch.tensor([0.0, math.nan, 0.0])), "fc.bias.*not finite"),
     "infinite weights": (with_array("fc.bias", torch.tensor([0.0, math.inf, 0.0])), "fc.bias.*not finite"),
     "a shape that would broadcast": (with_array("fc.bias", torch.zeros(1)), r"float32\[1\], expected float32\[3\]"),
     "another type": (with_array("fc.bias", torch.zeros(3, dtype=torch.float64)), "float64"),
+    "half precision": (with_array("fc.bias", torch.zeros(3, dtype=torch.float16)), "float16"),
+    "whole numbers": (with_array("fc.bias", torch.zeros(3, dtype=torch.int32)), "int32"),
+    "absurd weights": (with_array("fc.bias", torch.tensor([0.0, -1e30, 0.0])), "fc.bias has values beyond"),
     "a missing array": (without_array, "arrays"),
     "an extra array": (with_array("extra", torch.zeros(3)), "extra"),
     "a second array record": (with_record("more", ArrayRecord()), "exactly one"),
@@ -201,10 +210,24 @@ BAD_UPDATES = {
     "nan examples": (with_metric(Key.NUM_EXAMPLES, math.nan), "num-examples"),
     "a heavier vote": (with_metric(Key.PLAIN_WEIGHT, 100.0), "plain-weight"),
     "nan loss": (with_metric(Key.TRAIN_LOSS, math.nan), "train_loss"),
+    "an absurd loss": (with_metric(Key.TRAIN_LOSS, 1e300), "train_loss"),
+    "a negative time": (with_metric(Key.TRAIN_SECONDS, -1.0), "train-seconds = -1.0: must be 0 to"),
+    "a list of examples": (with_metric(Key.NUM_EXAMPLES, [40]), "num-examples: list"),
+    "another second record": (
+        with_record("more", ConfigRecord({"a": bytes(2**20)})),
+        "bytes, at most .* can be needed",
+    ),
+    "a long list": (with_value(Key.UPDATE, "more", [0] * 2**15), "bytes, at most"),
+    "many empty texts": (with_value(Key.UPDATE, "more", [""] * 2**15), "bytes, at most"),
+    "a large array": (with_array("fc.bias", torch.zeros(2**18)), "bytes, at most"),
     "truncated mask": (with_value(Key.UPDATE, Key.PARAMETER_MASK, b"\xff"), "parameter mask: 1 bytes"),
     "mask as text": (with_value(Key.UPDATE, Key.PARAMETER_MASK, "ff"), "parameter-mask: str"),
     "empty mask with live weights": (with_value(Key.UPDATE, Key.PARAMETER_MASK, bytes(12)), "says are pruned"),
     "truncated circuits": (with_value(Key.CIRCUITS, Key.MEMBERS, b""), "circuits: 0 bytes"),
+    "scores against the members": (with_value(Key.CIRCUITS, Key.SCORES, bytes(10)), "kept scores below 0.5"),
+    "members against the scores": (with_value(Key.CIRCUITS, Key.MEMBERS, bytes(2)), "one that is not above it"),
+    "a ranking that names a channel twice": (with_value(Key.CIRCUITS, Key.RANKING, bytes(10)), "each channel once"),
+    "a ranking beyond the channels": (with_value(Key.CIRCUITS, Key.RANKING, b"\x09" * 10), "each channel once"),
     "truncated scores": (with_value(Key.CIRCUITS, Key.SCORES, b"\x00"), "1 bytes of scores"),
     "a class that is not there": (with_value(Key.CIRCUITS, Key.CLASS_IDS, [0, 3]), "class ids"),
     "a class twice": (with_value(Key.CIRCUITS, Key.CLASS_IDS, [2, 2]), "class ids"),
@@ -214,6 +237,9 @@ BAD_UPDATES = {
     "quality too short": (with_value(Key.QUALITY, "necessity", [0.5]), "1 values of necessity"),
     "quality of a wrong type": (with_value(Key.QUALITY, "usable", [1, 0]), "usable"),
     "quality of other classes": (with_value(Key.QUALITY, "class_id", [0, 1]), "quality: classes"),
+    "an empty circuit of use": (with_empty_circuits, "class 2 keeps no channel, yet is usable"),
+    "negative counts": (with_value(Key.ACCURACY, "num_examples", [-1, 4, 4]), "num_examples has values outside"),
+    "counts that no table holds": (with_value(Key.ACCURACY, "num_examples", [2**63, 4, 4]), "num_examples has values"),
     "unknown negatives": (with_value(Key.NEGATIVES, Key.NEGATIVES, "thin air"), "thin air"),
     "no partition": (without_record(Key.UPDATE), "update"),
 }
@@ -224,6 +250,77 @@ def test_a_damaged_update_is_refused_with_its_reason(content, change, reason):
     change(content)
     with pytest.raises(ReplyError, match=reason):
         decode_update(content, SPEC)
+
+
+def with_swapped_arrays(content):
+    arrays = dict(content[Key.ARRAYS].items())
+    content[Key.ARRAYS] = ArrayRecord(dict(reversed(arrays.items())))
+
+
+def test_arrays_in_another_order_are_refused_since_some_strategies_go_by_position(content):
+    with_swapped_arrays(content)
+    with pytest.raises(ReplyError, match=r"arrays \['fc\.bias'.*expected \['conv1\.weight'"):
+        decode_update(content, SPEC)
+
+
+@pytest.mark.parametrize("shape", ["(3,)", "(10000000000000,)"], ids=["another type", "an absurd size"])
+def test_bytes_that_are_not_what_their_label_says_are_refused_without_the_memory_they_ask_for(content, shape):
+    header = f"{{'descr': '<i4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117).encode() + b"\n"
+    data = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(12)
+    content[Key.ARRAYS]["fc.bias"] = Array("float32", (3,), "numpy.ndarray", data)
+    tracemalloc.start()
+    with pytest.raises(ReplyError, match=r"fc\.bias is int32.*, expected float32\[3\]"):
+        decode_update(content, SPEC)
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+
+
+def make_view() -> GlobalView:
+    return GlobalView(make_study(), [quality_of(0), quality_of(2)], 3.5)
+
+
+BAD_VIEWS = {
+    "weights": (with_record(Key.ARRAYS, ArrayRecord()), "no ArrayRecord"),
+    "a second metric record": (with_record("more", MetricRecord({"a": 1})), "exactly one MetricRecord"),
+    "an extra metric": (with_metric("more", 1), "more"),
+    "no examples": (with_metric(Key.NUM_EXAMPLES, 0), "num-examples = 0"),
+    "no vote at all": (with_metric(Key.PLAIN_WEIGHT, 0.0), "plain-weight must be 1.0"),
+    "a vote that is not a number": (with_metric(Key.PLAIN_WEIGHT, math.nan), "plain-weight must be 1.0"),
+    "a negative time": (with_metric(Key.EVALUATE_SECONDS, -3.5), "evaluate-seconds = -3.5"),
+    "no circuits": (without_record(Key.CIRCUITS), "circuits"),
+    "truncated circuits": (with_value(Key.CIRCUITS, Key.MEMBERS, b""), "circuits: 0 bytes"),
+    "transplants of other classes": (with_value(Key.TRANSPLANT, "class_id", [0, 1]), "transplant: classes"),
+    "a text that is too long": (with_value(Key.UPDATE, "more", "x" * 2**20), "bytes, at most"),
+}
+
+
+@pytest.mark.parametrize(("change", "reason"), BAD_VIEWS.values(), ids=BAD_VIEWS)
+def test_a_damaged_view_is_refused_with_its_reason(change, reason):
+    content = encode_view(make_view(), 7, 40)
+    change(content)
+    with pytest.raises(ReplyError, match=reason):
+        decode_view(content, SPEC)
+
+
+BAD_INTRODUCTIONS = {
+    "a federation of billions": (Key.NUM_PARTITIONS, 2**40, "num-partitions = 1099511627776: must be 1 to"),
+    "a federation of nobody": (Key.NUM_PARTITIONS, 0, "num-partitions = 0"),
+    "a partition outside": (Key.PARTITION_ID, 5, "must be 0 to 4"),
+    "a digest that is none": (Key.CODE_DIGEST, "\x1b[2J", "64 hexadecimal digits"),
+    "no images": (Key.CLASS_COUNTS, [0, 0, 0], "class-counts"),
+    "fewer images than none": (Key.CLASS_COUNTS, [5, -1, 0], "class-counts"),
+    "another dataset": (Key.CLASS_COUNTS, [5, 5], "class-counts"),
+    "counts without end": (Key.CLASS_COUNTS, [1] * 2**15, "bytes, at most"),
+    "a story": (Key.PROBLEM, "x" * 2**20, "bytes, at most"),
+}
+
+
+@pytest.mark.parametrize(("key", "value", "reason"), BAD_INTRODUCTIONS.values(), ids=BAD_INTRODUCTIONS)
+def test_a_damaged_introduction_is_refused_with_its_reason(key, value, reason):
+    content = encode_node(NodeInfo(3, 5, "ab" * 32, [10, 0, 2]))
+    content[Key.NODE][key] = value
+    with pytest.raises(ReplyError, match=reason):
+        decode_node(content, 3)
 
 
 def test_damaged_array_bytes_are_refused(content):
