@@ -32,7 +32,7 @@ class MemoryLog:
         self.tables: dict[str, pa.Table] = {}
         self.weights: Mapping[str, Any] = {}
 
-    def write_round(self, server_round, tables, weights):
+    def write_round(self, server_round, tables, weights, state):
         for name, schema in TABLES.items():
             rows = tables.get(name, ())
             self.tables[name] = rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(list(rows), schema)

@@ -10,9 +10,9 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType
 from hostile import NUM_CLIENTS, HostileRound
 from tiny_runs import TINY, table
 
+from fedcircuits.checkpoints import read_checkpoint
 from fedcircuits.errors import FederationError
 from fedcircuits.records import Key
-from fedcircuits.run_log import read_checkpoint
 from fedcircuits.run_reader import read_info
 
 BAD = 1
