@@ -28,6 +28,7 @@ class Run:
         overlap_summary: one row per round, comparison, layer and figure, where clients are too many for pairs.
         edge_overlap_summary: the same of the edges of circuits.
         masks: one row per round and accepted client: its weight mask, one bit per weight.
+        mask_shares: one row per round and layer, where masks came with noise: the share of clients that keep a weight.
         interference: one row per round and layer.
         circuit_interference: one row per round, client, class and layer.
         stability: one row per round, class and layer: agreement of all clients' circuits at once.
@@ -54,6 +55,7 @@ class Run:
     overlap_summary: pd.DataFrame
     edge_overlap_summary: pd.DataFrame
     masks: pd.DataFrame
+    mask_shares: pd.DataFrame
     interference: pd.DataFrame
     circuit_interference: pd.DataFrame
     stability: pd.DataFrame

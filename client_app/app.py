@@ -41,7 +41,8 @@ def train(message: Message, context: Context) -> Message:
         record = encode_circuits(update.study.circuits)
         record[Key.SERVER_ROUND] = instruction.position.server_round
         context.state[Key.CIRCUITS] = record
-    return Message(encode_update(update, client.spec, client.partition_id, len(client.train)), reply_to=message)
+    reply = encode_update(update, client.spec, client.partition_id, len(client.train), client.settings.privacy)
+    return Message(reply, reply_to=message)
 
 
 @app.evaluate()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast
+from typing import cast, get_args
 
 import torch
 from flwr.app import RecordDict
@@ -16,6 +16,7 @@ from fedcircuits.messages import decode_settings
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import model_spec
 from fedcircuits.partitions import client_images
+from fedcircuits.privacy import Report, exceeds
 from fedcircuits.replies import NodeInfo
 from fedcircuits.settings import DataSettings, Settings
 from fedcircuits.study import Bench, client_bench
@@ -39,12 +40,14 @@ def prepare_client(settings: Settings, node_config: Mapping[str, object]) -> Cli
     Args:
         settings: of the run.
         node_config: `partition-id` and `num-partitions`; simulation sets them, a SuperNode's `--node-config` must.
+            With `client-report` in it, the node takes no part in runs that ask it to report more.
 
     Raises:
-        SettingsError: if the node's configuration lacks one of the two.
+        SettingsError: if the node's configuration lacks one of the two, or forbids what the run asks for.
         DataError: if the dataset is missing or cannot be split.
     """
     partition_id, num_partitions = _identity(node_config)
+    _check_report(settings, node_config)
     device = use_machine(settings.machine)
     data, seed = settings.data, settings.run.seed
     train = client_images(load_dataset(data, seed).train, data, num_partitions, partition_id, seed).to(device)
@@ -70,8 +73,23 @@ def introduce(content: RecordDict, node_config: Mapping[str, object]) -> NodeInf
         client = prepare_client(decode_settings(content), node_config)
     except FedCircuitsError as error:
         return NodeInfo(partition_id, num_partitions, code_digest(), [], str(error))
+    if not client.settings.privacy.reports_classes:
+        return NodeInfo(partition_id, num_partitions, code_digest(), [], num_images=len(client.train))
     class_counts = client.train.class_counts(client.spec.num_classes)
     return NodeInfo(partition_id, num_partitions, code_digest(), class_counts)
+
+
+def _check_report(settings: Settings, node_config: Mapping[str, object]) -> None:
+    """The run's settings come from the server; what a node reports at most is for its owner to say."""
+    allowed, asked = node_config.get("client-report", "full"), settings.privacy.client_report
+    if allowed not in get_args(Report):
+        raise SettingsError(
+            [f"client-report = {allowed!r} in --node-config: must be one of {', '.join(get_args(Report))}"]
+        )
+    if exceeds(asked, cast(Report, allowed)):
+        raise SettingsError(
+            [f'client-report = "{asked}": this node reports "{allowed}" at most, as its --node-config says']
+        )
 
 
 @lru_cache(maxsize=2)

@@ -132,9 +132,16 @@ def compare_masks(server_round: int, client_masks: dict[int, Masks], global_supp
         client_masks: partition id to its masks.
         global_support: non-zero weights of the new global model; None if there is none.
     """
+    return overlap_table("overlap", *mask_pairs(server_round, client_masks, global_support))
+
+
+def mask_pairs(
+    server_round: int, client_masks: dict[int, Masks], global_support: Masks | None
+) -> tuple[ItemMatrices, list[Pair]]:
+    """Return which masks are compared; arguments as `compare_masks`."""
     masks = [*client_masks.values(), *([] if global_support is None else [global_support])]
     if not masks:
-        return TABLES["overlap"].empty_table()
+        return ItemMatrices({}), []
     matrices = ItemMatrices({name: mask.numel() for name, mask in masks[0].items()})
     rows = []
     for mask in masks:
@@ -150,7 +157,7 @@ def compare_masks(server_round: int, client_masks: dict[int, Masks], global_supp
     if global_support is not None:
         average = Item(rows[-1], ModelKind.GLOBAL, None, None, server_round, None)
         pairs += [(Comparison.PARAMETER_MASK_LOCAL_VS_GLOBAL, item, average) for item in items]
-    return overlap_table("overlap", matrices, pairs)
+    return matrices, pairs
 
 
 _Compared = tuple[Sequence[FoundCircuits], Sequence[FoundCircuits], Couples, Couples, Couples]

@@ -20,7 +20,10 @@ from fedcircuits.training import RoundPosition, TrainedModel, train_sparse
 
 @dataclass(frozen=True)
 class LocalUpdate:
-    """A client's trained model; `study` is None in rounds without circuits."""
+    """A client's trained model; `study` is None in rounds without circuits.
+
+    A client that does not tell classes apart in what it reports has neither accuracy nor study.
+    """
 
     trained: TrainedModel
     accuracy: list[ClassAccuracy]
@@ -46,11 +49,13 @@ def train_client(
     bench: Bench,
     position: RoundPosition,
 ) -> LocalUpdate:
-    """Train on the client's images, then find and measure the circuits of the trained model."""
+    """Train on the client's images, then find and measure the circuits of the trained model if they are reported."""
     generator = torch_generator(settings.run.seed, Purpose.TRAINING, bench.partition_id, position.server_round)
     started = time.perf_counter()
     trained = train_sparse(spec, weights, train, settings.training, settings.sparsity, position, generator)
     train_seconds = time.perf_counter() - started
+    if not settings.privacy.reports_classes:
+        return LocalUpdate(trained, [], None, train_seconds, 0.0)
     accuracy = class_accuracies(build_model(spec, trained.weights, train.device), bench.test)
     started = time.perf_counter()
     study = None

@@ -7,9 +7,10 @@ Decoding trusts nothing: whatever does not fit raises `ReplyError` with the reas
 
 import json
 import math
+import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from io import BytesIO
 from typing import Any, TypeVar
@@ -25,7 +26,9 @@ from fedcircuits.errors import ReplyError
 from fedcircuits.local_round import GlobalView, LocalUpdate
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import Weights
+from fedcircuits.privacy import OPEN, PrivacySettings
 from fedcircuits.quality import CircuitQuality, ClassAccuracy
+from fedcircuits.randomised_response import Entropy, flip_bits
 from fedcircuits.record_values import (
     MOST_EXAMPLES,
     Row,
@@ -156,13 +159,15 @@ def encode_node(info: NodeInfo) -> RecordDict:
     )
     if info.class_counts:
         record[Key.CLASS_COUNTS] = info.class_counts
+    if info.num_images:
+        record[Key.NUM_EXAMPLES] = info.num_images
     if info.problem:
         record[Key.PROBLEM] = info.problem
     return RecordDict({Key.NODE: record})
 
 
-def decode_node(content: RecordDict, num_classes: int) -> NodeInfo:
-    """Return what a node says about itself.
+def decode_node(content: RecordDict, num_classes: int, privacy: PrivacySettings = OPEN) -> NodeInfo:
+    """Return what a node says about itself, and of what it holds no more than the run asks for.
 
     Raises:
         ReplyError: if the answer does not follow the schema, or the node's numbers cannot be.
@@ -173,7 +178,7 @@ def decode_node(content: RecordDict, num_classes: int) -> NodeInfo:
         partition_id=typed_value(record, Key.PARTITION_ID, int),
         num_partitions=typed_value(record, Key.NUM_PARTITIONS, int),
         code_digest=typed_value(record, Key.CODE_DIGEST, str),
-        class_counts=typed_list(record, Key.CLASS_COUNTS, int) if Key.CLASS_COUNTS in record else [],
+        class_counts=[],
         problem=typed_value(record, Key.PROBLEM, str) if Key.PROBLEM in record else "",
     )
     if not 1 <= info.num_partitions <= _MOST_PARTITIONS:
@@ -182,42 +187,63 @@ def decode_node(content: RecordDict, num_classes: int) -> NodeInfo:
         raise ReplyError(f"partition-id = {info.partition_id}: must be 0 to {info.num_partitions - 1}")
     if not _DIGEST.fullmatch(info.code_digest):
         raise ReplyError(f"code-digest = {info.code_digest!r}: must be 64 hexadecimal digits")
-    counts = info.class_counts
-    if not info.problem and (len(counts) != num_classes or min(counts) < 0 or not 1 <= sum(counts) <= MOST_EXAMPLES):
+    if info.problem:
+        return info
+    if privacy.reports_classes:
+        return replace(info, class_counts=_class_counts(record, num_classes))
+    return replace(info, num_images=count_value(record, Key.NUM_EXAMPLES))
+
+
+def _class_counts(record: ConfigRecord, num_classes: int) -> list[int]:
+    counts: list[int] = typed_list(record, Key.CLASS_COUNTS, int)
+    if len(counts) != num_classes or min(counts) < 0 or not 1 <= sum(counts) <= MOST_EXAMPLES:
         raise ReplyError(f"class-counts = {counts}: must be {num_classes} numbers of images, at least one image")
-    return info
+    return counts
 
 
 # -- Train replies
 
 
-def encode_update(update: LocalUpdate, spec: ModelSpec, partition_id: int, num_examples: int) -> RecordDict:
-    """Return a client's answer to a train message."""
+def encode_update(
+    update: LocalUpdate,
+    spec: ModelSpec,
+    partition_id: int,
+    num_examples: int,
+    privacy: PrivacySettings = OPEN,
+    entropy: Entropy = os.urandom,
+) -> RecordDict:
+    """Return a client's answer to a train message.
+
+    Args:
+        update: what the client trained and found.
+        spec: the network's shape.
+        partition_id: the client.
+        num_examples: images that it trained on.
+        privacy: what of all this leaves the client.
+        entropy: gives the noise on masks its random bytes.
+    """
     trained = update.trained
-    bits = torch.cat([trained.masks[name].flatten() for name in spec.layer_names])
-    content = RecordDict(
-        {
-            Key.ARRAYS: encode_weights(trained.weights),
-            Key.METRICS: MetricRecord(
-                {
-                    Key.NUM_EXAMPLES: num_examples,
-                    Key.PLAIN_WEIGHT: 1.0,
-                    Key.TRAIN_LOSS: trained.train_loss,
-                    Key.TRAIN_SECONDS: update.train_seconds,
-                    Key.DISCOVERY_SECONDS: update.discovery_seconds,
-                }
-            ),
-            Key.UPDATE: ConfigRecord({Key.PARTITION_ID: partition_id, Key.PARAMETER_MASK: pack_bits(bits)}),
-            Key.ACCURACY: ConfigRecord(rows_to_columns(update.accuracy, ClassAccuracy)),
-        }
+    metrics = MetricRecord(
+        {Key.NUM_EXAMPLES: num_examples, Key.PLAIN_WEIGHT: 1.0, Key.TRAIN_SECONDS: update.train_seconds}
     )
-    if update.study is not None:
-        _add_study(content, update.study)
+    sent = ConfigRecord({Key.PARTITION_ID: partition_id})
+    content = RecordDict({Key.ARRAYS: encode_weights(trained.weights), Key.METRICS: metrics, Key.UPDATE: sent})
+    if privacy.reports_masks:
+        bits = torch.cat([trained.masks[name].flatten() for name in spec.layer_names]).cpu()
+        if privacy.mask_flip_probability:
+            bits = flip_bits(bits, privacy.mask_flip_probability, entropy)
+        sent[Key.PARAMETER_MASK] = pack_bits(bits)
+    if privacy.reports_classes:
+        metrics[Key.TRAIN_LOSS] = trained.train_loss
+        metrics[Key.DISCOVERY_SECONDS] = update.discovery_seconds
+        content[Key.ACCURACY] = ConfigRecord(rows_to_columns(update.accuracy, ClassAccuracy))
+        if update.study is not None:
+            _add_study(content, update.study)
     return content
 
 
-def decode_update(content: RecordDict, spec: ModelSpec) -> TrainReply:
-    """Return a client's answer to a train message, every part of it checked.
+def decode_update(content: RecordDict, spec: ModelSpec, privacy: PrivacySettings = OPEN) -> TrainReply:
+    """Return a client's answer to a train message, every part of it checked; what the run does not ask for is not read.
 
     Raises:
         ReplyError: with the reason, if any part is missing, damaged, out of range or contradicts another.
@@ -225,19 +251,23 @@ def decode_update(content: RecordDict, spec: ModelSpec) -> TrainReply:
     check_reply_size(content, spec)
     if len(content.array_records) != 1 or len(content.metric_records) != 1:
         raise ReplyError("records: expected exactly one ArrayRecord and one MetricRecord")
-    metrics = _decode_metrics(content, {Key.TRAIN_LOSS, Key.TRAIN_SECONDS, Key.DISCOVERY_SECONDS})
+    tells_classes = privacy.reports_classes
+    of_classes = {Key.TRAIN_LOSS, Key.DISCOVERY_SECONDS} if tells_classes else set()
+    metrics = _decode_metrics(content, {Key.TRAIN_SECONDS, *of_classes})
     update = _record(content, Key.UPDATE, ConfigRecord)
     weights = decode_weights(_record(content, Key.ARRAYS, ArrayRecord), spec)
+    sent_masks = _decode_masks(update, spec) if privacy.reports_masks else None
     return TrainReply(
         partition_id=typed_value(update, Key.PARTITION_ID, int),
         num_examples=count_value(metrics, Key.NUM_EXAMPLES),
         weights=weights,
-        masks=_decode_masks(typed_value(update, Key.PARAMETER_MASK, bytes), spec, weights),
-        train_loss=measured_value(metrics, Key.TRAIN_LOSS),
+        masks=_support(weights, spec, sent_masks if privacy.sends_true_masks else None),
+        sent_masks=sent_masks,
+        train_loss=measured_value(metrics, Key.TRAIN_LOSS) if tells_classes else None,
         train_seconds=measured_value(metrics, Key.TRAIN_SECONDS),
-        discovery_seconds=measured_value(metrics, Key.DISCOVERY_SECONDS),
-        accuracy=_rows(content, Key.ACCURACY, ClassAccuracy, range(spec.num_classes)),
-        study=_decode_study(content, spec) if Key.CIRCUITS in content else None,
+        discovery_seconds=measured_value(metrics, Key.DISCOVERY_SECONDS) if tells_classes else None,
+        accuracy=_rows(content, Key.ACCURACY, ClassAccuracy, range(spec.num_classes)) if tells_classes else [],
+        study=_decode_study(content, spec) if tells_classes and Key.CIRCUITS in content else None,
         weight_bytes=content[Key.ARRAYS].count_bytes(),
         reply_bytes=sum(record.count_bytes() for record in content.values()),
     )
@@ -254,16 +284,23 @@ def _decode_metrics(content: RecordDict, measures: set[str]) -> MetricRecord:
     return metrics
 
 
-def _decode_masks(packed: bytes, spec: ModelSpec, weights: Weights) -> Masks:
-    """Unpack one bit per weight; a weight that is not zero must be in its mask."""
+def _decode_masks(update: ConfigRecord, spec: ModelSpec) -> Masks:
+    """Unpack one bit per weight."""
     sizes = [math.prod(shape) for shape in spec.weight_shapes.values()]
-    bits = unpack_bits(packed, (sum(sizes),), "parameter mask")
-    masks = {
+    bits = unpack_bits(typed_value(update, Key.PARAMETER_MASK, bytes), (sum(sizes),), "parameter mask")
+    return {
         name: part.view(shape)
         for (name, shape), part in zip(spec.weight_shapes.items(), bits.split(sizes), strict=True)
     }
+
+
+def _support(weights: Weights, spec: ModelSpec, masks: Masks | None) -> Masks:
+    """Return the masks of a client's weights: a weight that is not zero must be in its mask, if that is known."""
+    support = {name: weights[f"{name}.weight"] != 0 for name in spec.layer_names}
+    if masks is None:
+        return support
     for name, mask in masks.items():
-        if (weights[f"{name}.weight"][~mask] != 0).any():
+        if (support[name] & ~mask).any():
             raise ReplyError(f"parameter mask: {name} has weights that its mask says are pruned")
     return masks
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fedcircuits.overlap import SetPairs, adjusted_iou, membership_phi, overlap_figures, pair_sets
 from fedcircuits.overlap.graded import graded_figures
+from fedcircuits.overlap.noisy_pairs import estimate_pairs, estimated_figures
 from fedcircuits.overlap.ratio import ratio
 from fedcircuits.records import ALL_LAYERS, MIN_RELIABILITY, TABLES, Comparison, ModelKind
 
@@ -98,6 +99,28 @@ def overlap_table(
     # An undefined figure is missing from every mean that is taken later.
     table |= {column: pa.array(values.reshape(-1), from_pandas=True) for column, values in figures.items()}
     return pa.table({column: table[column] for column in schema.names}, schema=schema)
+
+
+def estimated_table(items: ItemMatrices, pairs: Sequence[Pair], flip_probability: float) -> pa.Table:
+    """Lay out pairs of weight masks as `overlap_table` does, where clients flipped each bit with a probability.
+
+    Counts are estimates, rounded. What would need the law of the noise as well is missing: `expected_sd`, `p_over`,
+    `p_under`, `size_adjusted_iou`.
+    """
+    schema = TABLES["overlap"]
+    if not pairs:
+        return schema.empty_table()
+    is_noisy_b = np.array([b.model is ModelKind.CLIENT for _, _, b in pairs])
+    estimated = estimate_pairs(items.count(pairs), flip_probability, is_noisy_b)
+    figures = vars(estimated_figures(estimated))
+    # Every weight could be in every mask, so that the common universe is the whole one.
+    figures |= {"common_adjusted_iou": figures["adjusted_iou"], "common_phi": figures["phi"]}
+    counts = vars(estimated) | {"common_universe": estimated.universe}
+    table = _identifiers(pairs, [*items.layer_sizes, ALL_LAYERS])
+    table |= {name: np.rint(_with_total(values)).astype(np.int64).reshape(-1) for name, values in counts.items()}
+    table |= {name: pa.array(values.reshape(-1), from_pandas=True) for name, values in figures.items()}
+    undefined = pa.nulls(len(table["layer"]))
+    return pa.table({column: table.get(column, undefined) for column in schema.names}, schema=schema)
 
 
 def _identifiers(pairs: Sequence[Pair], layers: Sequence[str]) -> dict[str, Any]:

@@ -230,6 +230,12 @@ TABLES: Final[dict[str, pa.Schema]] = {
         partition_id=_I,
         mask=pa.binary(),
     ),
+    "mask_shares": _schema(
+        round=_I,
+        layer=_S,
+        num_clients=_I,
+        share=pa.list_(pa.float32()),
+    ),
     "interference": _schema(
         round=_I,
         layer=_S,
@@ -397,7 +403,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
 }
 """Table name to its columns. Columns that do not apply to a row, and figures that are undefined, are null."""
 
-ADDED_TABLES: Final = frozenset({"overlap_summary", "edge_overlap_summary", "masks"})
+ADDED_TABLES: Final = frozenset({"overlap_summary", "edge_overlap_summary", "masks", "mask_shares"})
 """Tables that runs of the same schema version may lack, because they are older: there they have no rows."""
 
 

@@ -12,6 +12,7 @@ from fedcircuits.config_values import Between, ClassIds, read_value
 from fedcircuits.errors import SettingsError
 from fedcircuits.feasibility import sparsity_problems
 from fedcircuits.model_spec import ModelSpec, Padding
+from fedcircuits.privacy import PrivacySettings, privacy_problems
 
 Scalar = bool | int | float | str
 """What a Flower run config can hold."""
@@ -214,6 +215,7 @@ class Settings:
     discovery: DiscoverySettings
     deep: DeepSettings
     federation: FederationSettings
+    privacy: PrivacySettings
     machine: MachineSettings
     config: Mapping[str, Scalar]
 
@@ -469,4 +471,5 @@ _CHECKS: tuple[Callable[[dict[str, Any]], list[str]], ...] = (
     _check_objective,
     _check_proximal,
     _check_probe,
+    privacy_problems,
 )

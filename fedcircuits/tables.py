@@ -85,8 +85,8 @@ def edge_rows(
     return [{**identity, **vars(entry), "num_edges": len(entry.sources)} for entry in edges]
 
 
-def client_row(server_round: int, reply: TrainReply, class_counts: list[int]) -> Row:
-    """Return the row of a client whose reply was accepted."""
+def client_row(server_round: int, reply: TrainReply, class_counts: list[int] | None) -> Row:
+    """Return the row of a client whose reply was accepted; `class_counts` is None if clients do not say."""
     density = densities(reply.masks)
     return {
         "round": server_round,
@@ -107,7 +107,7 @@ def client_row(server_round: int, reply: TrainReply, class_counts: list[int]) ->
     }
 
 
-def rejected_row(server_round: int, partition_id: int, reason: str, class_counts: list[int]) -> Row:
+def rejected_row(server_round: int, partition_id: int, reason: str, class_counts: list[int] | None) -> Row:
     """Return the row of a client whose reply was rejected or never came."""
     return {
         "round": server_round,

@@ -94,7 +94,7 @@ def _run_rounds(grid: Grid, settings: Settings, run_log: RunLog, restart: Restar
     spec = model_spec(settings)
     device = use_machine(settings.machine)
     dataset = load_dataset(settings.data, settings.run.seed)
-    roster = Roster(encode_config(settings), spec.num_classes, settings.run.seed)
+    roster = Roster(encode_config(settings), spec.num_classes, settings.run.seed, settings.privacy)
     roster.wait(grid, settings.federation.node_timeout_s)
     if roster.num_partitions:
         check_same_clients(run_log, roster.num_partitions)

@@ -23,7 +23,7 @@ def round_line(
     Args:
         position: the round.
         seconds: what it took.
-        trained_classes: classes that clients have trained on.
+        trained_classes: classes that clients have trained on; empty if they do not say.
         num_channels: channels of the network.
         tables: its tables, as they are logged.
         failed_check: the round in which the discovery failed its check; None if it did not.
@@ -32,26 +32,39 @@ def round_line(
     accepted = sum(row["accepted"] for row in clients)
     overall = [row for row in tables["accuracy"] if row["model"] == ModelKind.GLOBAL and row["recall"] is not None]
     accuracy = sum(row["recall"] * row["num_examples"] for row in overall) / sum(row["num_examples"] for row in overall)
-    collapsed = sum(row["class_id"] in trained_classes and row["recall"] < COLLAPSED_RECALL for row in overall)
     parts = [
         f"round {position.server_round}/{position.num_rounds}",
         f"{seconds:.1f} s",
         f"clients {accepted}/{len(clients)}",
         f"accuracy {accuracy:.3f}",
-        f"collapsed {collapsed} of {len(trained_classes)} classes",
+        _lost_classes(overall, trained_classes),
         *_circuits(tables, num_channels, failed_check),
     ]
     return " | ".join(parts)
 
 
+def _lost_classes(overall: Sequence[Mapping[str, Any]], trained_classes: Collection[int]) -> str:
+    """Say how many classes the global model does not recognise: collapsed are those that were trained on."""
+    lost = [row["class_id"] for row in overall if row["recall"] < COLLAPSED_RECALL]
+    if not trained_classes:
+        return f"not recognised {len(lost)} of {len(overall)} classes, trained or not"
+    return f"collapsed {sum(class_id in trained_classes for class_id in lost)} of {len(trained_classes)} classes"
+
+
 def _circuits(tables: Mapping[str, Any], num_channels: int, failed_check: int | None) -> list[str]:
-    """Say how large, how usable and how similar the circuits are, if any were looked for."""
-    quality = [row for row in tables["quality"] if row["model"] == ModelKind.CLIENT]
+    """Say how large, how usable and how similar the circuits are, if any were looked for.
+
+    They are the clients', or the global model's where clients report none.
+    """
+    model = ModelKind.CLIENT
+    if not any(row["model"] == model for row in tables["quality"]):
+        model = ModelKind.GLOBAL
+    quality = [row for row in tables["quality"] if row["model"] == model]
     if not quality:
         return []
-    sizes = sum(row["num_channels"] for row in tables["circuits"] if row["model"] == ModelKind.CLIENT)
+    sizes = sum(row["num_channels"] for row in tables["circuits"] if row["model"] == model)
     usable = sum(row["usable"] for row in quality)
-    parts = [f"client circuits {sizes / len(quality):.0f} of {num_channels} channels, {usable}/{len(quality)} usable"]
+    parts = [f"{model} circuits {sizes / len(quality):.0f} of {num_channels} channels, {usable}/{len(quality)} usable"]
     if failed_check is not None:
         parts.append(f"discovery failed its validity check in round {failed_check}: no circuit counts as usable")
     overlap = tables["overlap"]

@@ -9,13 +9,13 @@ from fedcircuits.config_values import ClassIds
 from fedcircuits.data import Dataset, LabelledImages
 from fedcircuits.deep.examination import Examiner, Tables
 from fedcircuits.deep.round_models import ClientModel, RoundModels
-from fedcircuits.deep.validity import ValidityRow, check_validity, verdict
+from fedcircuits.deep.validity import check_validity, verdict
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import Weights
 from fedcircuits.partitions import images_together
 from fedcircuits.replies import TrainReply
 from fedcircuits.settings import Settings
-from fedcircuits.study import server_bench
+from fedcircuits.study import Bench, server_bench
 from fedcircuits.training import RoundPosition
 from strategies.roster import Roster
 
@@ -56,23 +56,32 @@ class HeavyMeasures:
     def checks(self, rounds: Mapping[str, int | None]) -> None:
         self._last_check, self._failed_check = rounds["last"], rounds["failed"]
 
-    def check_discovery(self, position: RoundPosition, replies: Sequence[TrainReply]) -> Tables:
-        """Check the run's discovery on one client's model, if a check is due.
+    def check_discovery(self, position: RoundPosition, replies: Sequence[TrainReply], average: Weights) -> Tables:
+        """Check the run's discovery on one model, if a check is due.
 
         The model is that of the client with the most classes, the lowest partition of several: it has learned to tell
         more classes apart than any other, so that circuits can be told from none. The server's images stand in for
-        the client's.
+        the client's. Where clients do not say which classes they hold, it is the average.
+
+        Args:
+            position: the round.
+            replies: those that were averaged.
+            average: the new global weights.
 
         Returns:
             rows of the tables `validity` and `costs`; empty if no check is due, or if no client knows two classes, so
             that the next round's may.
         """
-        studied = [reply for reply in replies if reply.study is not None and reply.study.circuits.class_ids]
-        if not studied or not self._settings.deep.is_validity_round(position.server_round, self._last_check):
+        if not self._settings.deep.is_validity_round(position.server_round, self._last_check):
+            return {}
+        checked = self._checked(position, replies, average)
+        if checked is None:
             return {}
         started = time.perf_counter()
-        reply = max(studied, key=lambda one: (len(self._classes(one)), -one.partition_id))
-        rows = self._check(position, reply)
+        partition_id, weights, bench = checked
+        rows = check_validity(
+            self._settings, self._spec, weights, bench, position, bench.source.labels.unique().tolist()
+        )
         if not rows:
             return {}
         has_passed = verdict(rows)
@@ -83,7 +92,7 @@ class HeavyMeasures:
         identity = {"round": position.server_round}
         seconds = time.perf_counter() - started
         return {
-            "validity": [identity | {"partition_id": reply.partition_id} | asdict(row) for row in rows],
+            "validity": [identity | {"partition_id": partition_id} | asdict(row) for row in rows],
             "costs": [identity | {"measure": "validity", "seconds": seconds}],
         }
 
@@ -112,7 +121,7 @@ class HeavyMeasures:
             local: circuits of the clients' own models.
             on_clients: circuits of the new global model, found on clients' data.
             on_server: circuits of the new global model, found on the server's data.
-            trained_classes: classes that any client has trained on so far, ascending.
+            trained_classes: classes that any client has trained on so far, ascending; empty if clients do not say.
 
         Returns:
             rows of the tables for heavy measures, and the activation retention of each convolution.
@@ -144,20 +153,31 @@ class HeavyMeasures:
         )
         return self._examiner.examine(models), self._examiner.retention(models)
 
-    def _check(self, position: RoundPosition, reply: TrainReply) -> list[ValidityRow]:
-        """Check the discovery on one client's model, by the server's images of the client's classes."""
-        held, bench = self._classes(reply), server_bench(self._settings, self._dataset)
-        bench = replace(bench, partition_id=reply.partition_id, source=bench.source.of_classes(held))
-        return check_validity(self._settings, self._spec, reply.weights, bench, position, held)
+    def _checked(
+        self, position: RoundPosition, replies: Sequence[TrainReply], average: Weights
+    ) -> tuple[int | None, Weights, Bench] | None:
+        """Return the model to check the discovery on, whose it is and the server's images for it; None without one."""
+        bench = server_bench(self._settings, self._dataset)
+        if not self._settings.privacy.reports_classes:
+            is_due = self._settings.discovery.is_circuit_round(position.server_round, position.num_rounds)
+            return (None, average, bench) if is_due else None
+        studied = [reply for reply in replies if reply.study is not None and reply.study.circuits.class_ids]
+        if not studied:
+            return None
+        reply = max(studied, key=lambda one: (len(self._classes(one)), -one.partition_id))
+        source = bench.source.of_classes(self._classes(reply))
+        return reply.partition_id, reply.weights, replace(bench, partition_id=reply.partition_id, source=source)
 
-    def _train_images(self, replies: Sequence[TrainReply]) -> LabelledImages:
-        """Return the training images of the round's clients together."""
+    def _train_images(self, replies: Sequence[TrainReply]) -> LabelledImages | None:
+        """Return the training images of the round's clients together; None if clients do not say what they hold."""
+        if not self._settings.privacy.reports_classes:
+            return None
         settings, partitions = self._settings, [reply.partition_id for reply in replies]
         return images_together(
             self._dataset.train, settings.data, self._roster.num_partitions, partitions, settings.run.seed
         )
 
     def _classes(self, reply: TrainReply) -> ClassIds:
-        """Return the classes that a client holds, ascending."""
+        """Return the classes that a client holds, ascending; none if clients do not say."""
         counts = self._roster.class_counts(reply.partition_id)
-        return tuple(class_id for class_id, count in enumerate(counts) if count)
+        return tuple(class_id for class_id, count in enumerate(counts or ()) if count)

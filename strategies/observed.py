@@ -103,11 +103,11 @@ class CircuitObserver(FedAvg):
     def configure_evaluate(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
-        """Ask the clients whose training was accepted to look at the new model, in rounds with circuits."""
+        """Ask the clients whose training was accepted to look at the new model, in rounds with circuits of clients."""
         del grid  # the roster knows the nodes
         settings = self._settings
         is_due = settings.discovery.is_circuit_round(server_round, settings.run.num_server_rounds)
-        self._ask(self._accepted if is_due else [])
+        self._ask(self._accepted if is_due and settings.privacy.reports_classes else [])
         if not self._asked:
             return []
         config[Key.TRAINED_CLASSES] = self._observer.trained_classes
@@ -151,7 +151,7 @@ class CircuitObserver(FedAvg):
 
     def _decode_update(self, content: RecordDict) -> TrainReply:
         """Decode a reply, and hold it to what the client said that it holds: its weight in the average."""
-        reply = decode_update(content, self._spec)
+        reply = decode_update(content, self._spec, self._settings.privacy)
         self._check_held(reply.partition_id, reply.num_examples)
         return reply
 
@@ -163,7 +163,7 @@ class CircuitObserver(FedAvg):
     def _check_held(self, partition_id: int, num_examples: int) -> None:
         if partition_id not in self._asked.values():
             raise ReplyError(f"claims to be partition {partition_id}")
-        held = sum(self._roster.class_counts(partition_id))
+        held = self._roster.num_examples(partition_id)
         if num_examples != held:
             raise ReplyError(f"metrics: num-examples = {num_examples}, but the client holds {held} images")
 

@@ -9,11 +9,12 @@ from typing import Final
 import pyarrow as pa
 
 from fedcircuits.circuits import Circuits
-from fedcircuits.client_summaries import logged_masks, summarise_circuits, summarise_edges, summarise_masks
-from fedcircuits.comparisons import FoundCircuits, compare_circuits, compare_edges, compare_masks
+from fedcircuits.client_summaries import summarise_circuits, summarise_edges
+from fedcircuits.comparisons import FoundCircuits, compare_circuits, compare_edges
 from fedcircuits.connectivity import alive_kernels, circuit_edges, reachable_channels
 from fedcircuits.data import Dataset
 from fedcircuits.interference import measure_interference
+from fedcircuits.mask_tables import mask_tables
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import Weights, build_model
 from fedcircuits.quality import CircuitQuality, class_accuracies, is_proper
@@ -65,7 +66,10 @@ class RoundObserver:
 
     @property
     def trained_classes(self) -> list[int]:
-        """Classes that any accepted client has trained on in this round or an earlier one, ascending."""
+        """Classes that any accepted client has trained on in this round or an earlier one, ascending.
+
+        Empty if clients do not say which classes they hold.
+        """
         return sorted(self._trained_classes)
 
     def restore(self, state: RunState) -> None:
@@ -106,7 +110,7 @@ class RoundObserver:
         """
         for partition_id, reason in rejected.items():
             self._reject(partition_id, reason)
-        self._rows |= self._heavy.check_discovery(self._position, replies)
+        self._rows |= self._heavy.check_discovery(self._position, replies, average)
         for reply in replies:
             self._take_update(reply)
         if not replies:
@@ -114,10 +118,12 @@ class RoundObserver:
         self._replies, self._weights = replies, (start, average)
         self._shares = _shares(replies, self._settings.federation.weighting)
         support = {name: average[f"{name}.weight"].ne(0) for name in self._spec.layer_names}
-        masks = {reply.partition_id: reply.masks for reply in replies}
-        self._overlap.append(compare_masks(self._position.server_round, masks, support))
-        self._overlap_summary.append(summarise_masks(self._position.server_round, masks))
-        self._rows["masks"] = logged_masks(self._position.server_round, masks)
+        sent = {reply.partition_id: reply.sent_masks for reply in replies if reply.sent_masks is not None}
+        flip_probability = self._settings.privacy.mask_flip_probability
+        compared = mask_tables(self._position.server_round, sent, support, flip_probability)
+        self._overlap.append(compared.overlap)
+        self._overlap_summary.append(compared.overlap_summary)
+        self._rows |= {"masks": compared.masks, "mask_shares": compared.mask_shares}
         clients = [(reply.weights, reply.masks) for reply in replies]
         circuits = {reply.partition_id: reply.study.circuits for reply in replies if reply.study is not None}
         layers, by_circuit = measure_interference(self._spec, start, clients, self._shares, average, circuits)
@@ -194,7 +200,7 @@ class RoundObserver:
     def _take_update(self, reply: TrainReply) -> None:
         """Log one accepted client: its model, its accuracy and its circuits."""
         counts = self._roster.class_counts(reply.partition_id)
-        self._trained_classes |= {class_id for class_id, count in enumerate(counts) if count}
+        self._trained_classes |= {class_id for class_id, count in enumerate(counts or ()) if count}
         self._clients[reply.partition_id] = client_row(self._position.server_round, reply, counts)
         self._rows["accuracy"] += accuracy_rows(
             self._position.server_round, ModelKind.CLIENT, reply.partition_id, reply.accuracy
@@ -210,13 +216,11 @@ class RoundObserver:
         return self._take_study(ModelKind.GLOBAL, reply.partition_id, reply.study, weights)
 
     def _study_global(self, weights: Weights) -> FoundCircuits:
-        # A class that nobody has trained on has no circuit to look for.
-        trained = tuple(c for c in self._bench.classes if c in self._trained_classes)
-        bench = replace(self._bench, classes=trained)
+        # A class that nobody has trained on has no circuit to look for; any may have been, where clients do not say.
+        trained = self._trained_classes or set(range(self._spec.num_classes))
+        bench = replace(self._bench, classes=tuple(c for c in self._bench.classes if c in trained))
         subject = prepare_subject(self._settings, self._spec, weights, bench)
-        study = study_model(
-            self._settings, subject, bench, self._position, self._trained_classes, Purpose.GLOBAL_DISCOVERY
-        )
+        study = study_model(self._settings, subject, bench, self._position, trained, Purpose.GLOBAL_DISCOVERY)
         return self._take_study(ModelKind.GLOBAL, None, study, weights)
 
     def _take_study(self, model: ModelKind, partition_id: int | None, study: Study, weights: Weights) -> FoundCircuits:

@@ -16,6 +16,7 @@ from flwr.serverapp import Grid
 from fedcircuits.digest import code_digest
 from fedcircuits.errors import FederationError, ReplyError
 from fedcircuits.messages import decode_node
+from fedcircuits.privacy import OPEN, PrivacySettings
 from fedcircuits.records import Key
 from fedcircuits.replies import NodeInfo
 from fedcircuits.seeding import Purpose, numpy_generator
@@ -41,16 +42,18 @@ class Roster:
         config: the settings as clients get them, for the query.
         num_classes: classes of the dataset.
         seed: seed of the run, for sampling.
+        privacy: says what clients tell of what they hold.
     """
 
-    def __init__(self, config: ConfigRecord, num_classes: int, seed: int) -> None:
+    def __init__(self, config: ConfigRecord, num_classes: int, seed: int, privacy: PrivacySettings = OPEN) -> None:
         self._config = config
         self._num_classes = num_classes
         self._seed = seed
+        self._privacy = privacy
         self._nodes: dict[int, NodeInfo] = {}
         self._node_of: dict[int, int] = {}
         self._refused: dict[int, str] = {}
-        self._class_counts: dict[int, list[int]] = {}
+        self._heard: dict[int, NodeInfo] = {}
         self._num_partitions = 0
         self._is_complete = False
 
@@ -62,11 +65,15 @@ class Roster:
     @property
     def num_images(self) -> int:
         """Training images that clients hold, counted once for each client that holds them."""
-        return sum(sum(counts) for counts in self._class_counts.values())
+        return sum(info.num_held for info in self._heard.values())
 
-    def class_counts(self, partition_id: int) -> list[int]:
-        """Return the images of each class that a client holds, also of one that is gone for the moment."""
-        return self._class_counts[partition_id]
+    def num_examples(self, partition_id: int) -> int:
+        """Return how many images a client holds, also of one that is gone for the moment."""
+        return self._heard[partition_id].num_held
+
+    def class_counts(self, partition_id: int) -> list[int] | None:
+        """Return the images of each class that a client holds, also of one that is gone; None if clients do not say."""
+        return self._heard[partition_id].class_counts or None
 
     def node_id(self, partition_id: int) -> int:
         """Return the node that serves a partition at present."""
@@ -146,7 +153,7 @@ class Roster:
                 self._refuse(node, one_line(reply.error.reason) + _hint(reply.error.reason))
             return
         try:
-            info = decode_node(reply.content, self._num_classes)
+            info = decode_node(reply.content, self._num_classes, self._privacy)
         except Exception as error:
             # Bytes from another machine can make any decoder raise anything; none of it may end the run.
             said = str(error) if isinstance(error, ReplyError) else f"{type(error).__name__}: {error}"
@@ -164,7 +171,7 @@ class Roster:
             del self._nodes[twin]
         self._nodes[node] = info
         self._node_of[info.partition_id] = node
-        self._class_counts[info.partition_id] = info.class_counts
+        self._heard[info.partition_id] = info
 
     def _misfit(self, info: NodeInfo, has_twin: bool) -> str:
         """Return why a node cannot take part; empty if it can."""

@@ -57,10 +57,10 @@ class Examiner:
         self._settings = settings
         self._spec = spec
         self._bench = server_bench(settings, dataset)
-        classes = tuple(range(spec.num_classes))
+        self._all_classes = tuple(range(spec.num_classes))
         sampling = torch_generator(settings.run.seed, Purpose.DEEP_IMAGES)
-        self._test = balanced_sample(dataset.test, classes, settings.deep.deep_images, sampling)
-        self._probe = balanced_sample(dataset.probe, classes, settings.deep.deep_images, sampling)
+        self._test = balanced_sample(dataset.test, self._all_classes, settings.deep.deep_images, sampling)
+        self._probe = balanced_sample(dataset.probe, self._all_classes, settings.deep.deep_images, sampling)
         self._site = GateSite(settings.discovery.gate_site)
 
     def examine(self, models: RoundModels) -> Tables:
@@ -95,7 +95,7 @@ class Examiner:
         looks = [(c.weights, c.found, models.told_apart(c), data) for c in self._chosen(models)]
         for weights, found, classes, kind in [
             *looks,
-            (models.average, models.found, models.trained_classes, DataKind.SERVER),
+            (models.average, models.found, models.trained_classes or self._all_classes, DataKind.SERVER),
         ]:
             if found is None:
                 continue
@@ -178,10 +178,12 @@ class Examiner:
     def _ladder(self, models: RoundModels) -> Tables:
         """Climb with all clients, not only chosen ones: the average is made of all of them."""
         settings = self._settings
-        per_client = fmean(client.num_images for client in models.clients)
-        central = CentralTraining(
-            models.start, models.train, per_client, settings.training, settings.sparsity, models.position
-        )
+        central = None
+        if models.train is not None:
+            per_client = fmean(client.num_images for client in models.clients)
+            central = CentralTraining(
+                models.start, models.train, per_client, settings.training, settings.sparsity, models.position
+            )
         rungs = climb_ladder(
             self._spec,
             {client.partition_id: (client.weights, client.masks) for client in models.clients},

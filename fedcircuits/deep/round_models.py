@@ -19,7 +19,7 @@ class ClientModel:
         weights: its parameters.
         masks: which of them it keeps.
         num_images: training images that it holds.
-        classes: those it holds, ascending.
+        classes: those it holds, ascending; empty if it does not say.
         found: its circuits; None in a round without circuits.
         found_global: the global model's circuits on this client's data; None in such a round, or if it did not answer.
     """
@@ -42,17 +42,17 @@ class RoundModels:
         start: global weights that the round started from.
         clients: those that were averaged, in the order of their partitions, at least one.
         shares: each client's weight in the average; they sum to 1.
-        train: the clients' training images together, each once if several hold it.
+        train: the clients' training images together, each once if several hold it; None if it is not known which.
         average: the new global weights.
         found: the global model's circuits on the server's data; None in a round without circuits.
-        trained_classes: classes that any client has trained on so far, ascending.
+        trained_classes: classes that any client has trained on so far, ascending; empty if clients do not say.
     """
 
     position: RoundPosition
     start: Weights
     clients: tuple[ClientModel, ...]
     shares: tuple[float, ...]
-    train: LabelledImages
+    train: LabelledImages | None
     average: Weights
     found: FoundCircuits | None
     trained_classes: ClassIds
