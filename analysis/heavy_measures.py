@@ -5,11 +5,15 @@ from typing import Final
 import pandas as pd
 
 from analysis.measures import has_shared_class
+from analysis.reports import withheld
 from analysis.run import Run
 from fedcircuits.records import ModelKind
 
 _DEEP: Final = ("curves", "scrutiny", "alignment", "barriers", "swaps", "patching", "ladder")
 """Taken in the same rounds, by the setting deep-every."""
+
+_OF_CLIENTS_CIRCUITS: Final = ("swaps", "patching", "stability")
+"""About circuits that clients find, alone."""
 
 _OTHERS: Final = ("validity", "stability")
 """Taken by settings of their own."""
@@ -43,6 +47,8 @@ def why_not_measured(run: Run, table: str) -> str:
     rounds = sorted(set(getattr(run, table)["round"]))
     if rounds:
         return f"measured in other rounds only: {', '.join(str(number) for number in rounds)}"
+    if table in _OF_CLIENTS_CIRCUITS and withheld(run):
+        return withheld(run)
     if table == "stability":
         return "no class is held by two clients" if not has_shared_class(run) else "no stability was logged"
     setting = "validity-every" if table == "validity" else "deep-every"

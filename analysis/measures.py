@@ -6,6 +6,7 @@ from typing import Final
 
 import pandas as pd
 
+from analysis.reports import reports_on, withheld
 from analysis.run import Run
 from fedcircuits.records import ALL_LAYERS, COLLAPSED_RECALL, Comparison, ModelKind
 
@@ -72,7 +73,8 @@ def global_accuracy(run: Run) -> pd.DataFrame:
 
     Returns:
         one row per round; `accuracy` over all classes, `accuracy_trained` over the trained ones, and `collapsed`,
-        the sorted list of trained classes with a recall below `COLLAPSED_RECALL`.
+        the sorted list of trained classes with a recall below `COLLAPSED_RECALL`; NaN and None where it is not known
+        which classes were trained on.
     """
     trained = trained_classes(run)
     measured = {}
@@ -82,7 +84,7 @@ def global_accuracy(run: Run) -> pd.DataFrame:
         measured[server_round] = {
             "accuracy": _accuracy(rows),
             "accuracy_trained": _accuracy(known),
-            "collapsed": sorted(int(class_id) for class_id in lost),
+            "collapsed": sorted(int(class_id) for class_id in lost) if len(known) else None,
         }
     columns = ["accuracy", "accuracy_trained", "collapsed"]
     return pd.DataFrame.from_dict(measured, orient="index", columns=columns).rename_axis("round")
@@ -95,8 +97,9 @@ def client_accuracy(run: Run) -> pd.DataFrame:
         columns round, partition_id, accuracy.
     """
     held = holdings(run).reset_index().melt(id_vars="partition_id", var_name="class_id", value_name="held")
+    held = held[held["held"] > 0].astype({"class_id": "int64"})
     rows = run.accuracy[run.accuracy["model"] == ModelKind.CLIENT]
-    own = rows.merge(held[held["held"] > 0], on=["partition_id", "class_id"])
+    own = rows.merge(held, on=["partition_id", "class_id"])
     measured = [(*key, _accuracy(classes)) for key, classes in own.groupby(["round", "partition_id"])]
     return pd.DataFrame(measured, columns=["round", "partition_id", "accuracy"])
 
@@ -205,6 +208,8 @@ def why_no_pairs(run: Run, comparison: Comparison) -> str:
 
 def _why_none_formed(run: Run, comparison: Comparison) -> str:
     """Say why there were no circuits to compare."""
+    if not reports_on(run, comparison):
+        return f"no pairs: {withheld(run)}"
     if comparison == Comparison.SAME_CLASS_ACROSS_CLIENTS and not has_shared_class(run):
         verb = "has circuits in" if holdings(run).empty else "is held by"
         return f"no pairs: no class {verb} two clients"

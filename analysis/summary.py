@@ -6,6 +6,7 @@ from typing import Any, Final
 import pandas as pd
 
 from analysis.measures import OVERLAPS, failed_checks, found_classes, holdings, left_out, round_measures
+from analysis.reports import average_noise, mask_noise, withheld
 from analysis.run import Run
 
 UNDEFINED: Final = "–"
@@ -77,7 +78,8 @@ def _header(run: Run) -> str:
     planned = run.settings.get("num-server-rounds", "?")
     source = f"imported from {get('imported-from')}, SHA-256 {str(get('imported-sha256'))[:12]}…"
     training = f"{get('strategy')}, weighting {get('weighting')}, local epochs {get('local-epochs')}"
-    circuits = f"{_search(run.settings)}, {get('ablation')} ablation, found on {get('discovery-data')} data"
+    data = f"found on {get('discovery-data')} data" if not withheld(run) else "the global model's alone"
+    circuits = f"{_search(run.settings)}, {get('ablation')} ablation, {data}"
     facts = {
         "status": f"{run.info.get('status')}{reason}; {run.info['last_round']} of {planned} rounds",
         **({"source": source} if "imported-from" in run.settings else {}),
@@ -85,8 +87,20 @@ def _header(run: Run) -> str:
         "sparsity": f"{get('sparsity')} nominal; mean effective density of client models {_number(_density(run), 4)}",
         "strategy": f"{training}, seed {get('seed')}",
         "circuits": circuits if get("circuit-every") != 0 else "not looked for (circuit-every 0)",
+        **_privacy(run),
     }
     return "\n".join([f"Run {run.path.name}", *(f"  {name:<9} {fact}" for name, fact in facts.items())])
+
+
+def _privacy(run: Run) -> dict[str, str]:
+    """Say what clients kept to themselves, and what noise there is; nothing if there is nothing to say."""
+    facts = {
+        "reports": withheld(run),
+        "missing": "who holds what, circuits of clients, which classes collapsed" if withheld(run) else "",
+        "masks": mask_noise(run),
+        "average": average_noise(run),
+    }
+    return {name: fact for name, fact in facts.items() if fact}
 
 
 def _search(settings: dict[str, Any]) -> str:
@@ -113,7 +127,8 @@ def _rounds(run: Run) -> str:
     if measures.empty:
         return "No whole round yet."
     rows = [_cells(int(str(server_round)), row) for server_round, row in measures.iterrows()]
-    shown = [name for name in _COLUMNS if name != "seen" or any(row["seen"] != row["accuracy"] for row in rows)]
+    is_seen_shown = any(row["seen"] not in {row["accuracy"], UNDEFINED} for row in rows)
+    shown = [name for name in _COLUMNS if name != "seen" or is_seen_shown]
     widths = {name: _COLUMNS[name][2] for name in shown}
     lines = [_groups(widths), " ".join(f"{_COLUMNS[name][1]:>{width}}" for name, width in widths.items())]
     lines += [" ".join(f"{row[name]:>{width}}" for name, width in widths.items()) for row in rows]

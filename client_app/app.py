@@ -3,6 +3,7 @@
 from flwr.app import ConfigRecord, Context, Message
 from flwr.clientapp import ClientApp
 
+from client_app.clipping import clip_where_asked
 from client_app.environment import introduce, prepare_client
 from fedcircuits.errors import ReplyError
 from fedcircuits.local_round import train_client, view_global
@@ -28,7 +29,7 @@ def query(message: Message, context: Context) -> Message:
     return Message(encode_node(introduce(message.content, context.node_config)), reply_to=message)
 
 
-@app.train()
+@app.train(mods=[clip_where_asked])
 def train(message: Message, context: Context) -> Message:
     """Train on this client's images and find the circuits of the trained model."""
     client = prepare_client(decode_settings(message.content), context.node_config)

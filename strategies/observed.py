@@ -17,6 +17,7 @@ from torch import Tensor
 from fedcircuits.errors import FederationError, ReplyError
 from fedcircuits.messages import LARGEST_WEIGHT, decode_update, decode_view, decode_weights, encode_weights
 from fedcircuits.model_spec import ModelSpec
+from fedcircuits.models import Weights
 from fedcircuits.records import Key
 from fedcircuits.replies import EvaluateReply, TrainReply
 from fedcircuits.settings import Settings
@@ -153,6 +154,9 @@ class CircuitObserver(FedAvg):
         """Decode a reply, and hold it to what the client said that it holds: its weight in the average."""
         reply = decode_update(content, self._spec, self._settings.privacy)
         self._check_held(reply.partition_id, reply.num_examples)
+        if self._settings.privacy.dp == "server-fixed-clipping" and _is_same(reply.weights, self._weights):
+            # Flower's clipping divides by the norm of the update.
+            raise ReplyError("weights: those that the round started from, an update of 0 that cannot be clipped")
         return reply
 
     def _decode_view(self, content: RecordDict) -> EvaluateReply:
@@ -192,6 +196,10 @@ class CircuitObserver(FedAvg):
                 f"{', '.join(broken)}; try a smaller learning-rate or server-learning-rate"
             )
         return averaged
+
+
+def _is_same(one: Weights, other: Weights) -> bool:
+    return all(torch.equal(value, other[name]) for name, value in one.items())
 
 
 def _drop_config_records(message: Message) -> None:

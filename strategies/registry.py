@@ -16,6 +16,7 @@ from flwr.serverapp.strategy import (
 
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.settings import Settings
+from strategies.differential_privacy import differentially_private
 from strategies.observer import RoundObserver
 from strategies.resumable import ResumableObserver, observed
 from strategies.roster import Roster
@@ -38,10 +39,7 @@ STRATEGIES: dict[str, tuple[type[FedAvg], _Arguments]] = {
 def build_strategy(settings: Settings, spec: ModelSpec, roster: Roster, observer: RoundObserver) -> ResumableObserver:
     """Return the strategy that the settings name, with the observer around it."""
     base, arguments = STRATEGIES[settings.federation.strategy]
-    return observed(base)(
-        settings=settings,
-        spec=spec,
-        roster=roster,
-        observer=observer,
-        **arguments(settings),
-    )
+    own = arguments(settings)
+    if settings.privacy.dp != "off":
+        base, own = differentially_private(base), own | {"privacy": settings.privacy}
+    return observed(base)(settings=settings, spec=spec, roster=roster, observer=observer, **own)

@@ -48,7 +48,7 @@ def evidence(run: Run, last_round: int) -> dict[str, float]:
     usable = quality["usable"].fillna(False).astype(bool)
     return {
         "accuracy": mean_of_known(accuracy["accuracy_trained"]),
-        "collapsed_share": mean_of_known(accuracy["collapsed"].map(len) / trained),
+        "collapsed_share": mean_of_known(accuracy["collapsed"].map(len, na_action="ignore") / trained),
         "own_accuracy": mean_of_known(second_half(measures.client_accuracy(run), last_round)["accuracy"]),
         "sign_conflict": mean_of_known(updates["sign_conflict"]),
         "conflict_excess": mean_of_known(updates["sign_conflict"] - updates["sign_conflict_null"]),

@@ -62,7 +62,7 @@ class Ladder(Findings):
     def meaning(self) -> str:
         """Say which gaps are losses, and whether a loss in the body could have been seen at all."""
         if pd.isna(self.head_gap) and pd.isna(self.body_gap) and pd.isna(self.negatives_gap):
-            return "No gap is defined: the rungs that it lies between were not measured."
+            return "No gap is defined: rungs that it lies between were not measured, or trained classes are not known."
         gaps = (
             f"On trained classes, repairing the head is worth {points(self.head_gap)} points, the body as it was "
             f"before averaging {points(self.body_gap)}, and having seen all classes {points(self.negatives_gap)}"
@@ -90,7 +90,7 @@ def examine_ladder(run: Run, server_round: int) -> Ladder:
     rows = rows[rows["partition_id"].isna()].drop_duplicates("rung").set_index("rung")
     if rows.empty:
         raise NotMeasuredError(why_not_measured(run, "ladder"))
-    gaps = ladder_gaps(ladder_rungs(run)).loc[[server_round]].iloc[0]
+    gaps = ladder_gaps(ladder_rungs(run)).reindex([server_round]).iloc[0]
     figures = rows[["accuracy", "accuracy_trained"]].astype("float64")
     return Ladder(
         rungs=[Rung(name, *map(float, figures.loc[name])) for name in RUNGS if name in rows.index],

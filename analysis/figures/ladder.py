@@ -74,7 +74,7 @@ def ladder(run: Run) -> Figure:
     """Draw the rungs as bars that stand on the average's accuracy, and the gaps between rungs by round."""
     rungs = ladder_rungs(run)
     if rungs.empty:
-        raise NothingToDrawError("no ladder was logged: deep-every sets in which rounds one is")
+        raise NothingToDrawError(_why_no_ladder(run))
     gaps = ladder_gaps(rungs)
     rungs = rungs.assign(**{_ENSEMBLE: best_ensemble(rungs)})
     figure = new_figure(height=4.9)
@@ -89,6 +89,12 @@ def ladder(run: Run) -> Figure:
         "classes. Accuracy is over the classes trained so far."
     )
     return label_figure(figure, run, "Where the accuracy goes: the collapse ladder", caption)
+
+
+def _why_no_ladder(run: Run) -> str:
+    if len(run.ladder):
+        return "no ladder on trained classes: it is not known which classes clients trained on"
+    return "no ladder was logged: deep-every sets in which rounds one is"
 
 
 def _draw_rungs(panel: Axes, rungs: pd.DataFrame) -> None:

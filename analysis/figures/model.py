@@ -52,7 +52,8 @@ def global_accuracy(run: Run) -> Figure:
 def _draw_accuracy(panel: Axes, run: Run) -> None:
     overall = measures.global_accuracy(run).reset_index()
     handles: list[Artist] = [line_handle("global model, all classes", ORANGE)]
-    if (overall["accuracy"] != overall["accuracy_trained"]).any():
+    trained = overall["accuracy_trained"].dropna()
+    if (overall.loc[trained.index, "accuracy"] != trained).any():
         draw_by_round(panel, overall, "accuracy_trained", BLUE, has_spread=False)
         handles.append(line_handle("global model, trained classes", BLUE))
     draw_by_round(panel, overall, "accuracy", ORANGE, has_spread=False)
@@ -68,13 +69,14 @@ def _draw_accuracy(panel: Axes, run: Run) -> None:
 def _draw_recall(panel: Axes, run: Run, recall: pd.DataFrame) -> None:
     trained = measures.trained_classes(run)
     held = measures.holdings(run).sum()
+    nobodys = [] if held.empty else [class_id for class_id in recall.columns if not held.get(class_id, 0)]
     is_trained = pd.DataFrame(
         [[class_id in trained.get(int(str(number)), ()) for class_id in recall.columns] for number in recall.index],
         index=recall.index,
         columns=recall.columns,
     )
     marks = (is_trained & (recall < COLLAPSED_RECALL)).replace({True: "×", False: ""})
-    shown = recall.rename(columns=lambda class_id: f"{class_id}{'' if held.get(class_id, 0) else '*'}")
+    shown = recall.rename(columns=lambda class_id: f"{class_id}{'*' if class_id in nobodys else ''}")
     options: dict[str, Any] = {"annot": marks.T.to_numpy(), "fmt": "", "annot_kws": {"size": 10}}
     heat_map(panel, shown.T, "recall (0–1)", cmap="viridis", vmin=0, vmax=1, **options)
     panel.set(xlabel="round", ylabel="class")
