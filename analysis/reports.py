@@ -1,6 +1,7 @@
 """What a run's clients did not report, and what noise is on the rest: said wherever something is missing for it."""
 
 from analysis.run import Run
+from fedcircuits.privacy import bit_epsilon
 from fedcircuits.records import Comparison
 
 MASK_COMPARISONS = frozenset({Comparison.PARAMETER_MASK_ACROSS_CLIENTS, Comparison.PARAMETER_MASK_LOCAL_VS_GLOBAL})
@@ -25,7 +26,10 @@ def reports_on(run: Run, comparison: Comparison) -> bool:
 def mask_noise(run: Run) -> str:
     """Say how masks were changed at random before they were sent; empty if they were not."""
     flips = run.settings.get("mask-flip-probability", 0)
-    return f"bits flipped with probability {flips}; overlaps of masks are estimates" if flips else ""
+    if not flips:
+        return ""
+    epsilon = f"epsilon {bit_epsilon(flips):.2f} a bit and round"
+    return f"bits flipped with probability {flips} ({epsilon}); overlaps are estimates"
 
 
 def average_noise(run: Run) -> str:

@@ -3,6 +3,7 @@
 docs/privacy.md says what each of them hides, and from whom.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -52,6 +53,11 @@ OPEN = PrivacySettings("full", 0.0, "off", 1.0, 0.0)
 def exceeds(asked: Report, allowed: Report) -> bool:
     """Tell whether a kind of report says more than another."""
     return _OPENNESS[asked] > _OPENNESS[allowed]
+
+
+def bit_epsilon(flip_probability: float) -> float:
+    """Return the epsilon of local differential privacy of a mask's bit in one round; infinite without noise."""
+    return math.log((1 - flip_probability) / flip_probability) if flip_probability else math.inf
 
 
 def privacy_problems(values: dict[str, Any]) -> list[str]:

@@ -9,7 +9,6 @@ bit as from the other. That is local differential privacy with an epsilon of ln(
 answer; answers add up.
 """
 
-import math
 import os
 from collections.abc import Callable, Sequence
 
@@ -36,11 +35,6 @@ def flip_bits(
     """
     draws = np.frombuffer(entropy(4 * len(bits)), np.uint32)
     return bits ^ torch.from_numpy(draws < np.uint32(round(flip_probability * 2**32)))
-
-
-def epsilon(flip_probability: float) -> float:
-    """Return the epsilon of local differential privacy of a bit in one answer; infinite without noise."""
-    return math.log((1 - flip_probability) / flip_probability) if flip_probability else math.inf
 
 
 def estimated_size(flagged: Array, num_bits: Array, flip_probability: float) -> Float[Array, "..."]:

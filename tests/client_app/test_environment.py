@@ -1,8 +1,14 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from client_app.environment import prepare_client
+import pytest
+from flwr.app import RecordDict
+
+from client_app.environment import introduce, prepare_client
 from fedcircuits.data import load_dataset
+from fedcircuits.errors import SettingsError
+from fedcircuits.messages import encode_config
+from fedcircuits.records import Key
 from fedcircuits.settings import Settings
 
 MakeSettings = Callable[[Mapping[str, Any]], Settings]
@@ -32,3 +38,35 @@ def test_a_clients_own_images_are_its_only_training_images(make_settings: MakeSe
     shares = [len(prepare_client(settings, node(partition_id)).train) for partition_id in range(3)]
     assert sum(shares) == len(load_dataset(settings.data, settings.run.seed).train)
     assert max(shares) - min(shares) <= 1
+
+
+@pytest.mark.parametrize(
+    ("allowed", "asked", "is_refused"),
+    [("masks", "full", True), ("weights", "masks", True), ("masks", "masks", False), ("full", "weights", False)],
+)
+def test_a_node_says_what_it_reports_at_most(
+    make_settings: MakeSettings, allowed: str, asked: str, is_refused: bool
+) -> None:
+    settings = make_settings({"train-limit": 150, "heldout-limit": 100, "client-report": asked})
+    config = {**node(0), "client-report": allowed}
+    content = RecordDict({Key.CONFIG: encode_config(settings)})
+    assert (f'this node reports "{allowed}" at most' in introduce(content, config).problem) is is_refused
+    if is_refused:
+        # A server that does not ask first is refused as well.
+        with pytest.raises(SettingsError, match="at most"):
+            prepare_client(settings, config)
+
+
+def test_a_limit_that_does_not_exist_is_an_error(make_settings: MakeSettings) -> None:
+    with pytest.raises(SettingsError, match="client-report = 'nothing' in --node-config: must be one of full, masks"):
+        prepare_client(make_settings({}), {**node(0), "client-report": "nothing"})
+
+
+def test_a_node_introduces_itself_by_no_more_than_the_run_asks_for(make_settings: MakeSettings) -> None:
+    changes = {"train-limit": 150, "heldout-limit": 100}
+    open_, closed = (
+        introduce(RecordDict({Key.CONFIG: encode_config(make_settings({**changes, **more}))}), node(0))
+        for more in ({}, {"client-report": "masks"})
+    )
+    assert (closed.class_counts, closed.num_images) == ([], sum(open_.class_counts))
+    assert open_.num_images == 0

@@ -422,3 +422,30 @@ def test_listed_circuit_classes_are_put_in_order(make_settings: MakeSettings) ->
 @pytest.mark.parametrize("text", ["", "everything", "0;1"])
 def test_circuit_classes_that_cannot_be_read_are_refused(make_settings: MakeSettings, text: str) -> None:
     assert f"circuit-classes = {text!r}" in only_problem_of(make_settings, {"circuit-classes": text})
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"client-report": "all"}, "client-report = 'all': must be one of full, masks, weights"),
+        ({"mask-flip-probability": 0.5}, "mask-flip-probability = 0.5: must be 0 <= x < 0.5"),
+        ({"client-report": "masks", "discovery-data": "server"}, 'discovery-data = "server": says where clients find'),
+        ({"client-report": "weights", "mask-flip-probability": 0.1}, "mask-flip-probability = 0.1: with client-report"),
+        ({"dp": "client-fixed-clipping"}, 'client-report = "full": with dp = "client-fixed-clipping" the server'),
+        ({"dp-noise-multiplier": 0.5}, 'dp-noise-multiplier = 0.5: dp = "off" adds no noise'),
+        ({"dp-noise-multiplier": 0.5, "dp": "server-fixed-clipping"}, "dp-noise-multiplier = 0.5: the noise is sized"),
+        ({"dp-clipping-norm": 0.0}, "dp-clipping-norm = 0.0: must be above 0"),
+        ({"dp-noise-multiplier": -1.0}, "dp-noise-multiplier = -1.0: must be 0 or more"),
+    ],
+)
+def test_privacy_settings_that_contradict_each_other_are_refused(
+    make_settings: MakeSettings, changes: dict[str, Any], problem: str
+) -> None:
+    assert only_problem_of(make_settings, changes).startswith(problem)
+
+
+def test_privacy_settings_that_go_together_are_accepted(make_settings: MakeSettings) -> None:
+    noise = {"dp": "client-fixed-clipping", "dp-noise-multiplier": 1.0, "weighting": "plain", "dp-clipping-norm": 0.5}
+    settings = make_settings({"client-report": "masks", "mask-flip-probability": 0.25, **noise}).privacy
+    assert (settings.reports_classes, settings.reports_masks, settings.sends_models) == (False, True, False)
+    assert not settings.sends_true_masks
