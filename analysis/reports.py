@@ -29,7 +29,7 @@ def mask_noise(run: Run) -> str:
     if not flips:
         return ""
     epsilon = f"epsilon {bit_epsilon(flips):.2f} a bit and round"
-    return f"bits flipped with probability {flips} ({epsilon}); overlaps are estimates"
+    return f"bits flipped with probability {flips} ({epsilon}), overlaps estimated"
 
 
 def average_noise(run: Run) -> str:
