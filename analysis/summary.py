@@ -66,6 +66,7 @@ def summary_data(run: Run) -> dict[str, Any]:
         "failed_validity_checks": sorted(set(failed_checks(run).values())),
         "pairs_left_out": {"left_out": excluded, "of": total},
         "rejected": [{"round": r, "partition_id": p, "reason": why} for r, p, why in _rejections(run)],
+        "clients": run.info.get("clients", []),
         "holdings": {str(partition): counts for partition, counts in holdings(run).T.to_dict("list").items()},
     }
 
@@ -83,7 +84,7 @@ def _header(run: Run) -> str:
     facts = {
         "status": f"{run.info.get('status')}{reason}; {run.info['last_round']} of {planned} rounds",
         **({"source": source} if "imported-from" in run.settings else {}),
-        "data": f"{get('dataset')}, split {_split(run.settings)} over {run.info.get('num_clients', '?')} clients",
+        "data": f"{get('dataset')}, {_who_holds_what(run)}",
         "sparsity": f"{get('sparsity')} nominal; mean effective density of client models {_number(_density(run), 4)}",
         "strategy": f"{training}, seed {get('seed')}",
         "circuits": circuits if get("circuit-every") != 0 else "not looked for (circuit-every 0)",
@@ -108,6 +109,16 @@ def _search(settings: dict[str, Any]) -> str:
     if settings.get("discovery") == "attribution":
         return f"attribution, {settings.get('size-rule')}"
     return f"{settings.get('discovery', 'unknown')}, objective {settings.get('objective', 'unknown')}"
+
+
+def _who_holds_what(run: Run) -> str:
+    """Say how images came to the clients: from a split of the dataset, or with them."""
+    num_clients = run.info.get("num_clients", "?")
+    num_own = sum(client["has_own_images"] for client in run.info.get("clients", []))
+    if num_own and num_own == num_clients:
+        return f"{num_clients} clients with images of their own"
+    mixed = f", {num_own} of them with images of their own instead" if num_own else ""
+    return f"split {_split(run.settings)} over {num_clients} clients{mixed}"
 
 
 def _split(settings: dict[str, Any]) -> str:
@@ -201,7 +212,8 @@ def _rejections(run: Run) -> list[tuple[int, int, str]]:
 
 
 def _rejected(run: Run) -> str:
-    lines = [f"  round {r}, partition {p}: {why}" for r, p, why in _rejections(run)]
+    labels = _labels(run)
+    lines = [f"  round {r}, partition {p}{labels.get(p, '')}: {why}" for r, p, why in _rejections(run)]
     return "\n".join(["Rejected replies", *lines]) if lines else ""
 
 
@@ -213,16 +225,28 @@ def _holdings(run: Run) -> str:
     shown, num_more = held.head(_NUM_HELD_CLIENTS), len(held) - _NUM_HELD_CLIENTS
     more = [f"  … and {num_more} more (class_counts in the table clients)"] if num_more > 0 else []
     if held.shape[1] > _NUM_HELD_CLASSES:
-        lines = [_held_classes(int(str(partition)), counts) for partition, counts in shown.iterrows()]
+        labels = _labels(run)
+        lines = [
+            _held_classes(int(str(partition)), counts) + labels.get(int(str(partition)), "")
+            for partition, counts in shown.iterrows()
+        ]
         return "\n".join(["Who holds what: classes (images)", *lines, *more])
     titles = "".join(f"{class_id:>5}" for class_id in held.columns)
     lines = [f"  {'partition':>9} {titles}  {'total':>6}"]
+    labels = _labels(run)
     for partition, counts in shown.iterrows():
-        lines.append(f"  {partition!s:>9} {_counts(counts)}  {counts.sum():>6}")
+        lines.append(f"  {partition!s:>9} {_counts(counts)}  {counts.sum():>6}{labels.get(int(str(partition)), '')}")
     lines += more
     nobody = held.columns[held.sum() == 0]
     note = [f"  Held by nobody: class {_listed(nobody)}"] if len(nobody) else []
     return "\n".join(["Who holds what: images of each class", *lines, *note])
+
+
+def _labels(run: Run) -> dict[int, str]:
+    """Return ` (label)` of each client that has one; run.json of older runs has none."""
+    return {
+        client["partition_id"]: f" ({client['label']})" for client in run.info.get("clients", []) if client["label"]
+    }
 
 
 def _counts(values: Any) -> str:

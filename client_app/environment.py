@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast, get_args
+from pathlib import Path
 
 import torch
 from flwr.app import RecordDict
 
+from client_app.node_config import read_identity, read_node_config
 from fedcircuits.data import Dataset, LabelledImages, load_dataset
 from fedcircuits.digest import code_digest
 from fedcircuits.errors import FedCircuitsError, SettingsError
@@ -15,11 +16,12 @@ from fedcircuits.machine import use_machine
 from fedcircuits.messages import decode_settings
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import model_spec
+from fedcircuits.own_images import load_own_images
 from fedcircuits.partitions import client_images
 from fedcircuits.privacy import Report, exceeds
 from fedcircuits.replies import NodeInfo
 from fedcircuits.settings import DataSettings, Settings
-from fedcircuits.study import Bench, client_bench
+from fedcircuits.study import Bench, client_bench, own_bench
 
 
 @dataclass(frozen=True)
@@ -39,27 +41,21 @@ def prepare_client(settings: Settings, node_config: Mapping[str, object]) -> Cli
 
     Args:
         settings: of the run.
-        node_config: `partition-id` and `num-partitions`; simulation sets them, a SuperNode's `--node-config` must.
-            With `client-report` in it, the node takes no part in runs that ask it to report more.
+        node_config: see `client_app.node_config`.
 
     Raises:
-        SettingsError: if the node's configuration lacks one of the two, or forbids what the run asks for.
-        DataError: if the dataset is missing or cannot be split.
+        SettingsError: if the node's configuration is wrong, or contradicts or forbids what the settings ask for.
+        DataError: if images are missing, cannot be used, or cannot be split.
     """
-    partition_id, num_partitions = _identity(node_config)
-    _check_report(settings, node_config)
+    partition_id, num_partitions = read_identity(node_config)
+    node = read_node_config(node_config)
+    _check_report(settings, node.client_report)
     device = use_machine(settings.machine)
-    data, seed = settings.data, settings.run.seed
-    train = client_images(load_dataset(data, seed).train, data, num_partitions, partition_id, seed).to(device)
-    dataset = Dataset(train, *_held_out(data, seed, device))
-    return Client(
-        settings=settings,
-        spec=model_spec(settings),
-        partition_id=partition_id,
-        num_partitions=num_partitions,
-        train=train,
-        bench=client_bench(settings, dataset, train, partition_id),
-    )
+    if node.data_path is None:
+        train, bench = _shared_images(settings, partition_id, num_partitions, device)
+    else:
+        train, bench = _own_images(settings, node.data_path, node.cache_path, partition_id, device)
+    return Client(settings, model_spec(settings), partition_id, num_partitions, train, bench)
 
 
 def introduce(content: RecordDict, node_config: Mapping[str, object]) -> NodeInfo:
@@ -68,25 +64,51 @@ def introduce(content: RecordDict, node_config: Mapping[str, object]) -> NodeInf
     Raises:
         SettingsError: if the node's configuration does not say which partition it is.
     """
-    partition_id, num_partitions = _identity(node_config)
+    partition_id, num_partitions = read_identity(node_config)
+    label = ""
     try:
+        label = read_node_config(node_config).label
         client = prepare_client(decode_settings(content), node_config)
     except FedCircuitsError as error:
-        return NodeInfo(partition_id, num_partitions, code_digest(), [], str(error))
-    if not client.settings.privacy.reports_classes:
-        return NodeInfo(partition_id, num_partitions, code_digest(), [], num_images=len(client.train))
-    class_counts = client.train.class_counts(client.spec.num_classes)
-    return NodeInfo(partition_id, num_partitions, code_digest(), class_counts)
+        return NodeInfo(partition_id, num_partitions, code_digest(), [], str(error), label=label)
+    tells_classes = client.settings.privacy.reports_classes
+    return NodeInfo(
+        partition_id,
+        num_partitions,
+        code_digest(),
+        client.train.class_counts(client.spec.num_classes) if tells_classes else [],
+        num_images=0 if tells_classes else len(client.train),
+        label=label,
+        has_own_images="data-path" in node_config,
+    )
 
 
-def _check_report(settings: Settings, node_config: Mapping[str, object]) -> None:
-    """The run's settings come from the server; what a node reports at most is for its owner to say."""
-    allowed, asked = node_config.get("client-report", "full"), settings.privacy.client_report
-    if allowed not in get_args(Report):
+def _own_images(
+    settings: Settings, folder: Path, cache: Path | None, partition_id: int, device: torch.device
+) -> tuple[LabelledImages, Bench]:
+    """Return the client's own images to train on, and a bench that knows no others."""
+    if settings.discovery.share_probe:
         raise SettingsError(
-            [f"client-report = {allowed!r} in --node-config: must be one of {', '.join(get_args(Report))}"]
+            ["share-probe = true: a client with data-path has no images of the server's; set share-probe to false"]
         )
-    if exceeds(asked, cast(Report, allowed)):
+    train, test = (part.to(device) for part in load_own_images(folder, settings.data, cache))
+    return train, own_bench(settings, train, test, partition_id)
+
+
+def _shared_images(
+    settings: Settings, partition_id: int, num_partitions: int, device: torch.device
+) -> tuple[LabelledImages, Bench]:
+    """Return the client's part of the shared dataset, and a bench with the dataset's held-out images."""
+    data, seed = settings.data, settings.run.seed
+    train = client_images(load_dataset(data, seed).train, data, num_partitions, partition_id, seed).to(device)
+    dataset = Dataset(train, *_held_out(data, seed, device))
+    return train, client_bench(settings, dataset, train, partition_id)
+
+
+def _check_report(settings: Settings, allowed: Report) -> None:
+    """The run's settings come from the server; what a node reports at most is for its owner to say."""
+    asked = settings.privacy.client_report
+    if exceeds(asked, allowed):
         raise SettingsError(
             [f'client-report = "{asked}": this node reports "{allowed}" at most, as its --node-config says']
         )
@@ -97,18 +119,3 @@ def _held_out(data: DataSettings, seed: int, device: torch.device) -> tuple[Labe
     """Return probe set and test set, copied once per process: a worker serves many clients, a GPU is far away."""
     dataset = load_dataset(data, seed)
     return dataset.probe.to(device), dataset.test.to(device)
-
-
-def _identity(node_config: Mapping[str, object]) -> tuple[int, int]:
-    """Return (partition id, number of partitions)."""
-    keys = ("partition-id", "num-partitions")
-    wrong = [key for key in keys if not isinstance(node_config.get(key), int)]
-    if wrong:
-        raise SettingsError(
-            [
-                f"{key} is not set; start the node with --node-config 'partition-id=<number> num-partitions=<number>'"
-                for key in wrong
-            ]
-        )
-    partition_id, num_partitions = (node_config[key] for key in keys)
-    return cast(int, partition_id), cast(int, num_partitions)

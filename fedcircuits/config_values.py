@@ -98,9 +98,34 @@ def _client_classes(key: str, text: str) -> tuple[ClassIds, ...]:
     return tuple(_whole_numbers(key, part) for part in parts)
 
 
+def _class_names(key: str, text: str) -> tuple[str, ...]:
+    """Parse "healthy,ill"; "" is no class. The names are those of folders."""
+    names = tuple(part.strip() for part in text.split(",")) if text.strip() else ()
+    wrong = [name for name in names if not name.isprintable() or name[:1] in {"", "."} or {"/", "\\"} & set(name)]
+    if wrong:
+        raise ValueError(f"{key} = {text!r}: {wrong[0]!r} cannot be the name of a class's folder")
+    if len(set(names)) != len(names):
+        raise ValueError(f"{key} = {text!r}: names a class twice")
+    return names
+
+
+def _numbers(key: str, text: str) -> tuple[float, ...]:
+    """Parse "0.49,0.48,0.45"."""
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = (math.nan,)
+    if not all(map(math.isfinite, values)):
+        raise ValueError(f"{key} = {text!r}: must be numbers with commas between them")
+    return values
+
+
 _PARSERS: dict[str, Callable[[str, str], Any]] = {
     "channels": _channels,
     "circuit-classes": _circuit_classes,
+    "class-names": _class_names,
     "client-classes": _client_classes,
     "hidden-units": _hidden_units,
+    "pixel-mean": _numbers,
+    "pixel-std": _numbers,
 }

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from fedcircuits.errors import DataError
 from fedcircuits.idx_files import has_idx_files, read_idx_files
+from fedcircuits.image_files import ImageRules, Pictures, find_class_files, read_class_files
 from fedcircuits.seeding import Purpose, numpy_generator
-from fedcircuits.settings import DataSettings
+from fedcircuits.settings import FOLDER, DataSettings
 
 DIGITS_HELDOUT_FRACTION = 0.3
 """Of scikit-learn's 1,797 digits, which come without an official test split."""
@@ -33,7 +34,7 @@ _NORMALISATION: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "fashion-mnist": ((0.2860,), (0.3530,)),
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
 }
-"""Mean and standard deviation of the training pixels in 0..1, per channel."""
+"""Mean and standard deviation of the training pixels in 0..1, per channel; those of `folder` are settings."""
 
 _TORCHVISION_FILES: dict[str, tuple[str, str]] = {
     "mnist": ("MNIST", "MNIST/raw/{train,t10k}-{images-idx3,labels-idx1}-ubyte"),
@@ -86,6 +87,17 @@ class LabelledImages:
 
 
 @dataclass(frozen=True)
+class _Source:
+    """What decides which images a dataset has, and the key under which it is kept."""
+
+    name: str
+    folder: Path
+    rules: ImageRules
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Dataset:
     """One dataset: what clients train on, and the two held-out parts."""
 
@@ -111,36 +123,75 @@ def load_dataset(settings: DataSettings, seed: int) -> Dataset:
         DataError: if the files are neither in `data-dir` nor can be downloaded, or if the limits leave too few
             images to score on.
     """
-    folder = Path(settings.data_dir).expanduser().resolve()
-    return _load(settings.dataset, folder, settings.train_limit, settings.heldout_limit, settings.probe_fraction, seed)
+    return _load(_source(settings), settings.train_limit, settings.heldout_limit, settings.probe_fraction, seed)
+
+
+def image_rules(settings: DataSettings) -> ImageRules:
+    """Return what image files of the dataset must be; folders of classes without names are called by the class ids."""
+    shape = settings.shape
+    names = settings.class_names or tuple(str(class_id) for class_id in range(shape.num_classes))
+    return ImageRules(names, shape.image_size, shape.in_channels, settings.fit_images)
+
+
+def normalised(settings: DataSettings, pictures: Pictures) -> LabelledImages:
+    """Return images that were read from files as the network takes them."""
+    return _labelled(_source(settings), _pixels(pictures.pixels), pictures.labels)
+
+
+def _source(settings: DataSettings) -> _Source:
+    mean, std = _NORMALISATION.get(settings.dataset, (settings.pixel_mean, settings.pixel_std))
+    return _Source(settings.dataset, Path(settings.data_dir).expanduser().resolve(), image_rules(settings), mean, std)
 
 
 @lru_cache(maxsize=2)
-def _load(name: str, folder: Path, train_limit: int, heldout_limit: int, probe_fraction: float, seed: int) -> Dataset:
-    train, heldout = _read_digits() if name == "digits" else _read_torchvision(name, folder)
+def _load(source: _Source, train_limit: int, heldout_limit: int, probe_fraction: float, seed: int) -> Dataset:
+    read = {"digits": _read_digits, FOLDER: _read_folder}.get(source.name, _read_torchvision)
+    train, heldout = read(source)
     train = _limit(train, train_limit, numpy_generator(seed, Purpose.TRAIN_LIMIT))
     heldout = _limit(heldout, heldout_limit, numpy_generator(HELDOUT_SEED, Purpose.HELDOUT_LIMIT))
-    if int(heldout.labels.bincount().min()) < 2:
+    if min(heldout.class_counts(len(source.rules.class_names))) < 2:
         raise DataError(
-            f"heldout-limit = {heldout_limit}: each class of {name} needs two held-out images, one for the probe set "
-            "and one for the test set; use a higher limit, or 0 for all"
+            f"heldout-limit = {heldout_limit}: each class of {source.name} needs two held-out images, one for the "
+            "probe set and one for the test set; use a higher limit, or 0 for all"
         )
     probe, test = _stratified_split(heldout, probe_fraction, numpy_generator(HELDOUT_SEED, Purpose.PROBE_SPLIT))
     return Dataset(train, probe, test)
 
 
-def _read_digits() -> tuple[LabelledImages, LabelledImages]:
+def _read_digits(source: _Source) -> tuple[LabelledImages, LabelledImages]:
     """Return scikit-learn's digits as (train, held-out); the split is the same for every seed."""
     from sklearn.datasets import load_digits  # noqa: PLC0415  (a second of import that other datasets need not pay)
 
     digits = load_digits()
-    everything = _labelled("digits", digits.images[:, None] / 16.0, digits.target)
+    everything = _labelled(source, digits.images[:, None] / 16.0, digits.target)
     heldout, train = _stratified_split(everything, DIGITS_HELDOUT_FRACTION, np.random.default_rng(0))
     return train, heldout
 
 
-def _read_torchvision(name: str, folder: Path) -> tuple[LabelledImages, LabelledImages]:
+def _read_folder(source: _Source) -> tuple[LabelledImages, LabelledImages]:
+    """Return the user's own images as (train, held-out); without a folder `train`, all clients must have their own."""
+    parts = []
+    for part in ("train", "test"):
+        folder = source.folder / part
+        files = find_class_files(folder, source.rules.class_names) if folder.is_dir() else []
+        try:
+            parts.append(read_class_files(files, source.rules))
+        except DataError as error:
+            raise DataError(f"{folder}: {error}") from error
+    counts = torch.bincount(parts[1].labels, minlength=len(source.rules.class_names)).tolist()
+    few = [name for name, count in zip(source.rules.class_names, counts, strict=True) if count < 2]
+    if few:
+        raise DataError(
+            f"{source.folder / 'test'}: less than two images of {', '.join(few)}; data-dir must hold "
+            "test/<class>/<image> with two images of every class, one for the probe set and one for the test set"
+        )
+    train, heldout = (_labelled(source, _pixels(part.pixels), part.labels) for part in parts)
+    return train, heldout
+
+
+def _read_torchvision(source: _Source) -> tuple[LabelledImages, LabelledImages]:
     """Return the official (train, test) splits from torchvision's files, downloading them if there is a way."""
+    name, folder = source.name, source.folder
     class_name, files = _TORCHVISION_FILES[name]
     if name in _IDX_DATASETS and has_idx_files(folder / class_name / "raw"):
         parts: list[tuple[Any, Any]] = [*read_idx_files(folder / class_name / "raw")]
@@ -155,23 +206,28 @@ def _read_torchvision(name: str, folder: Path) -> tuple[LabelledImages, Labelled
                 f"({files}), or name their folder with data-dir."
             ) from error
         parts = [(part.data, part.targets) for part in loaded]
-    train, heldout = (_labelled(name, _pixels(data), labels) for data, labels in parts)
+    train, heldout = (_labelled(source, _channels_first(_pixels(data)), labels) for data, labels in parts)
     return train, heldout
 
 
 def _pixels(data: Any) -> NDArray[Any]:
-    """Return torchvision's bytes, `[image, h, w]` or `[image, h, w, channel]`, as `[image, channel, h, w]` in 0..1."""
+    """Return bytes as numbers in 0..1."""
     array = np.array(data, dtype=np.float32)
     array /= 255.0
+    return array
+
+
+def _channels_first(array: NDArray[Any]) -> NDArray[Any]:
+    """Return torchvision's `[image, h, w]` or `[image, h, w, channel]` as `[image, channel, h, w]`."""
     if array.ndim == 4:
         return array.transpose(0, 3, 1, 2)
     # Not array[:, None], whose stride of 0 would follow the images into convolutions.
     return array.reshape(len(array), 1, *array.shape[1:])
 
 
-def _labelled(name: str, pixels: NDArray[Any], labels: Any) -> LabelledImages:
+def _labelled(source: _Source, pixels: NDArray[Any], labels: Any) -> LabelledImages:
     """Normalise pixels, in place: every copy of a large dataset is memory that each worker holds for good."""
-    mean, std = (np.asarray(values, np.float32)[:, None, None] for values in _NORMALISATION[name])
+    mean, std = (np.asarray(values, np.float32)[:, None, None] for values in (source.mean, source.std))
     pixels -= mean
     pixels /= std
     images = torch.from_numpy(pixels.astype(np.float32, copy=False))

@@ -4,6 +4,8 @@ The format is that of http://yann.lecun.com/exdb/mnist: a magic number that name
 the bytes. torchvision reads it too, but its import costs every worker a second and 100 MB.
 """
 
+import gzip
+import zlib
 from math import prod
 from pathlib import Path
 from typing import Any, Final
@@ -40,6 +42,39 @@ def read_idx_files(folder: Path) -> list[tuple[NDArray[Any], NDArray[Any]]]:
     return parts
 
 
+def find_idx_pair(folder: Path) -> tuple[Path, Path] | None:
+    """Return the one file of images and the one of labels in a folder, raw or compressed; None if it has neither.
+
+    Raises:
+        DataError: if the folder cannot be read, or has one without the other or several of a kind.
+    """
+    try:
+        names = sorted(path.name for path in folder.iterdir() if path.name.removesuffix(".gz").endswith("-ubyte"))
+    except OSError as error:
+        raise DataError(f"the folder of images cannot be read: {error.strerror}") from error
+    pair = [[name for name in names if f"{kind}-ubyte" in name] for kind in ("images-idx3", "labels-idx1")]
+    if not any(pair):
+        return None
+    if any(len(found) != 1 for found in pair):
+        raise DataError(
+            f"{len(pair[0])} files *images-idx3-ubyte[.gz] and {len(pair[1])} files *labels-idx1-ubyte[.gz] in the "
+            "folder of images; must be one of each"
+        )
+    return folder / pair[0][0], folder / pair[1][0]
+
+
+def read_idx_pair(images_path: Path, labels_path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return (images `[image, height, width]`, labels `[image]`) as bytes.
+
+    Raises:
+        DataError: as `read_idx_files`.
+    """
+    images, labels = _read(images_path, 3), _read(labels_path, 1)
+    if len(images) != len(labels):
+        raise DataError(f"{images_path.parent}: {len(images)} images, but {len(labels)} labels")
+    return images, labels
+
+
 def _paths(folder: Path, part: str) -> tuple[Path, Path]:
     return folder / f"{part}-images-idx3-ubyte", folder / f"{part}-labels-idx1-ubyte"
 
@@ -47,7 +82,9 @@ def _paths(folder: Path, part: str) -> tuple[Path, Path]:
 def _read(path: Path, num_dimensions: int) -> NDArray[Any]:
     try:
         content = path.read_bytes()
-    except OSError as error:
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
     num_header_bytes = 4 * (1 + num_dimensions)
     magic, *shape = np.frombuffer(content[:num_header_bytes].ljust(num_header_bytes, b"\0"), ">u4").tolist()

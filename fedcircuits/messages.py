@@ -23,6 +23,7 @@ from torch import Tensor
 from fedcircuits.circuits import Circuits, PackedCircuits, pack_bits, unpack_bits
 from fedcircuits.discovery import Negatives
 from fedcircuits.errors import ReplyError
+from fedcircuits.labels import LONGEST_LABEL, is_label
 from fedcircuits.local_round import GlobalView, LocalUpdate
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import Weights
@@ -155,8 +156,11 @@ def encode_node(info: NodeInfo) -> RecordDict:
             Key.PARTITION_ID: info.partition_id,
             Key.NUM_PARTITIONS: info.num_partitions,
             Key.CODE_DIGEST: info.code_digest,
+            Key.HAS_OWN_IMAGES: info.has_own_images,
         }
     )
+    if info.label:
+        record[Key.LABEL] = info.label
     if info.class_counts:
         record[Key.CLASS_COUNTS] = info.class_counts
     if info.num_images:
@@ -180,9 +184,13 @@ def decode_node(content: RecordDict, num_classes: int, privacy: PrivacySettings 
         code_digest=typed_value(record, Key.CODE_DIGEST, str),
         class_counts=[],
         problem=typed_value(record, Key.PROBLEM, str) if Key.PROBLEM in record else "",
+        label=typed_value(record, Key.LABEL, str) if Key.LABEL in record else "",
+        has_own_images=typed_value(record, Key.HAS_OWN_IMAGES, bool),
     )
     if not 1 <= info.num_partitions <= _MOST_PARTITIONS:
         raise ReplyError(f"num-partitions = {info.num_partitions}: must be 1 to {_MOST_PARTITIONS}")
+    if info.label and not is_label(info.label):
+        raise ReplyError(f"label: must be 1 to {LONGEST_LABEL} printable characters")
     if not 0 <= info.partition_id < info.num_partitions:
         raise ReplyError(f"partition-id = {info.partition_id}: must be 0 to {info.num_partitions - 1}")
     if not _DIGEST.fullmatch(info.code_digest):

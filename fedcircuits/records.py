@@ -428,6 +428,8 @@ class Key:
     CODE_DIGEST: Final = "code-digest"
     CLASS_COUNTS: Final = "class-counts"
     PROBLEM: Final = "problem"
+    LABEL: Final = "label"
+    HAS_OWN_IMAGES: Final = "has-own-images"
     PARAMETER_MASK: Final = "parameter-mask"
     NEGATIVES: Final = "negatives"
     CLASS_IDS: Final = "class-ids"

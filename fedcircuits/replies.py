@@ -20,6 +20,8 @@ class NodeInfo:
         class_counts: images of each class that it holds; empty if it has a problem, or does not tell classes apart.
         problem: why it cannot take part; empty if it can.
         num_images: images that it holds in all, if it does not tell classes apart.
+        label: what it wants to be called; empty if it does not say.
+        has_own_images: its images are no part of the dataset that the server has.
     """
 
     partition_id: int
@@ -28,6 +30,8 @@ class NodeInfo:
     class_counts: list[int]
     problem: str = ""
     num_images: int = 0
+    label: str = ""
+    has_own_images: bool = False
 
     @property
     def num_held(self) -> int:

@@ -34,6 +34,10 @@ SHAPES: dict[str, ImageShape] = {
 }
 
 
+FOLDER = "folder"
+"""The dataset whose images, classes and shape are the user's own."""
+
+
 AtLeastOne = Annotated[int, Between(1)]
 NotNegative = Annotated[int, Between(0)]
 Positive = Annotated[float, Between(0, low_open=True)]
@@ -56,8 +60,15 @@ class RunSettings:
 class DataSettings:
     """Which images there are and who holds them."""
 
-    dataset: Literal["digits", "mnist", "fashion-mnist", "cifar10"]
+    dataset: Literal["digits", "mnist", "fashion-mnist", "cifar10", "folder"]
     data_dir: str
+    class_names: tuple[str, ...]
+    image_size: AtLeastOne
+    image_channels: AtLeastOne
+    pixel_mean: tuple[float, ...]
+    pixel_std: tuple[float, ...]
+    fit_images: bool
+    own_test_fraction: Annotated[float, Between(0, 1, low_open=True, high_open=True)]
     train_limit: NotNegative
     heldout_limit: NotNegative
     probe_fraction: Annotated[float, Between(0, 1, low_open=True, high_open=True)]
@@ -72,7 +83,7 @@ class DataSettings:
     @property
     def shape(self) -> ImageShape:
         """Classes and image size of the dataset."""
-        return SHAPES[self.dataset]
+        return _shape(vars(self))
 
 
 @dataclass(frozen=True)
@@ -264,15 +275,27 @@ def kebab(name: str) -> str:
     return name.replace("_", "-")
 
 
-def check_num_clients(settings: Settings, num_clients: int, num_train_images: int) -> None:
+def _shape(values: Mapping[str, Any]) -> ImageShape:
+    """Return the shape of the dataset that the values of `DataSettings` describe."""
+    if values["dataset"] == FOLDER:
+        return ImageShape(len(values["class_names"]), values["image_size"], values["image_channels"])
+    return SHAPES[values["dataset"]]
+
+
+def check_num_clients(settings: Settings, num_clients: int, num_train_images: int | None) -> None:
     """Check what can only be known once the clients have been counted.
+
+    Args:
+        settings: of the run.
+        num_clients: that the federation is made of.
+        num_train_images: that clients share; None if each of them has its own.
 
     Raises:
         SettingsError: if there are more clients than images, not as many as `num-clients` expects or `client-classes`
             lists, too few for krum to withstand `num-malicious` of them, or too few for `trim-fraction` to cut any.
     """
     problems = []
-    if num_clients > num_train_images:
+    if num_train_images is not None and num_clients > num_train_images:
         problems.append(
             f"partition: {num_clients} clients cannot share {num_train_images} training images; "
             f"at most {num_train_images} clients are possible"
@@ -283,7 +306,7 @@ def check_num_clients(settings: Settings, num_clients: int, num_train_images: in
             f"num-clients = {num_expected}: the federation has {num_clients}; {_federation_of(num_expected)}"
         )
     num_listed = len(settings.data.client_classes)
-    if settings.data.partition == "classes" and num_listed != num_clients:
+    if num_train_images is not None and settings.data.partition == "classes" and num_listed != num_clients:
         problems.append(
             f"client-classes: lists {num_listed} clients but the federation has {num_clients}; list {num_clients}, or "
             f"{_federation_of(num_listed)}"
@@ -318,20 +341,20 @@ def _check_client_classes(values: dict[str, Any]) -> list[str]:
     return [
         problem
         for client, ids in enumerate(values["client_classes"])
-        for problem in _class_problems(f"client-classes, client {client}", ids, values["dataset"])
+        for problem in _class_problems(f"client-classes, client {client}", ids, values)
     ]
 
 
 def _check_circuit_classes(values: dict[str, Any]) -> list[str]:
     """Classes to look for must exist, and stand once."""
-    return _class_problems("circuit-classes", values["circuit_classes"], values["dataset"])
+    return _class_problems("circuit-classes", values["circuit_classes"], values)
 
 
-def _class_problems(where: str, ids: ClassIds, dataset: str) -> list[str]:
-    problems, num_classes = [], SHAPES[dataset].num_classes
+def _class_problems(where: str, ids: ClassIds, values: dict[str, Any]) -> list[str]:
+    problems, num_classes = [], _shape(values).num_classes
     outside = sorted({c for c in ids if not 0 <= c < num_classes})
     if outside:
-        problems.append(f"{where}: no class {outside} in {dataset}; allowed are 0 to {num_classes - 1}")
+        problems.append(f"{where}: no class {outside} in {values['dataset']}; allowed are 0 to {num_classes - 1}")
     if len(set(ids)) != len(ids):
         problems.append(f"{where}: {list(ids)} names a class twice")
     return problems
@@ -354,7 +377,7 @@ def _check_num_clients(values: dict[str, Any]) -> list[str]:
 
 def _check_classes_per_client(values: dict[str, Any]) -> list[str]:
     """A client cannot hold more classes than there are."""
-    num_classes, asked = SHAPES[values["dataset"]].num_classes, values["classes_per_client"]
+    num_classes, asked = _shape(values).num_classes, values["classes_per_client"]
     if values["partition"] != "pathological" or asked <= num_classes:
         return []
     return [f"classes-per-client = {asked}: {values['dataset']} has {num_classes} classes"]
@@ -363,7 +386,7 @@ def _check_classes_per_client(values: dict[str, Any]) -> list[str]:
 def _spec(values: dict[str, Any]) -> ModelSpec:
     """Return the network that the values describe."""
     model = ModelSettings(**{field.name: values[field.name] for field in fields(ModelSettings)})
-    return model.spec(SHAPES[values["dataset"]])
+    return model.spec(_shape(values))
 
 
 def _check_layers(values: dict[str, Any]) -> list[str]:
@@ -392,6 +415,26 @@ def _check_sparsity(values: dict[str, Any]) -> list[str]:
     if not spec.feature_size:
         return []  # layers without inputs are a problem of their own
     return sparsity_problems(spec, values["sparsity"], values["min_alive"], is_inside)
+
+
+def _check_folder(values: dict[str, Any]) -> list[str]:
+    """Images of one's own have the classes, the shape and the scale that the settings say."""
+    if values["dataset"] != FOLDER:
+        given = values["class_names"]
+        return [f'class-names: only dataset = "folder" has names of its own, not {values["dataset"]}'] if given else []
+    problems, channels = [], values["image_channels"]
+    if len(values["class_names"]) < 2:
+        problems.append('class-names: dataset = "folder" needs two names or more, e.g. "healthy,ill"')
+    if channels not in {1, 3}:
+        problems.append(f"image-channels = {channels}: must be 1 (grey) or 3 (RGB)")
+    problems += [
+        f"{kebab(name)}: {len(values[name])} numbers, must be 1 or image-channels = {channels}"
+        for name in ("pixel_mean", "pixel_std")
+        if len(values[name]) not in {1, channels}
+    ]
+    if min(values["pixel_std"]) <= 0:
+        problems.append(f"pixel-std = {min(values['pixel_std']):g}: must be above 0")
+    return problems
 
 
 def _check_run_dir(values: dict[str, Any]) -> list[str]:
@@ -461,6 +504,7 @@ _CHECKS: tuple[Callable[[dict[str, Any]], list[str]], ...] = (
     _check_class_lists,
     _check_num_clients,
     _check_classes_per_client,
+    _check_folder,
     _check_layers,
     _check_kernel_size,
     _check_run_dir,

@@ -94,6 +94,13 @@ def client_bench(settings: Settings, dataset: Dataset, train: LabelledImages, pa
     )
 
 
+def own_bench(settings: Settings, train: LabelledImages, test: LabelledImages, partition_id: int) -> Bench:
+    """Return the bench of a client that has images of its own and nothing else."""
+    held = train.labels.unique().tolist()
+    classes = tuple(c for c in settings.circuit_classes if c in held)
+    return Bench(partition_id, train, train, None, test, classes)
+
+
 def server_bench(settings: Settings, dataset: Dataset) -> Bench:
     """Return the bench of the server, which finds circuits on its probe set."""
     return Bench(SERVER, dataset.probe, dataset.probe, None, dataset.test, settings.circuit_classes)

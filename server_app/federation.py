@@ -98,10 +98,13 @@ def _run_rounds(grid: Grid, settings: Settings, run_log: RunLog, restart: Restar
     roster.wait(grid, settings.federation.node_timeout_s)
     if roster.num_partitions:
         check_same_clients(run_log, roster.num_partitions)
-        check_num_clients(settings, roster.num_partitions, len(dataset.train))
+        check_num_clients(settings, roster.num_partitions, None if roster.all_have_own_images else len(dataset.train))
     roster.check_complete(settings.federation.node_timeout_s)
-    run_log.note(num_clients=roster.num_partitions)
+    run_log.note(num_clients=roster.num_partitions, clients=roster.descriptions())
     _log.info("%d clients, %d training images", roster.num_partitions, roster.num_images)
+    for client in roster.descriptions():
+        own = ", its own" if client["has_own_images"] else ""
+        _log.info("  %s: %d training images%s", roster.name(client["partition_id"]), client["num_images"], own)
     observer = RoundObserver(settings, spec, dataset.to(device), roster, run_log)
     strategy = build_strategy(settings, spec, roster, observer)
     if restart is None:
@@ -141,6 +144,7 @@ def _facts(settings: Settings) -> dict[str, Any]:
     return {
         "settings": dict(settings.config),
         "num_clients": None,
+        "clients": [],
         "code_digest": code_digest(),
         "model": {
             "layers": list(spec.layer_names),

@@ -169,10 +169,12 @@ class HeavyMeasures:
         return reply.partition_id, reply.weights, replace(bench, partition_id=reply.partition_id, source=source)
 
     def _train_images(self, replies: Sequence[TrainReply]) -> LabelledImages | None:
-        """Return the training images of the round's clients together; None if clients do not say what they hold."""
+        """Return the training images of the round's clients together; None if some are not here, or not known."""
         if not self._settings.privacy.reports_classes:
             return None
         settings, partitions = self._settings, [reply.partition_id for reply in replies]
+        if any(map(self._roster.has_own_images, partitions)):
+            return None
         return images_together(
             self._dataset.train, settings.data, self._roster.num_partitions, partitions, settings.run.seed
         )

@@ -178,7 +178,7 @@ class CircuitObserver(FedAvg):
         num_drawn = num_usable + len(screened.rejected)
         if screened.replies and num_usable >= least * num_drawn:
             return
-        reasons = "\n".join(f"  - partition {p}: {reason}" for p, reason in sorted(screened.rejected.items()))
+        reasons = "\n".join(f"  - {self._roster.name(p)}: {reason}" for p, reason in sorted(screened.rejected.items()))
         raise FederationError(
             f"{where}: only {num_usable} of {num_drawn} replies can be used, "
             f"min-accepted-fraction = {least:g}:\n{reasons}"

@@ -148,7 +148,7 @@ class RoundObserver:
         """
         for partition_id, reason in rejected.items():
             self._clients[partition_id]["reason"] = f"evaluate: {reason}"
-            _log.warning("round %d: partition %d: %s", self._position.server_round, partition_id, reason)
+            _log.warning("round %d: %s: %s", self._position.server_round, self._roster.name(partition_id), reason)
         on_clients = [self._take_view(reply, weights) for reply in replies]
         model = build_model(self._spec, weights, self._bench.test.device)
         accuracy = class_accuracies(model, self._bench.test)
@@ -195,7 +195,7 @@ class RoundObserver:
     def _reject(self, partition_id: int, reason: str) -> None:
         counts = self._roster.class_counts(partition_id)
         self._clients[partition_id] = rejected_row(self._position.server_round, partition_id, reason, counts)
-        _log.warning("round %d: partition %d rejected: %s", self._position.server_round, partition_id, reason)
+        _log.warning("round %d: %s rejected: %s", self._position.server_round, self._roster.name(partition_id), reason)
 
     def _take_update(self, reply: TrainReply) -> None:
         """Log one accepted client: its model, its accuracy and its circuits."""

@@ -7,7 +7,7 @@ addressed, sampled and ordered by partition id, which is what makes rounds repro
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from typing import cast
+from typing import Any, cast
 
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 from flwr.common.constant import ErrorCode
@@ -15,6 +15,7 @@ from flwr.serverapp import Grid
 
 from fedcircuits.digest import code_digest
 from fedcircuits.errors import FederationError, ReplyError
+from fedcircuits.labels import is_label
 from fedcircuits.messages import decode_node
 from fedcircuits.privacy import OPEN, PrivacySettings
 from fedcircuits.records import Key
@@ -25,6 +26,9 @@ from strategies.plain_text import few_lines, one_line
 _log = logging.getLogger("fedcircuits")
 
 _POLL_S = 0.5
+
+_NUM_NAMED = 10
+"""Clients that are named as having one and the same problem."""
 
 _MOST_NAMED = 20
 """Missing partitions that a message names."""
@@ -52,8 +56,10 @@ class Roster:
         self._privacy = privacy
         self._nodes: dict[int, NodeInfo] = {}
         self._node_of: dict[int, int] = {}
-        self._refused: dict[int, str] = {}
-        self._heard: dict[int, NodeInfo] = {}
+        self._refused: dict[int, tuple[str, str]] = {}
+        self._registered_names: dict[int, str] = {}
+        self._known: dict[int, NodeInfo] = {}
+        self._labels: dict[int, str] = {}
         self._num_partitions = 0
         self._is_complete = False
 
@@ -65,15 +71,42 @@ class Roster:
     @property
     def num_images(self) -> int:
         """Training images that clients hold, counted once for each client that holds them."""
-        return sum(info.num_held for info in self._heard.values())
+        return sum(info.num_held for info in self._known.values())
 
     def num_examples(self, partition_id: int) -> int:
         """Return how many images a client holds, also of one that is gone for the moment."""
-        return self._heard[partition_id].num_held
+        return self._known[partition_id].num_held
 
     def class_counts(self, partition_id: int) -> list[int] | None:
         """Return the images of each class that a client holds, also of one that is gone; None if clients do not say."""
-        return self._heard[partition_id].class_counts or None
+        return self._known[partition_id].class_counts or None
+
+    @property
+    def all_have_own_images(self) -> bool:
+        """Tell whether no client takes a part of a shared dataset, as far as they have been heard."""
+        return bool(self._known) and all(info.has_own_images for info in self._known.values())
+
+    def has_own_images(self, partition_id: int) -> bool:
+        """Tell whether a client's images are its own, and no part of the dataset that the server has."""
+        return self._known[partition_id].has_own_images
+
+    def name(self, partition_id: int) -> str:
+        """Return what a client is called where people read: its partition, and its label if it has one."""
+        label = self._labels.get(partition_id)
+        return f"partition {partition_id} ({label})" if label else f"partition {partition_id}"
+
+    def descriptions(self) -> list[dict[str, Any]]:
+        """Return what run.json says of the clients that have a label or images of their own, by partition."""
+        return [
+            {
+                "partition_id": partition_id,
+                "label": self._labels.get(partition_id),
+                "num_images": info.num_held,
+                "has_own_images": info.has_own_images,
+            }
+            for partition_id, info in sorted(self._known.items())
+            if info.has_own_images or partition_id in self._labels
+        ]
 
     def node_id(self, partition_id: int) -> int:
         """Return the node that serves a partition at present."""
@@ -97,8 +130,7 @@ class Roster:
                 cannot take part.
         """
         if self._refused:
-            reasons = sorted(set(self._refused.values()))
-            raise FederationError("clients cannot start:\n" + "\n".join(f"  - {reason}" for reason in reasons))
+            raise FederationError("clients cannot start:\n" + "\n".join(_by_reason(self._refused.values())))
         if not self._nodes:
             raise FederationError(
                 f"no SuperNode answered within {timeout_s:g} s (node-timeout-s). In simulation say how many there are: "
@@ -119,7 +151,11 @@ class Roster:
 
     def refresh(self, grid: Grid, timeout_s: float) -> None:
         """Forget nodes that are gone, and ask new ones who they are; one that does not fit is left out and logged."""
-        present = set(grid.get_node_ids())
+        nodes = list(grid.get_nodes())
+        self._registered_names = {node.node_id: node.name for node in nodes if is_label(node.name)}
+        present = {node.node_id for node in nodes}
+        # A registered node keeps its id: one that was refused, and comes back mended, is asked again.
+        self._refused = {node: refusal for node, refusal in self._refused.items() if node in present}
         self._nodes = {node: info for node, info in self._nodes.items() if node in present}
         self._node_of = {info.partition_id: node for node, info in self._nodes.items()}
         new = sorted(present - set(self._nodes) - set(self._refused))
@@ -150,7 +186,8 @@ class Roster:
         node = reply.metadata.src_node_id
         if reply.has_error():
             if reply.error.code in _FINAL_ERRORS:
-                self._refuse(node, one_line(reply.error.reason) + _hint(reply.error.reason))
+                reason = one_line(reply.error.reason) + _hint(reply.error.reason)
+                self._refuse(node, reason, self._registered_names.get(node, ""))
             return
         try:
             info = decode_node(reply.content, self._num_classes, self._privacy)
@@ -160,18 +197,21 @@ class Roster:
             self._refuse(node, one_line(f"node {node} does not speak this project's messages: {said}"))
             return
         self._num_partitions = self._num_partitions or info.num_partitions
+        label = info.label or self._registered_names.get(node)
+        if label:
+            self._labels[info.partition_id] = label
         twin = self._node_of.get(info.partition_id)
         problem = self._misfit(info, has_twin=twin is not None and not self._is_complete)
         if problem:
-            self._refuse(node, problem)
+            self._refuse(node, problem, self.name(info.partition_id) if info.problem else "")
             return
         if twin is not None:
             # A client that was restarted comes back under a new id while Flower still lists the old one.
-            self._refused[twin] = f"replaced by node {node}"
+            self._refused[twin] = ("", f"replaced by node {node}")
             del self._nodes[twin]
         self._nodes[node] = info
         self._node_of[info.partition_id] = node
-        self._heard[info.partition_id] = info
+        self._known[info.partition_id] = info
 
     def _misfit(self, info: NodeInfo, has_twin: bool) -> str:
         """Return why a node cannot take part; empty if it can."""
@@ -179,23 +219,37 @@ class Roster:
             return few_lines(info.problem)
         if info.code_digest != code_digest():
             return (
-                f"partition {info.partition_id} runs other code than the server (digest {info.code_digest[:12]}, "
+                f"{self.name(info.partition_id)} runs other code than the server (digest {info.code_digest[:12]}, "
                 f"server {code_digest()[:12]}). Install the same version everywhere; in simulation, a background "
                 "SuperLink that was started in another folder serves that folder's code: stop it and run again."
             )
         if info.num_partitions != self._num_partitions:
             return (
-                f"partition {info.partition_id} believes in {info.num_partitions} clients, others in "
+                f"{self.name(info.partition_id)} believes in {info.num_partitions} clients, others in "
                 f"{self._num_partitions}; give every node the same num-partitions"
             )
         if has_twin:
             return f"two nodes serve partition {info.partition_id}; give each its own partition-id"
         return ""
 
-    def _refuse(self, node: int, reason: str) -> None:
-        self._refused[node] = reason
+    def _refuse(self, node: int, reason: str, who: str = "") -> None:
+        """Note why a node cannot take part, and who it is if the reason does not say."""
+        self._refused[node] = (who, reason)
         if self._is_complete:
-            _log.warning("a node that joined cannot take part: %s", reason)
+            _log.warning("a node that joined cannot take part: %s", f"{who}: {reason}" if who else reason)
+
+
+def _by_reason(refusals: Iterable[tuple[str, str]]) -> list[str]:
+    """Return a line for each reason: a dataset that is missing everywhere is one problem, not one per client."""
+    grouped: dict[str, set[str]] = {}
+    for who, reason in refusals:
+        grouped.setdefault(reason, set()).update({who} - {""})
+    lines = []
+    for reason, names in sorted(grouped.items()):
+        listed = ", ".join(sorted(names)[:_NUM_NAMED])
+        more = f" and {len(names) - _NUM_NAMED} more" if len(names) > _NUM_NAMED else ""
+        lines.append(f"  - {listed}{more}: {reason}" if names else f"  - {reason}")
+    return lines
 
 
 def _shortened(partitions: list[int]) -> str:

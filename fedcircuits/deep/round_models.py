@@ -42,7 +42,8 @@ class RoundModels:
         start: global weights that the round started from.
         clients: those that were averaged, in the order of their partitions, at least one.
         shares: each client's weight in the average; they sum to 1.
-        train: the clients' training images together, each once if several hold it; None if it is not known which.
+        train: the clients' training images together, each once if several hold it; None if the server lacks some, or
+            does not know which they are.
         average: the new global weights.
         found: the global model's circuits on the server's data; None in a round without circuits.
         trained_classes: classes that any client has trained on so far, ascending; empty if clients do not say.
