@@ -135,7 +135,7 @@ def image_rules(settings: DataSettings) -> ImageRules:
 
 def normalised(settings: DataSettings, pictures: Pictures) -> LabelledImages:
     """Return images that were read from files as the network takes them."""
-    return _labelled(_source(settings), _pixels(pictures.pixels), pictures.labels)
+    return _labelled(_source(settings), _pixels(pictures.pixels.numpy()), pictures.labels.numpy())
 
 
 def _source(settings: DataSettings) -> _Source:
@@ -185,7 +185,7 @@ def _read_folder(source: _Source) -> tuple[LabelledImages, LabelledImages]:
             f"{source.folder / 'test'}: less than two images of {', '.join(few)}; data-dir must hold "
             "test/<class>/<image> with two images of every class, one for the probe set and one for the test set"
         )
-    train, heldout = (_labelled(source, _pixels(part.pixels), part.labels) for part in parts)
+    train, heldout = (_labelled(source, _pixels(part.pixels.numpy()), part.labels.numpy()) for part in parts)
     return train, heldout
 
 
