@@ -21,7 +21,7 @@ _SETTLE_S: Final = 30
 def main(arguments: Sequence[str] | None = None) -> int:
     """Set up, run, report, stop; the exit code is 0 only if the run completed."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # leaves the block below, so that nothing stays behind
+    signal.signal(signal.SIGTERM, _interrupt)
     folder: Path = options.folder.resolve()
     data = options.data.resolve() if options.data else write_example(folder / "data", options.nodes)
     sites = sorted(path for path in data.iterdir() if path.is_dir() and not path.name.startswith("."))
@@ -43,6 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("stopped")
         return 130
     return 0 if is_completed else 1
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt  # leaves the federation's block, so that nothing stays behind
 
 
 def _report(directory: Path | None) -> bool:

@@ -24,16 +24,16 @@ class Loopback:
         folder: gets certificates, keys, homes and logs; made if missing.
         nodes: what each SuperNode says in `--node-config` besides its partition; the position is the partition id.
         is_secure: with TLS and registered keys, or without either.
-        app: folder of the app.
+        num_nodes: how many of them are registered and started on entering; the others are left to `start_node`.
     """
 
     def __init__(
-        self, folder: Path, nodes: Sequence[Mapping[str, Any]], is_secure: bool = True, app: Path = PROJECT
+        self, folder: Path, nodes: Sequence[Mapping[str, Any]], is_secure: bool = True, num_nodes: int | None = None
     ) -> None:
         self.folder = folder.resolve()
         self.is_secure = is_secure
         self._nodes = nodes
-        self._app = app
+        self._num_nodes = len(nodes) if num_nodes is None else num_nodes
         self._port, *self._node_ports = free_ports(1 + len(nodes))
 
     @property
@@ -50,7 +50,7 @@ class Loopback:
     def __enter__(self) -> Self:
         try:
             self._start_superlink()
-            for partition_id in range(len(self._nodes)):
+            for partition_id in range(self._num_nodes):
                 if self.is_secure:
                     self.register(self._make_key(f"node-{partition_id}"), self._name(partition_id))
                 self.start_node(partition_id)
@@ -80,7 +80,7 @@ class Loopback:
             key: its private key; None = the one that is registered.
         """
         who = f"node-{partition_id}"
-        config = {"partition-id": partition_id, "num-partitions": len(self._nodes), **self._nodes[partition_id]}
+        config = {"partition-id": partition_id, "num-partitions": self._num_nodes, **self._nodes[partition_id]}
         command = [installed("flower-supernode"), "--superlink", f"127.0.0.1:{self._port}"]
         if self.is_secure:
             command += ["--root-certificates", str(authority or self.authority)]
@@ -110,7 +110,7 @@ class Loopback:
             The run directory; None if the run did not come so far.
         """
         config = _toml_pairs({"run-dir": str(self.folder / "runs"), **settings})
-        command = [installed("flwr"), "run", str(self._app), CONNECTION, "--stream", "--run-config", config]
+        command = [installed("flwr"), "run", str(PROJECT), CONNECTION, "--stream", "--run-config", config]
         show(command)
         directory = None
         with subprocess.Popen(
