@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+from dataclasses import replace
 
 import pytest
 from federation import InProcessGrid
@@ -10,10 +11,12 @@ from flwr.app import Message, MessageType
 from interruption import Stopped, StoppingGrid, assert_same_logs
 from tiny_runs import ATTRIBUTION, HEAVY
 
+from fedcircuits.deep.validity import ValidityRow
 from fedcircuits.errors import FedCircuitsError, FederationError, RunLogError, SettingsError
 from fedcircuits.run_log import RunLog
 from fedcircuits.run_reader import read_info
 from server_app import federation
+from strategies import heavy
 from strategies.registry import STRATEGIES
 
 NEEDED = {"fedprox": {"proximal_mu": 0.1}, "fedtrimmedavg": {"trim_fraction": 0.34}}
@@ -69,12 +72,30 @@ def test_a_run_that_is_stopped_in_every_round_is_bit_for_bit_the_run_that_is_not
     assert [entry["round"] for entry in read_info(run)["resumed"]] == [1, 2]
 
 
-def test_circuits_of_earlier_rounds_and_checks_of_the_discovery_are_remembered(federate, stopped_in_every_round):
+def test_circuits_of_earlier_rounds_and_trained_classes_are_remembered(federate, stopped_in_every_round):
     # Two of four clients a round, so that a client's earlier circuits may be several rounds old.
-    changes = {**HEAVY, **ATTRIBUTION, "circuit_every": 1, "circuit_classes": "0,1,2", "fraction_train": 0.5}
-    changes |= {"retest_every": 2, "deep_every": 0, "validity_every": 2, "num_server_rounds": 4, "num_checkpoints": 1}
+    changes = {**ATTRIBUTION, "circuit_every": 1, "fraction_train": 0.5, "retest_every": 2, "num_server_rounds": 4}
+    changes |= {"partition": "classes", "client_classes": "0,1;1,2;2,3;3,4", "circuit_classes": "0,1,2,3"}
     run = stopped_in_every_round(4, MessageType.EVALUATE, **changes)
-    assert_same_logs(run, federate(InProcessGrid(4), **changes))
+    assert_same_logs(run, federate(InProcessGrid(4), **NO_CIRCUITS | changes))
+
+
+def test_checks_of_the_discovery_are_remembered(federate, stopped_in_every_round, monkeypatch):
+    verdicts = {1: True, 3: False, 4: None}  # no check is due in round 2; one without a verdict changes nothing
+    control = ValidityRow("random", None, 0.9, 0.5, 3, 3, 9.0, True)
+    monkeypatch.setattr(heavy, "check_validity", lambda *asked: [replace(control, size=asked[4].server_round)])
+    monkeypatch.setattr(heavy, "verdict", lambda rows: verdicts[rows[0].size])
+    changes = {"circuit_every": 1, "circuit_classes": "0", "validity_every": 2, "num_server_rounds": 4}
+    run = stopped_in_every_round(2, **changes)
+    assert_same_logs(run, federate(InProcessGrid(2), **NO_CIRCUITS | changes))
+
+
+@pytest.mark.long
+def test_a_run_with_everything_is_bit_for_bit_the_same(federate, stopped_in_every_round):
+    changes = {**HEAVY, **ATTRIBUTION, "circuit_every": 2, "deep_every": 2, "retest_every": 2, "num_checkpoints": 1}
+    changes |= {"strategy": "fedadam", "sparsity_schedule": "run", "num_server_rounds": 5}
+    run = stopped_in_every_round(3, **changes)
+    assert_same_logs(run, federate(InProcessGrid(3), **changes))
 
 
 def test_what_flowers_strategies_change_in_themselves_is_carried_over(federate, monkeypatch):
@@ -92,7 +113,7 @@ def test_what_flowers_strategies_change_in_themselves_is_carried_over(federate, 
         federate(InProcessGrid(3), num_server_rounds=1, **{**NO_CIRCUITS, "strategy": name, **NEEDED.get(name, {})})
         strategy, before = built.pop()
         changed = {key for key, value in vars(strategy).items() if value is not before.get(key)}
-        # The arrays of the round are saved for fedavgm; the others set them anew in every round.
+        # `current_arrays` are the weights.
         assert {key for key in changed if key[0] != "_"} - {"current_arrays"} == carried.get(name, set()), name
 
 
