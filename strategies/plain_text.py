@@ -2,12 +2,13 @@
 
 import re
 
-_ESCAPE = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours, cursor movements
+_NOISE = re.compile(
+    r"[~^]{2,}"  # what Python underlines code with, in a traceback
+    r"|\x1b\[[0-?]*[ -/]*[@-~]"  # colours, cursor movements
     r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # window titles, links
     r"|\x1b[ -/]*[0-~]?"
 )
-"""What terminals act upon; Ray colours its errors."""
+"""What says nothing on one line, and what terminals act upon; Ray colours its errors."""
 
 _BEGINNING, _END = 150, 350
 """Characters of a reason that are logged if it is longer than both: an exception's own words come last."""
@@ -37,7 +38,7 @@ def few_lines(text: str) -> str:
 
 def _printable(text: str) -> str:
     """Return text with a space for what cannot be shown, or turns its direction, or that no encoding has."""
-    return " ".join("".join(c if c.isprintable() else " " for c in _ESCAPE.sub("", text)).split())
+    return " ".join("".join(c if c.isprintable() else " " for c in _NOISE.sub("", text)).split())
 
 
 def _indented(line: str) -> str:

@@ -5,6 +5,7 @@ addressed, sampled and ordered by partition id, which is what makes rounds repro
 """
 
 import logging
+import re
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
@@ -33,6 +34,9 @@ _NUM_NAMED = 10
 _MOST_NAMED = 20
 """Missing partitions that a message names."""
 
+_FOREIGN = re.compile("No module named|cannot import name|Can't get attribute")
+"""What Python says where a client's code is not the one that it was sent."""
+
 _FINAL_ERRORS = frozenset(
     {ErrorCode.LOAD_CLIENT_APP_EXCEPTION, ErrorCode.CLIENT_APP_RAISED_EXCEPTION, ErrorCode.INVALID_FAB}
 )
@@ -57,6 +61,7 @@ class Roster:
         self._nodes: dict[int, NodeInfo] = {}
         self._node_of: dict[int, int] = {}
         self._refused: dict[int, tuple[str, str]] = {}
+        self._passing: dict[int, str] = {}
         self._registered_names: dict[int, str] = {}
         self._known: dict[int, NodeInfo] = {}
         self._labels: dict[int, str] = {}
@@ -136,7 +141,7 @@ class Roster:
                 f"no SuperNode answered within {timeout_s:g} s (node-timeout-s). In simulation say how many there are: "
                 'flwr run . --federation-config "num-supernodes=5 client-resources-num-cpus=1"; in deployment start '
                 "one for each client, with the options for your SuperLink: flower-supernode --superlink HOST:PORT "
-                "--node-config 'partition-id=0 num-partitions=5'"
+                f"--node-config 'partition-id=0 num-partitions=5'{self._errors()}"
             )
         missing = sorted(set(range(self._num_partitions)) - set(self._node_of))
         if missing:
@@ -145,7 +150,7 @@ class Roster:
                 f"(node-timeout-s); partitions {_shortened(missing)} are missing. In simulation allow more time: "
                 f'--run-config "node-timeout-s={2 * timeout_s:g}"; in deployment start a SuperNode for each of them, '
                 "with the options for your SuperLink: flower-supernode --superlink HOST:PORT "
-                f"--node-config 'partition-id={missing[0]} num-partitions={self._num_partitions}'"
+                f"--node-config 'partition-id={missing[0]} num-partitions={self._num_partitions}'{self._errors()}"
             )
         self._is_complete = True
 
@@ -185,9 +190,11 @@ class Roster:
         """Enter a node that answered, or note why it cannot take part."""
         node = reply.metadata.src_node_id
         if reply.has_error():
-            if reply.error.code in _FINAL_ERRORS:
-                reason = one_line(reply.error.reason) + _hint(reply.error.reason)
+            reason = one_line(reply.error.reason) + _hint(reply.error.reason)
+            if reply.error.code in _FINAL_ERRORS or _FOREIGN.search(reply.error.reason or ""):
                 self._refuse(node, reason, self._registered_names.get(node, ""))
+            else:
+                self._passing[node] = reason
             return
         try:
             info = decode_node(reply.content, self._num_classes, self._privacy)
@@ -232,6 +239,11 @@ class Roster:
             return f"two nodes serve partition {info.partition_id}; give each its own partition-id"
         return ""
 
+    def _errors(self) -> str:
+        """Return what nodes that did not answer failed with, if they did; one line for each error."""
+        reasons = sorted({reason for node, reason in self._passing.items() if node not in self._nodes})
+        return "".join(f"\n  - {reason}" for reason in reasons)
+
     def _refuse(self, node: int, reason: str, who: str = "") -> None:
         """Note why a node cannot take part, and who it is if the reason does not say."""
         self._refused[node] = (who, reason)
@@ -259,7 +271,7 @@ def _shortened(partitions: list[int]) -> str:
 
 def _hint(reason: str | None) -> str:
     """Say what is likely behind an error that does not name its cause."""
-    if "No module named" not in (reason or ""):
+    if not _FOREIGN.search(reason or ""):
         return ""
     return (
         " – Flower's background process was probably started in a folder that holds modules of the same names as this "

@@ -242,14 +242,17 @@ def test_a_disk_that_is_too_full_for_run_json_leaves_the_earlier_rounds_and_thei
         write(path, text[: len(text) // 2], **options)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", fill_the_disk)
-    with pytest.raises(RunLogError, match=r"run\.json cannot be written: .*No space left"):
-        write_accuracy(log, 2)
-    with pytest.raises(RunLogError, match=r"run\.json cannot be written"):
-        log.fail("disk full")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", fill_the_disk)
+        with pytest.raises(RunLogError, match=r"run\.json cannot be written: .*No space left"):
+            write_accuracy(log, 2)
+        with pytest.raises(RunLogError, match=r"run\.json cannot be written"):
+            log.fail("disk full")
     assert files_in(log.path) == before
     assert (read_info(log.path)["status"], rounds_of(log)) == ("running", [1])
     assert read_checkpoint(log.path, 1)["fc.bias"].tolist() == [1.0]
+    log.fail("disk full")  # there is room again
+    assert (read_info(log.path)["status"], rounds_of(log)) == ("failed", [1])
 
 
 def test_a_run_whose_first_run_json_cannot_be_written_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

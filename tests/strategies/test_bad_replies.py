@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 from federation import InProcessGrid
-from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType
+from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MessageType, RecordDict
 from hostile import NUM_CLIENTS, HostileRound
 from tiny_runs import TINY, table
 
@@ -14,6 +14,7 @@ from fedcircuits.checkpoints import read_checkpoint
 from fedcircuits.errors import FederationError
 from fedcircuits.records import Key
 from fedcircuits.run_reader import read_info
+from strategies import roster
 
 BAD = 1
 
@@ -144,6 +145,38 @@ def test_what_a_node_gives_as_its_problem_is_printed_without_its_escape_sequence
         federate(InProcessGrid(2, tamper))
     assert "  - 2 problems:\n  - one\n  - two" in str(caught.value)
     assert read_info(federate.directory)["reason"].replace("\n", " ").isprintable()
+
+
+def test_an_introduction_that_breaks_the_decoder_is_a_refusal(federate, monkeypatch):
+    def explode(*_):
+        raise OverflowError("too large\x07")
+
+    monkeypatch.setattr(roster, "decode_node", explode)
+    with pytest.raises(FederationError, match=r"does not speak this project's messages: OverflowError: too large$"):
+        federate(InProcessGrid(1), node_timeout_s=0.5)
+
+
+def failing(code, reason):
+    def tamper(reply: Message, partition_id: int) -> Message:
+        question = Message(RecordDict(), dst_node_id=reply.metadata.src_node_id, message_type=MessageType.QUERY)
+        question.metadata._message_id = reply.metadata.reply_to_message_id
+        return Message(Error(code=code, reason=reason), reply_to=question)
+
+    return tamper
+
+
+@pytest.mark.parametrize("reason", ["No module named 'fedcircuits.data'", "Can't get attribute 'query' on <module …>"])
+def test_code_of_another_app_is_recognised_at_once_whatever_code_the_error_has(federate, reason):
+    with pytest.raises(FederationError, match="modules of the same names as this app's") as caught:
+        federate(InProcessGrid(2, failing(0, f"ray: {reason}")), node_timeout_s=60)
+    assert reason in str(caught.value)
+
+
+def test_what_nodes_failed_with_is_said_if_none_ever_answers(federate):
+    with pytest.raises(FederationError, match=r"no SuperNode answered within 0\.6 s .*\n  - the actor died$") as caught:
+        federate(InProcessGrid(2, failing(0, "the actor\x07 died")), node_timeout_s=0.6)
+    assert 'flwr run . --federation-config "num-supernodes=' in str(caught.value)
+    assert "flower-supernode --superlink HOST:PORT" in str(caught.value)
 
 
 def test_a_node_that_introduces_itself_as_one_of_billions_does_not_cost_the_server_its_memory(federate):

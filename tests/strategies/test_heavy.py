@@ -12,6 +12,7 @@ from tiny_runs import ATTRIBUTION, HEAVY, all_tables, run_tiny, table
 
 from fedcircuits.checkpoints import read_checkpoint
 from fedcircuits.deep.validity import ValidityRow
+from fedcircuits.messages import LARGEST_WEIGHT
 from fedcircuits.records import Key, RungName
 from fedcircuits.run_reader import read_info
 from strategies import heavy
@@ -278,7 +279,8 @@ def test_few_held_out_images_and_large_samples_are_enough(federate):
 def test_neither_dead_nor_diverged_models_end_the_run(federate, scale):
     def rescaled(reply: Message, partition_id: int) -> Message:
         if reply.metadata.message_type == MessageType.TRAIN:
-            values = {n: Array(scale * array.numpy()) for n, array in reply.content[Key.ARRAYS].items()}
+            scaled = {n: scale * array.numpy() for n, array in reply.content[Key.ARRAYS].items()}
+            values = {n: Array(array.clip(-LARGEST_WEIGHT, LARGEST_WEIGHT)) for n, array in scaled.items()}
             reply.content[Key.ARRAYS] = ArrayRecord(values)
         return reply
 

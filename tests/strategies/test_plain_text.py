@@ -18,6 +18,10 @@ def test_a_reason_is_on_one_line_and_in_one_direction():
     assert one_line("half a \ud800 character") == "half a character"
 
 
+def test_the_underlines_of_a_traceback_are_gone():
+    assert one_line("  x = f(y)\n      ~~^^^\nKeyError: 2^3") == "x = f(y) KeyError: 2^3"
+
+
 def test_a_long_reason_is_cut_in_the_middle_since_an_exceptions_own_words_come_last():
     assert one_line("a" * 10**6 + "b" * 10**6) == "a" * 150 + " … " + "b" * 350
     assert one_line("x" * 500) == "x" * 500
