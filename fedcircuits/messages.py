@@ -51,7 +51,7 @@ from fedcircuits.training import RoundPosition
 LARGEST_WEIGHT = 1e4
 """No network that works has a larger one, and far larger ones overflow in what the average then computes."""
 
-_MOST_PARTITIONS = 10**6
+MOST_PARTITIONS = 10**6
 """A node that believes in a larger federation is not believed."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -187,8 +187,8 @@ def decode_node(content: RecordDict, num_classes: int, privacy: PrivacySettings 
         label=typed_value(record, Key.LABEL, str) if Key.LABEL in record else "",
         has_own_images=typed_value(record, Key.HAS_OWN_IMAGES, bool),
     )
-    if not 1 <= info.num_partitions <= _MOST_PARTITIONS:
-        raise ReplyError(f"num-partitions = {info.num_partitions}: must be 1 to {_MOST_PARTITIONS}")
+    if not 1 <= info.num_partitions <= MOST_PARTITIONS:
+        raise ReplyError(f"num-partitions = {info.num_partitions}: must be 1 to {MOST_PARTITIONS}")
     if info.label and not is_label(info.label):
         raise ReplyError(f"label: must be 1 to {LONGEST_LABEL} printable characters")
     if not 0 <= info.partition_id < info.num_partitions:

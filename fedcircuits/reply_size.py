@@ -10,7 +10,7 @@ from typing import Any
 from fedcircuits.errors import ReplyError
 from fedcircuits.model_spec import ModelSpec
 
-_SPARE_BYTES = 2**16
+SPARE_BYTES = 2**16
 """For names, metrics and headers; an answer about a node needs no more than this."""
 
 _FLOAT_BYTES = 4
@@ -25,16 +25,20 @@ _NUMBERS_PER_CLASS = 32
 """In the tables of accuracy, quality and transplants, of 8 bytes each."""
 
 
+def most_reply_bytes(spec: ModelSpec) -> int:
+    """Return how large a reply about a model of shape `spec` may be."""
+    num_weights = sum(math.prod(shape) for shape in spec.state_shapes.values())
+    circuit = _STUDIES * _CIRCUIT_BYTES * spec.num_channels + 8 * _NUMBERS_PER_CLASS
+    return _FLOAT_BYTES * num_weights + num_weights // 8 + spec.num_classes * circuit + SPARE_BYTES
+
+
 def check_reply_size(content: Mapping[str, Mapping[str, Any]], spec: ModelSpec) -> None:
     """Check that a reply is no larger than one about a model of shape `spec` can be.
 
     Raises:
         ReplyError: if it is.
     """
-    num_weights = sum(math.prod(shape) for shape in spec.state_shapes.values())
-    circuit = _STUDIES * _CIRCUIT_BYTES * spec.num_channels + 8 * _NUMBERS_PER_CLASS
-    masks = num_weights // 8
-    _check(content, _FLOAT_BYTES * num_weights + masks + spec.num_classes * circuit + _SPARE_BYTES)
+    _check(content, most_reply_bytes(spec))
 
 
 def check_introduction_size(content: Mapping[str, Mapping[str, Any]]) -> None:
@@ -43,7 +47,7 @@ def check_introduction_size(content: Mapping[str, Mapping[str, Any]]) -> None:
     Raises:
         ReplyError: if it is not.
     """
-    _check(content, _SPARE_BYTES)
+    _check(content, SPARE_BYTES)
 
 
 def _check(content: Mapping[str, Mapping[str, Any]], most: int) -> None:

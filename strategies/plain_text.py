@@ -10,13 +10,13 @@ _NOISE = re.compile(
 )
 """What says nothing on one line, and what terminals act upon; Ray colours its errors."""
 
-_BEGINNING, _END = 150, 350
+BEGINNING, END = 150, 350
 """Characters of a reason that are logged if it is longer than both: an exception's own words come last."""
 
 _MOST_READ = 5000
 """Characters of a reason that are looked at, at either end."""
 
-_MOST_LINES = 20
+MOST_LINES = 20
 """Lines of a node's problem that are logged; settings with many mistakes have many."""
 
 
@@ -26,14 +26,14 @@ def one_line(text: str | None) -> str:
     # Cut before anything is searched: a client decides how long its reason is.
     beginning, end = (said, "") if len(said) <= _MOST_READ else (said[:_MOST_READ], said[-_MOST_READ:])
     plain = _printable(beginning) + _printable(end)
-    return plain if len(plain) <= _BEGINNING + _END else f"{plain[:_BEGINNING]} … {plain[-_END:]}"
+    return plain if len(plain) <= BEGINNING + END else f"{plain[:BEGINNING]} … {plain[-END:]}"
 
 
 def few_lines(text: str) -> str:
     """Return text of several lines with each of them as from `one_line`."""
-    lines = text.split("\n", _MOST_LINES)
-    rest = ["…"] if len(lines) > _MOST_LINES else []
-    return "\n".join([*(_indented(line) for line in lines[:_MOST_LINES] if line.strip()), *rest])
+    lines = text.split("\n", MOST_LINES)
+    rest = ["…"] if len(lines) > MOST_LINES else []
+    return "\n".join([*(_indented(line) for line in lines[:MOST_LINES] if line.strip()), *rest])
 
 
 def _printable(text: str) -> str:

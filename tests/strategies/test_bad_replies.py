@@ -1,5 +1,6 @@
 """Replies that are false in ways that random damage hardly hits upon, and what the log and the console say of them."""
 
+import errno
 import logging
 import math
 
@@ -10,8 +11,10 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MessageTy
 from hostile import NUM_CLIENTS, HostileRound
 from tiny_runs import TINY, table
 
+from analysis.__main__ import main
+from fedcircuits import run_log
 from fedcircuits.checkpoints import read_checkpoint
-from fedcircuits.errors import FederationError
+from fedcircuits.errors import FederationError, RunLogError
 from fedcircuits.records import Key
 from fedcircuits.run_reader import read_info
 from strategies import roster
@@ -214,3 +217,34 @@ def test_a_run_with_a_hostile_client_ends_completed_and_says_of_every_round_why_
     assert all(value.isfinite().all() for value in read_checkpoint(run, 2).values())
     for number in (1, 2):
         assert f"round {number}: partition 1 rejected: {reasons.iloc[0]}" in console()
+
+
+def test_a_run_whose_log_cannot_be_written_ends_with_that_reason_and_no_other(federate, monkeypatch, console):
+    write = run_log.write_whole
+
+    def fill_the_disk(path, fill):
+        if path.parent.name == "accuracy" or is_full:
+            is_full.append(path)
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        write(path, fill)
+
+    is_full = []
+    monkeypatch.setattr(run_log, "write_whole", fill_the_disk)
+    with pytest.raises(RunLogError, match=r"^round 1 cannot be written: .*No space left on device.*accuracy"):
+        federate(InProcessGrid(2))
+    assert any("the run stays marked as running: run.json cannot be written" in line for line in console())
+    assert read_info(federate.directory)["status"] == "running"
+    assert main(["status", str(federate.directory)]) == 1
+
+
+def test_a_run_whose_disk_was_full_once_is_marked_as_failed(federate, monkeypatch):
+    def fill_the_disk(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(run_log, "_write_part", fill_the_disk)
+    with pytest.raises(RunLogError, match="round 1 cannot be written"):
+        federate(InProcessGrid(2))
+    info = read_info(federate.directory)
+    assert (info["status"], info["last_round"]) == ("failed", 0)
+    assert "No space left on device" in info["reason"]
+    assert main(["status", str(federate.directory)]) == 1
