@@ -37,7 +37,8 @@ def run_federation(grid: Grid, config: Mapping[str, Any]) -> None:
         config: the flat run config.
 
     Raises:
-        FedCircuitsError: if the run cannot start or go on; the reason also stands in run.json.
+        FedCircuitsError: if the run cannot start or go on; the reason also stands in run.json, but for a
+            resumption that was refused, which leaves the run as it was.
     """
     settings, run_log, restart = reopen_run(config) if _is_resumption(config) else (*_begin(config), None)
     _log.info("FedCircuits %s | %s", __version__, _describe(settings))

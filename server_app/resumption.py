@@ -59,10 +59,12 @@ def reopen_run(config: Mapping[str, Any]) -> tuple[Settings, RunLog, Restart | N
     except BaseException:
         run_log.close()
         raise
-    differences = _code_differences(run_log.info)
-    if differences:
-        _log.warning("the run goes on with other code than it began with, so bits may differ: %s", sorted(differences))
-    run_log.go_on(settings.run.num_checkpoints, {"code_digest": code_digest(), "settings": changes, **differences})
+    changed = _changed_versions(run_log.info)
+    names = [*changed, *(["code_digest"] if run_log.info.get("code_digest") != code_digest() else [])]
+    if names:
+        _log.warning("the run goes on with other code than it began with (%s): bits may differ", ", ".join(names))
+    resumption = {"code_digest": code_digest(), "versions": changed, "settings": changes}
+    run_log.go_on(settings.run.num_checkpoints, resumption)
     return settings, run_log, restart
 
 
@@ -112,11 +114,7 @@ def _app_defaults() -> Mapping[str, Any]:
     return defaults
 
 
-def _code_differences(info: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of code and packages is not as it was at the beginning of the run."""
-    before, now = info.get("versions", {}), versions()
-    changed = {name: version for name, version in now.items() if before.get(name) != version}
-    differences: dict[str, Any] = {"versions": changed} if changed else {}
-    if info.get("code_digest") != code_digest():
-        differences["began_with_code_digest"] = info.get("code_digest")
-    return differences
+def _changed_versions(info: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return the versions that are not those that the run began with."""
+    before = info.get("versions", {})
+    return {name: version for name, version in versions().items() if before.get(name) != version}

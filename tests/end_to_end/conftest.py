@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,10 @@ class Flower:
         """Run the app to its end."""
         return self.wait(self.start(settings, num_clients, cpus_per_client))
 
+    def type(self, arguments: Sequence[str]) -> FinishedRun:
+        """Run the app to its end with `flwr` and these arguments."""
+        return self.wait(self._start(arguments, self.app))
+
     def start(
         self, settings: Mapping[str, Any], num_clients: int, cpus_per_client: int = 1, folder: Path | None = None
     ) -> "subprocess.Popen[str]":
@@ -69,15 +73,8 @@ class Flower:
         """
         config = " ".join(f"{key}={_toml(value)}" for key, value in settings.items())
         federation = f"num-supernodes={num_clients} client-resources-num-cpus={cpus_per_client}"
-        command = ["flwr", "run", str(self.app), "--stream", "--federation-config", federation, "--run-config", config]
-        return subprocess.Popen(
-            command,
-            cwd=folder or self.app,
-            env=self._environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        arguments = ["run", str(self.app), "--stream", "--federation-config", federation, "--run-config", config]
+        return self._start(arguments, folder or self.app)
 
     def wait(self, process: "subprocess.Popen[str]", seen: str = "") -> FinishedRun:
         """Wait until a run has ended; `seen` is the output that was read already."""
@@ -111,6 +108,16 @@ class Flower:
         for process in self.processes():
             with contextlib.suppress(psutil.Error):
                 process.kill()
+
+    def _start(self, arguments: Sequence[str], folder: Path) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            ["flwr", *arguments],
+            cwd=folder,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
 
     def _wait_for_end(self, run_id: str) -> tuple[str, str]:
         deadline = time.monotonic() + 60
