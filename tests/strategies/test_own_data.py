@@ -12,7 +12,7 @@ from tiny_runs import ATTRIBUTION, HEAVY, table
 from analysis.run import load_run
 from analysis.summary import summary_text
 from fedcircuits.errors import FederationError
-from fedcircuits.records import Key
+from fedcircuits.records import Key, RungName
 from fedcircuits.run_reader import read_info
 
 OWN = {"share_probe": False}
@@ -49,8 +49,7 @@ def test_a_run_on_clients_own_images_completes_with_every_measure_but_training_i
     counts = [list(row) for row in table(own_run, "clients").query("round == 1")["class_counts"]]
     assert counts == [[16, 16, 16, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 10, *[0] * 6], [0, 4, 0, 0, 4, 0, 0, 0, 0, 4]]
     rungs = set(table(own_run, "ladder")["rung"])
-    assert "central" not in rungs
-    assert rungs
+    assert rungs == {str(rung) for rung in RungName} - {str(RungName.CENTRAL)}
 
 
 def test_clients_score_on_the_held_out_part_of_their_own_images(own_run):
@@ -80,7 +79,7 @@ def test_a_client_with_its_own_images_and_others_with_a_split_work_together(fede
     held = [sum(row) for row in table(run, "clients").query("round == 1")["class_counts"]]
     assert held[1] == 48
     assert held[0] == pytest.approx(75, abs=5)  # half of 150, half an image for each of ten classes
-    assert "central" not in set(table(run, "ladder")["rung"])
+    assert str(RungName.CENTRAL) not in set(table(run, "ladder")["rung"])
     assert "1 of them with images of their own instead" in summary_text(load_run(run))
 
 
@@ -141,6 +140,23 @@ def test_the_console_names_clients_by_their_labels(federate, console, sites):
     assert "partition 1 (Klinik Süd): 10 training images, its own" in console.text
     assert "round 1: partition 1 (Klinik Süd) rejected: metrics" in console.text
     assert "round 1, partition 1 (Klinik Süd): metrics" in summary_text(load_run(run))
+
+
+class Mended(InProcessGrid):
+    """One client leaves after the start, comes back unfit for a round, leaves, and comes back mended, as one node."""
+
+    looks = 0
+
+    def get_node_ids(self):
+        self.looks += 1
+        node, context = next((n, c) for n, c in self.contexts.items() if c.node_config["partition-id"] == 0)
+        context.node_config["num-partitions"] = 7 if self.looks == 4 else 2
+        return [other for other in super().get_node_ids() if other != node or self.looks not in {3, 5}]
+
+
+def test_a_registered_node_that_was_refused_is_asked_again_when_it_comes_back(federate):
+    run = federate(Mended(2), num_server_rounds=5)
+    assert table(run, "clients").query("partition_id == 0")["accepted"].tolist() == [True, False, False, False, True]
 
 
 class Registered(InProcessGrid):
