@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray as Array
+from scipy import linalg, special
 
 from fedcircuits.overlap.bits import num_bits
 from fedcircuits.overlap.client_sets import ClientSets
-from fedcircuits.overlap.null import expected_iou
 from fedcircuits.overlap.tiles import tiles
 
 MOST_TABULATED = 256
@@ -46,7 +46,7 @@ class IouTables:
             if len(universes) * num**2 <= _MOST_CASES:
                 starts[layer] = sum(map(len, tables)) - sizes[0] * num - sizes[0]
                 lowest[layer], num_sizes[layer] = universes[0], num
-                tables.append(_tabulate(np.array(universes), np.array(sizes)))
+                tables.append(tabulate_iou(universes, sizes).astype(np.float32).reshape(-1))
         return cls(np.concatenate(tables), starts, lowest, num_sizes)
 
     def row_place(
@@ -71,13 +71,30 @@ def _ranges(sets: ClientSets, layer: int, is_common: bool) -> tuple[range, range
     return range(lowest, highest + 1), range(0 if is_common else int(sizes.min()), int(sizes.max()) + 1)
 
 
-def _tabulate(universes: Array, sizes: Array) -> Array:
-    n, a, b = np.meshgrid(universes, sizes, sizes, indexing="ij")
-    needed = (a <= b) & (b <= n)
-    values = np.full(n.shape, np.nan, dtype=np.float32)
-    values[needed] = expected_iou(n[needed], a[needed], b[needed])
-    np.copyto(values, values.transpose(0, 2, 1), where=np.isnan(values))
-    return values.reshape(-1)
+def tabulate_iou(universes: range, sizes: range) -> Float[Array, "universe first second"]:
+    """Return the mean IoU of two random sets for all universes n and sizes a and b, each in steps of one.
+
+    Of the C(n, b) second sets, C(n - a, j) C(a, b - j) have j elements outside the first one and an IoU of
+    (b - j) / (a + j). As k C(a, k) = a C(a - 1, k - 1), the sum over j is a matrix product for all n and b at once.
+
+    Args:
+        universes: elements that can be in a set, 1000 at most: C(n, b) would overflow.
+        sizes: of either set; what is returned for sizes above the universe means nothing.
+
+    Returns:
+        the means, NaN for two empty sets.
+    """
+    n, b, outside = np.array(universes), np.array(sizes), np.arange(sizes.stop)
+    binomials = special.comb(np.arange(universes.stop)[:, None], outside)
+    means = np.empty((len(n), len(b), len(b)))
+    for place, a in enumerate(sizes):
+        second_sets = binomials[np.maximum(n - a, 0)] / np.maximum(a + outside, 1)
+        inside = linalg.toeplitz(special.comb(a - 1, outside - 1), np.zeros(len(outside)))[b]
+        means[:, place] = a * second_sets @ inside.T
+    means /= np.maximum(binomials[n][:, None, b], 1)
+    if 0 in sizes:
+        means[:, 0, 0] = np.nan
+    return means
 
 
 def two_point_iou(

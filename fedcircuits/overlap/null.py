@@ -11,7 +11,7 @@ than that.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from numpy import ndarray as Array
 from scipy import special
 
@@ -56,19 +56,6 @@ def null_figures(pairs: SetPairs) -> NullFigures:
         rows = slice(start, start + _BLOCK_PAIRS)
         figures[:, rows] = _block(pairs.part(rows))
     return NullFigures(*figures)
-
-
-def expected_iou(
-    universe: Int[Array, " case"], size_a: Int[Array, " case"], size_b: Int[Array, " case"]
-) -> Float[Array, " case"]:
-    """Return the mean IoU of two random sets of given sizes in one layer; NaN if both are empty."""
-    means = np.empty(len(universe))
-    for start in range(0, len(universe), _BLOCK_PAIRS):
-        rows = slice(start, start + _BLOCK_PAIRS)
-        total = size_a[rows] + size_b[rows]
-        law = _shared_law(universe[rows], size_a[rows], size_b[rows])
-        means[rows] = np.where(total > 0, _mean(law, total), np.nan)
-    return means
 
 
 def expected_ious(pairs: SetPairs) -> Float[Array, "pair columns"]:

@@ -10,8 +10,8 @@ from fedcircuits.overlap import SetPairs, overlap_figures, pair_sets, tiles
 from fedcircuits.overlap.bits import num_bits, num_shared, pack_words
 from fedcircuits.overlap.client_sets import ClientSets, num_pairs
 from fedcircuits.overlap.distribution import QUANTILES, RESOLUTION, Distributions, add_groups
-from fedcircuits.overlap.expected import two_point_iou
-from fedcircuits.overlap.null import expected_iou, null_figures
+from fedcircuits.overlap.expected import tabulate_iou, two_point_iou
+from fedcircuits.overlap.null import null_figures
 from fedcircuits.overlap.summaries import FIGURES, summarise_clients
 
 LAYERS = (5, 70)
@@ -116,10 +116,15 @@ def test_tiles_have_every_two_clients_once(num_clients: int, num_classes: int) -
     assert all(len(pair) == 2 for pair in pairs)
 
 
-def test_the_mean_iou_of_a_layer_is_that_of_the_null() -> None:
-    universe, size_a, size_b = np.array([8, 8, 20, 5]), np.array([3, 0, 20, 0]), np.array([4, 2, 20, 0])
-    pairs = SetPairs(np.zeros((4, 1), dtype=np.int64), size_a[:, None], size_b[:, None], universe[:, None])
-    assert expected_iou(universe, size_a, size_b) == pytest.approx(null_figures(pairs).mean[:, 0], nan_ok=True)
+@pytest.mark.parametrize(
+    ("universes", "sizes"), [(range(9), range(9)), (range(7, 10), range(4, 7)), (range(250, 257), range(100, 251))]
+)
+def test_tabulated_ious_are_those_of_the_null(universes: range, sizes: range) -> None:
+    table = tabulate_iou(universes, sizes)
+    cases = np.array([(n, a, b) for n in universes[::3] for a in sizes[::5] for b in sizes if max(a, b) <= n])
+    pairs = SetPairs(*(column[:, None] for column in (cases[:, 0] * 0, *cases.T[[1, 2, 0]])))
+    n, a, b = (cases - [universes.start, sizes.start, sizes.start]).T
+    assert table[n, a, b] == pytest.approx(null_figures(pairs).mean[:, 0], abs=1e-10, nan_ok=True)
 
 
 def test_empty_and_full_sets_have_the_figures_that_are_defined_and_no_others() -> None:
