@@ -13,7 +13,7 @@ RESOLUTION = 1 / 1024
 
 _NUM_BINS = round(2 / RESOLUTION) + 1
 
-_MOST_WAITING = 2**13
+_MOST_WAITING = 2**14
 """Values of a figure that wait at most until they are sorted into the histograms, all at once."""
 
 _RUN = 16
@@ -34,9 +34,8 @@ class Distributions:
     """
 
     def __init__(self, num_figures: int, step: int = 1) -> None:
-        self.num_values: Int[Array, " figure"] = np.zeros(num_figures, dtype=np.int64)
-        self._sums = np.zeros(num_figures)
-        self._squares = np.zeros(num_figures)
+        # How many values are defined, their sums, and those of their squares.
+        self._sums = np.zeros((3, num_figures))
         self._counts = np.zeros((num_figures, _NUM_BINS), dtype=np.int64)
         self._step = step
         self._num_additions = 0
@@ -51,23 +50,27 @@ class Distributions:
         """Take in what another has collected of the same figures."""
         self._count()
         other._count()
-        self.num_values += other.num_values
         self._sums += other._sums
-        self._squares += other._squares
         self._counts += other._counts
+
+    @property
+    def num_values(self) -> Int[Array, " figure"]:
+        """How many values of each figure are defined."""
+        num_values: Array = self._sums[0].astype(np.int64)
+        return num_values
 
     @property
     def mean(self) -> Float[Array, " figure"]:
         """Mean of each figure; NaN where it is never defined."""
         with np.errstate(invalid="ignore"):
-            mean: Array = self._sums / self.num_values
+            mean: Array = self._sums[1] / self._sums[0]
         return mean
 
     @property
     def sd(self) -> Float[Array, " figure"]:
         """Standard deviation of each figure; NaN where it is never defined."""
         with np.errstate(invalid="ignore"):
-            sd: Array = np.sqrt(np.maximum(self._squares / self.num_values - self.mean**2, 0))
+            sd: Array = np.sqrt(np.maximum(self._sums[2] / self._sums[0] - self.mean**2, 0))
         return sd
 
     def quantiles(self) -> Float[Array, "figure quantile"]:
@@ -75,11 +78,8 @@ class Distributions:
         self._count()
         return np.stack([_quantiles(counts) for counts in self._counts])
 
-    def _take_in(self, values: Array, groups: Sequence[int], sums: tuple[Array, Array, Array]) -> None:
-        num_values, total, squares = (part[:, groups].sum(axis=1) for part in sums)
-        self.num_values += num_values
-        self._sums += total
-        self._squares += squares
+    def _take_in(self, values: Array, groups: Sequence[int], sums: Array) -> None:
+        self._sums += sums
         self._waiting.append(self._some(values, groups))
         self._num_waiting += self._waiting[-1].shape[1]
         if self._num_waiting > _MOST_WAITING:
@@ -118,24 +118,23 @@ def add_groups(
     sums = _sums(values)
     for collection, groups in collections:
         if groups:
-            collection._take_in(values, groups, sums)
+            collection._take_in(values, groups, sums[..., groups].sum(axis=-1))
 
 
-def _sums(values: Array) -> tuple[Array, Array, Array]:
+def _sums(values: Array) -> Float[Array, "3 figure group"]:
     """Return how many values along the last axis are defined, their sums, and those of their squares."""
     ones = np.ones(values.shape[-1], dtype=values.dtype)
-    sums, squares = values @ ones, np.vecdot(values, values)
-    num_values = np.full(sums.shape, len(ones))
-    partial = ~np.isfinite(sums)
+    sums = np.empty((3, *values.shape[:-1]))
+    sums[0], sums[1], sums[2] = len(ones), values @ ones, np.vecdot(values, values)
+    partial = ~np.isfinite(sums[2])
     if partial.any():
         own = values[partial]
         defined = np.isfinite(own)
         # As bits, all ones or none: a product with 0 would leave NaN, and choosing one by one is ten times slower.
         bits = own.view(f"i{own.itemsize}")
         bits &= -defined.astype(bits.dtype)
-        num_values[partial] = defined.astype(values.dtype) @ ones
-        sums[partial], squares[partial] = own @ ones, np.vecdot(own, own)
-    return num_values, sums, squares
+        sums[:, partial] = defined.astype(values.dtype) @ ones, own @ ones, np.vecdot(own, own)
+    return sums
 
 
 def _quantiles(counts: Array) -> Array:
