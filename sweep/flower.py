@@ -20,6 +20,7 @@ from typing import Final, Self
 import psutil
 
 from fedcircuits.errors import RunLogError, SweepError
+from fedcircuits.run_lock import is_written
 from fedcircuits.run_reader import read_info
 from sweep.plan import PROJECT, Job
 
@@ -127,7 +128,10 @@ class SweepFlower:
         return Outcome(directory, self._failure(directory))
 
     def _failure(self, directory: Path) -> str | None:
-        """Return why a run failed, or None if it completed; its last words may come a little after the stream's end."""
+        """Return why a run failed, or None if it completed.
+
+        Its last words may come a little after the stream's end, or much later if only the stream broke off.
+        """
         deadline = time.monotonic() + _SETTLE_S
         while True:
             try:
@@ -138,7 +142,7 @@ class SweepFlower:
                 return None
             if info["status"] == "failed":
                 return str(info["reason"])
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline and not is_written(directory):
                 return f"it ended without a word after round {info['last_round']}: killed, or out of memory"
             if self._is_over.wait(1):
                 raise SweepError(f"{directory.name} was cut off")
