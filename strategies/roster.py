@@ -8,6 +8,7 @@ import logging
 import re
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
@@ -16,20 +17,18 @@ from flwr.serverapp import Grid
 
 from fedcircuits.digest import code_digest
 from fedcircuits.errors import FederationError, ReplyError
-from fedcircuits.labels import is_label
+from fedcircuits.labels import client_name, is_label
 from fedcircuits.messages import decode_node
 from fedcircuits.privacy import OPEN, PrivacySettings
 from fedcircuits.records import Key
 from fedcircuits.replies import NodeInfo
 from fedcircuits.seeding import Purpose, numpy_generator
 from strategies.plain_text import few_lines, one_line
+from strategies.refusals import by_reason
 
 _log = logging.getLogger("fedcircuits")
 
 _POLL_S = 0.5
-
-_NUM_NAMED = 10
-"""Clients that are named as having one and the same problem."""
 
 _MOST_NAMED = 20
 """Missing partitions that a message names."""
@@ -63,8 +62,7 @@ class Roster:
         self._refused: dict[int, tuple[str, str]] = {}
         self._passing: dict[int, str] = {}
         self._registered_names: dict[int, str] = {}
-        self._known: dict[int, NodeInfo] = {}
-        self._labels: dict[int, str] = {}
+        self._heard: dict[int, NodeInfo] = {}
         self._num_partitions = 0
         self._is_complete = False
 
@@ -76,41 +74,41 @@ class Roster:
     @property
     def num_images(self) -> int:
         """Training images that clients hold, counted once for each client that holds them."""
-        return sum(info.num_held for info in self._known.values())
+        return sum(info.num_held for info in self._heard.values())
 
     def num_examples(self, partition_id: int) -> int:
         """Return how many images a client holds, also of one that is gone for the moment."""
-        return self._known[partition_id].num_held
+        return self._heard[partition_id].num_held
 
     def class_counts(self, partition_id: int) -> list[int] | None:
         """Return the images of each class that a client holds, also of one that is gone; None if clients do not say."""
-        return self._known[partition_id].class_counts or None
+        return self._heard[partition_id].class_counts or None
 
     @property
     def all_have_own_images(self) -> bool:
         """Tell whether no client takes a part of a shared dataset, as far as they have been heard."""
-        return bool(self._known) and all(info.has_own_images for info in self._known.values())
+        return bool(self._heard) and all(info.has_own_images for info in self._heard.values())
 
     def has_own_images(self, partition_id: int) -> bool:
         """Tell whether a client's images are its own, and no part of the dataset that the server has."""
-        return self._known[partition_id].has_own_images
+        return self._heard[partition_id].has_own_images
 
     def name(self, partition_id: int) -> str:
         """Return what a client is called where people read: its partition, and its label if it has one."""
-        label = self._labels.get(partition_id)
-        return f"partition {partition_id} ({label})" if label else f"partition {partition_id}"
+        info = self._heard.get(partition_id)
+        return client_name(partition_id, info.label if info else "")
 
     def descriptions(self) -> list[dict[str, Any]]:
         """Return what run.json says of the clients that have a label or images of their own, by partition."""
         return [
             {
                 "partition_id": partition_id,
-                "label": self._labels.get(partition_id),
+                "label": info.label or None,
                 "num_images": info.num_held,
                 "has_own_images": info.has_own_images,
             }
-            for partition_id, info in sorted(self._known.items())
-            if info.has_own_images or partition_id in self._labels
+            for partition_id, info in sorted(self._heard.items())
+            if info.has_own_images or info.label
         ]
 
     def node_id(self, partition_id: int) -> int:
@@ -135,7 +133,7 @@ class Roster:
                 cannot take part.
         """
         if self._refused:
-            raise FederationError("clients cannot start:\n" + "\n".join(_by_reason(self._refused.values())))
+            raise FederationError("clients cannot start:\n" + "\n".join(by_reason(self._refused.values())))
         if not self._nodes:
             raise FederationError(
                 f"no SuperNode answered within {timeout_s:g} s (node-timeout-s). In simulation say how many there are: "
@@ -204,13 +202,11 @@ class Roster:
             self._refuse(node, one_line(f"node {node} does not speak this project's messages: {said}"))
             return
         self._num_partitions = self._num_partitions or info.num_partitions
-        label = info.label or self._registered_names.get(node)
-        if label:
-            self._labels[info.partition_id] = label
+        info = replace(info, label=info.label or self._registered_names.get(node, ""))
         twin = self._node_of.get(info.partition_id)
         problem = self._misfit(info, has_twin=twin is not None and not self._is_complete)
         if problem:
-            self._refuse(node, problem, self.name(info.partition_id) if info.problem else "")
+            self._refuse(node, problem, client_name(info.partition_id, info.label) if info.problem else "")
             return
         if twin is not None:
             # A client that was restarted comes back under a new id while Flower still lists the old one.
@@ -218,21 +214,22 @@ class Roster:
             del self._nodes[twin]
         self._nodes[node] = info
         self._node_of[info.partition_id] = node
-        self._known[info.partition_id] = info
+        self._heard[info.partition_id] = info
 
     def _misfit(self, info: NodeInfo, has_twin: bool) -> str:
         """Return why a node cannot take part; empty if it can."""
         if info.problem:
             return few_lines(info.problem)
+        who = client_name(info.partition_id, info.label)
         if info.code_digest != code_digest():
             return (
-                f"{self.name(info.partition_id)} runs other code than the server (digest {info.code_digest[:12]}, "
+                f"{who} runs other code than the server (digest {info.code_digest[:12]}, "
                 f"server {code_digest()[:12]}). Install the same version everywhere; in simulation, a background "
                 "SuperLink that was started in another folder serves that folder's code: stop it and run again."
             )
         if info.num_partitions != self._num_partitions:
             return (
-                f"{self.name(info.partition_id)} believes in {info.num_partitions} clients, others in "
+                f"{who} believes in {info.num_partitions} clients, others in "
                 f"{self._num_partitions}; give every node the same num-partitions"
             )
         if has_twin:
@@ -249,19 +246,6 @@ class Roster:
         self._refused[node] = (who, reason)
         if self._is_complete:
             _log.warning("a node that joined cannot take part: %s", f"{who}: {reason}" if who else reason)
-
-
-def _by_reason(refusals: Iterable[tuple[str, str]]) -> list[str]:
-    """Return a line for each reason: a dataset that is missing everywhere is one problem, not one per client."""
-    grouped: dict[str, set[str]] = {}
-    for who, reason in refusals:
-        grouped.setdefault(reason, set()).update({who} - {""})
-    lines = []
-    for reason, names in sorted(grouped.items()):
-        listed = ", ".join(sorted(names)[:_NUM_NAMED])
-        more = f" and {len(names) - _NUM_NAMED} more" if len(names) > _NUM_NAMED else ""
-        lines.append(f"  - {listed}{more}: {reason}" if names else f"  - {reason}")
-    return lines
 
 
 def _shortened(partitions: list[int]) -> str:

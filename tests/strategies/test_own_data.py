@@ -14,6 +14,7 @@ from analysis.summary import summary_text
 from fedcircuits.errors import FederationError
 from fedcircuits.records import Key, RungName
 from fedcircuits.run_reader import read_info
+from strategies.refusals import by_reason
 
 OWN = {"share_probe": False}
 
@@ -140,6 +141,14 @@ def test_the_console_names_clients_by_their_labels(federate, console, sites):
     assert "partition 1 (Klinik Süd): 10 training images, its own" in console.text
     assert "round 1: partition 1 (Klinik Süd) rejected: metrics" in console.text
     assert "round 1, partition 1 (Klinik Süd): metrics" in summary_text(load_run(run))
+
+
+def test_one_problem_of_many_clients_is_one_line():
+    refusals = [(f"partition {i}", "no data") for i in range(12)] + [("", "node 7 is odd")]
+    first, second = by_reason(refusals)
+    assert first.startswith("  - partition 0, partition 1, partition 10, ")
+    assert first.endswith(" and 2 more: no data")
+    assert second == "  - node 7 is odd"
 
 
 class Mended(InProcessGrid):
