@@ -13,6 +13,7 @@ from mutations import mutations
 from tiny_runs import TINY
 
 from fedcircuits.errors import FederationError
+from fedcircuits.records import Key
 from strategies.roster import Roster
 
 CLIENTS = st.dictionaries(st.integers(0, NUM_CLIENTS - 1), mutations(), min_size=1)
@@ -28,13 +29,14 @@ def damaging(faults):
     """Return what damages the replies of some partitions."""
 
     def change(replies: list[Message]) -> list[Message]:
-        return [
-            message
-            for partition_id, reply in enumerate(replies)
-            for message in faults.get(partition_id, list_of)(reply)
-        ]
+        return [message for reply in replies for message in faults.get(partition_of(reply), list_of)(reply)]
 
     return change
+
+
+def partition_of(reply: Message) -> int:
+    """Return whose reply it is; of a phase that asks some clients only, their place says nothing."""
+    return reply.content[Key.UPDATE][Key.PARTITION_ID]
 
 
 def list_of(reply: Message) -> list[Message]:
@@ -56,19 +58,42 @@ def run(attempt, num_hit: int) -> None:
         assert_whole(attempt())
 
 
-@settings(max_examples=100)
 @given(faults=CLIENTS)
 def test_no_damage_to_train_replies_stops_a_round_or_gets_into_the_average(hostile_round, faults):
     run(lambda: hostile_round.attempt(in_train=damaging(faults)), len(faults))
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(faults=CLIENTS)
 def test_no_damage_to_evaluate_replies_stops_a_round(hostile_round, faults):
     run(lambda: hostile_round.attempt(in_evaluate=damaging(faults)), len(faults))
 
 
-@settings(max_examples=60)
+@pytest.mark.long
+@settings(max_examples=2000)
+@given(in_train=CLIENTS, in_evaluate=CLIENTS)
+def test_no_damage_in_both_phases_stops_a_round_however_long_one_tries(hostile_round, in_train, in_evaluate):
+    hit = len(in_train.keys() | in_evaluate.keys())
+    run(lambda: hostile_round.attempt(damaging(in_train), damaging(in_evaluate)), hit)
+
+
+@given(faults=CLIENTS)
+def test_no_damage_to_introductions_at_the_start_ends_in_anything_but_a_plain_reason(hostile_round, faults):
+    grid = AnsweringGrid(hostile_round.introductions())
+    for partition_id, node in enumerate(grid.answers):
+        if partition_id in faults:
+            grid.answers[node] = faults[partition_id](grid.answers[node][0])
+    roster = Roster(ConfigRecord({"config": "x"}), 10, 0)
+    roster.refresh(grid, 1)
+    try:
+        roster.check_complete(1)
+    except FederationError as error:
+        reason = str(error)
+        assert reason.replace("\n", " ").isprintable()
+    else:
+        assert roster.sample(1, 1.0) == (list(range(NUM_CLIENTS)), [])
+
+
 @given(fault=mutations())
 def test_no_damage_to_a_nodes_introduction_does_more_than_keep_it_out(hostile_round, fault):
     """Before a run is complete it is told why; afterwards everybody else goes on."""
