@@ -34,6 +34,9 @@ def processes():
     context = multiprocessing.get_context("forkserver")
     # The last two are loaded by torch's first optimiser and with the data, and cost more than a run.
     context.set_forkserver_preload(["server_app.federation", "client_app.app", "torch._dynamo", "sklearn.datasets"])
+    loading = context.Process(target=int)
+    loading.start()
+    loading.join()
     return context
 
 

@@ -1,5 +1,7 @@
 """Runs that go on where they were stopped, against the same runs left alone."""
 
+import errno
+import fcntl
 import json
 import logging
 import shutil
@@ -301,6 +303,17 @@ def test_a_living_run_is_not_resumed_and_does_not_notice(stopped, resume):
     assert len(refusals) == 1
     assert read_info(run)["status"] == "completed"
     assert len(read_info(run)["resumed"]) == 1
+
+
+def test_where_the_file_system_knows_no_locks_a_run_says_so_and_goes_on(stopped, resume, monkeypatch, caplog):
+    def refuse(descriptor, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    run = stopped(1)
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    resume(run)
+    assert read_info(run)["status"] == "completed"
+    assert "the file system knows no locks: nothing keeps another process from writing this run" in caplog.messages
 
 
 def test_a_refused_resumption_leaves_the_run_to_the_next(stopped, resume):
