@@ -77,7 +77,7 @@ def test_a_run_that_is_stopped_in_every_round_is_bit_for_bit_the_run_that_is_not
 
 def test_circuits_of_earlier_rounds_and_trained_classes_are_remembered(federate, stopped_in_every_round):
     # Two of four clients a round, so that a client's earlier circuits may be several rounds old.
-    changes = {**ATTRIBUTION, "circuit_every": 1, "fraction_train": 0.5, "retest_every": 2, "num_server_rounds": 4}
+    changes = {"circuit_every": 1, "fraction_train": 0.5, "retest_every": 2, "num_server_rounds": 4, "gate_steps": 2}
     changes |= {"partition": "classes", "client_classes": "0,1;1,2;2,3;3,4", "circuit_classes": "0,1,2,3"}
     run = stopped_in_every_round(4, MessageType.EVALUATE, **changes)
     assert_same_logs(run, federate(InProcessGrid(4), **NO_CIRCUITS | changes))
@@ -88,7 +88,8 @@ def test_checks_of_the_discovery_are_remembered(federate, stopped_in_every_round
     control = ValidityRow("random", None, 0.9, 0.5, 3, 3, 9.0, True)
     monkeypatch.setattr(heavy, "check_validity", lambda *asked: [replace(control, size=asked[4].server_round)])
     monkeypatch.setattr(heavy, "verdict", lambda rows: verdicts[rows[0].size])
-    changes = {"circuit_every": 1, "circuit_classes": "0", "validity_every": 2, "num_server_rounds": 4}
+    changes = {"circuit_every": 1, "circuit_classes": "0", "gate_steps": 1, "validity_every": 2}
+    changes |= {"num_server_rounds": 4}
     run = stopped_in_every_round(2, **changes)
     assert_same_logs(run, federate(InProcessGrid(2), **NO_CIRCUITS | changes))
 
@@ -121,9 +122,9 @@ def test_what_flowers_strategies_change_in_themselves_is_carried_over(federate, 
 
 
 def test_the_state_does_not_grow_with_the_rounds(federate):
-    run = federate(InProcessGrid(2), num_server_rounds=4, num_checkpoints=4, circuit_classes="0,1")
+    run = federate(InProcessGrid(2), num_server_rounds=3, num_checkpoints=3, circuit_classes="0", gate_steps=1)
     sizes = {path.name: path.stat().st_size for path in (run / "checkpoints").glob("state-*")}
-    assert sizes["state-0002.safetensors"] == sizes["state-0004.safetensors"]
+    assert sizes["state-0002.safetensors"] == sizes["state-0003.safetensors"]
 
 
 # -- What may lie about
