@@ -70,7 +70,7 @@ def test_no_damage_to_evaluate_replies_stops_a_round(hostile_round, faults):
 
 
 @pytest.mark.long
-@settings(max_examples=2000)
+@settings(max_examples=1000)
 @given(in_train=CLIENTS, in_evaluate=CLIENTS)
 def test_no_damage_in_both_phases_stops_a_round_however_long_one_tries(hostile_round, in_train, in_evaluate):
     hit = len(in_train.keys() | in_evaluate.keys())
