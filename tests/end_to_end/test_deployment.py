@@ -116,13 +116,13 @@ def test_a_node_that_is_killed_in_a_round_is_logged_as_lost_and_comes_back_as_th
             elif line.startswith("round 2/"):
                 federation.start_node(1)
 
-        directory = federation.run({**TINY, **OWN, "num-server-rounds": 5, "circuit-every": 0}, on_line)
+        directory = federation.run({**TINY, **OWN, "num-server-rounds": 10, "circuit-every": 0}, on_line)
         first, again = node_ids(federation, 1)
     assert first == again
     assert read_info(directory)["status"] == "completed"
     clients = table(directory, "clients").query("partition_id == 1").set_index("round")
     assert clients["accepted"].tolist()[:2] == [True, False]
-    assert clients["accepted"][5]
+    assert clients["accepted"][10]
     assert clients["reason"][2].startswith("no reply: ")
     assert "Node Unavailable" in clients["reason"][2]
     assert "round 2, partition 1 (south): no reply" in summary_text(load_run(directory))
