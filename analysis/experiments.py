@@ -19,7 +19,8 @@ NOT_IDENTITY: Final = frozenset(
 """Settings in which runs of one experiment may differ: the seed, where files lie, and the machine."""
 
 SPLIT: Final = (
-    *("dataset", "train-limit", "heldout-limit", "probe-fraction", "num-clients", "partition"),
+    *("dataset", "class-names", "image-size", "image-channels", "pixel-mean", "pixel-std", "fit-images"),
+    *("own-test-fraction", "train-limit", "heldout-limit", "probe-fraction", "num-clients", "partition"),
     *("dirichlet-alpha", "min-partition-size", "dirichlet-balanced", "classes-per-client", "client-classes"),
 )
 """Settings that decide, together with the seed, which images each client holds."""

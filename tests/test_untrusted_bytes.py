@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from federation import InProcessGrid
-from flwr.app import Error, Message, MessageType
+from flwr.app import Error, Message, MessageType, RecordDict
 from tiny_runs import run_tiny, table
 
+from fedcircuits.checkpoints import CHECKPOINTS
 from fedcircuits.records import TABLES, Key
-from fedcircuits.run_log import CHECKPOINTS
 
 PROJECT = Path(__file__).parents[1]
 PACKAGES = ("analysis", "client_app", "fedcircuits", "server_app", "strategies", "sweep")
@@ -78,7 +78,9 @@ def test_what_clients_say_names_no_file(config: dict[str, Any], tmp_path: Path) 
 
     def tamper(reply: Message, partition_id: int) -> Message:
         if reply.metadata.message_type == MessageType.TRAIN and partition_id == 0:
-            return Message(Error(code=2, reason=EVIL), reply_to=reply)
+            question = Message(RecordDict(), dst_node_id=reply.metadata.src_node_id, message_type=MessageType.TRAIN)
+            question.metadata._message_id = reply.metadata.reply_to_message_id
+            return Message(Error(code=2, reason=EVIL), reply_to=question)
         if reply.metadata.message_type == MessageType.TRAIN and partition_id == 1:
             reply.content[Key.NEGATIVES][Key.NEGATIVES] = EVIL
         return reply
@@ -91,6 +93,6 @@ def test_what_clients_say_names_no_file(config: dict[str, Any], tmp_path: Path) 
     assert reasons[1].startswith("negatives: '../../evil/")
     assert run.parent == folder
     written = {path.relative_to(run).parts[0] for path in run.rglob("*")}
-    assert written == {*TABLES, CHECKPOINTS, "run.json"}
+    assert written == {*TABLES, CHECKPOINTS, "run.json", "run.lock"}
     assert not [path for path in tmp_path.rglob("*evil*") if path != run]
     assert [path.name for path in folder.iterdir()] == [run.name]

@@ -58,7 +58,7 @@ def test_a_node_says_what_it_reports_at_most(
 
 
 def test_a_limit_that_does_not_exist_is_an_error(make_settings: MakeSettings) -> None:
-    with pytest.raises(SettingsError, match="client-report = 'nothing' in --node-config: must be one of full, masks"):
+    with pytest.raises(SettingsError, match="--node-config: client-report must be one of full, masks, weights"):
         prepare_client(make_settings({}), {**node(0), "client-report": "nothing"})
 
 

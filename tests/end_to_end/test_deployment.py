@@ -20,7 +20,7 @@ from analysis.run import load_run
 from analysis.summary import summary_text
 from deployment.certificates import make_authority, make_node_key
 from deployment.loopback import PROJECT, Loopback
-from fedcircuits.run_log import read_checkpoint
+from fedcircuits.checkpoints import read_checkpoint
 from fedcircuits.run_reader import read_info
 
 pytestmark = pytest.mark.long

@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from analysis.__main__ import main
-from fedcircuits.run_log import read_checkpoint
+from fedcircuits.checkpoints import read_checkpoint
 from fedcircuits.run_reader import read_info, read_table
 
 pytestmark = pytest.mark.long

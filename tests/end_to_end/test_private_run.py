@@ -3,7 +3,7 @@
 import pytest
 
 from analysis.__main__ import main
-from fedcircuits.run_log import read_checkpoint
+from fedcircuits.checkpoints import read_checkpoint
 from fedcircuits.run_reader import read_info, read_table
 
 PRIVATE = {

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from fedcircuits import fedmi_import
+from fedcircuits.checkpoints import CHECKPOINTS
 from fedcircuits.errors import RunLogError
 from fedcircuits.fedmi_import import write_fedmi_run
 from fedcircuits.fedmi_logs import read_fedmi_log
-from fedcircuits.run_log import CHECKPOINTS
 from fedcircuits.run_reader import read_info, read_table
 
 Circuit = tuple[list[int], list[int]]

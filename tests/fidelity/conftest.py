@@ -30,7 +30,7 @@ def _digits_without_ties() -> Iterator[None]:
         return LabelledImages(data.images + 0.03 * noise, data.labels)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(data_module, "_read_digits", lambda: tuple(map(with_noise, read())))
+        patch.setattr(data_module, "_read_digits", lambda source: tuple(map(with_noise, read(source))))
         data_module._load.cache_clear()
         yield
     data_module._load.cache_clear()

@@ -146,7 +146,7 @@ def test_what_a_node_gives_as_its_problem_is_printed_without_its_escape_sequence
 
     with pytest.raises(FederationError) as caught:
         federate(InProcessGrid(2, tamper))
-    assert "  - 2 problems:\n  - one\n  - two" in str(caught.value)
+    assert "  - partition 1: 2 problems:\n  - one\n  - two" in str(caught.value)
     assert read_info(federate.directory)["reason"].replace("\n", " ").isprintable()
 
 

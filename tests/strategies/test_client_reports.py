@@ -11,9 +11,9 @@ from federation import InProcessGrid
 from flwr.app import Message, MessageType
 from tiny_runs import ATTRIBUTION, HEAVY, all_tables, run_tiny, table
 
+from fedcircuits.checkpoints import read_checkpoint
 from fedcircuits.circuits import unpack_bits
 from fedcircuits.records import Key
-from fedcircuits.run_log import read_checkpoint
 from fedcircuits.run_reader import read_info
 
 SPLIT = {"partition": "classes", "client_classes": "0,1;2,3;4,5"}
@@ -55,7 +55,8 @@ def test_every_report_trains_the_same_model(runs):
 @pytest.mark.parametrize(("report", "mask"), [("masks", {"update/parameter-mask"}), ("weights", set())])
 def test_nothing_by_class_crosses_the_wire(runs, report, mask):
     train = {"arrays", "metrics", "metrics/num-examples", "metrics/plain-weight", "metrics/train-seconds"}
-    node = {"node", "node/partition-id", "node/num-partitions", "node/code-digest", "node/num-examples"}
+    facts = ("partition-id", "num-partitions", "code-digest", "has-own-images", "num-examples")
+    node = {"node", *(f"node/{fact}" for fact in facts)}
     assert runs[report].names == {
         MessageType.QUERY: node,
         MessageType.TRAIN: train | {"update", "update/partition-id"} | mask,
