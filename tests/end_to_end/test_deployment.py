@@ -110,10 +110,11 @@ def test_a_node_that_is_killed_in_a_round_is_logged_as_lost_and_comes_back_as_th
     with Loopback(tmp_path / "federation", sites) as federation:
 
         def on_line(line: str) -> None:
+            # The console lags behind the run by some seconds, so this may be in round 2 or 3.
             if line.startswith("round 1/"):
-                wait_until(lambda: has_client_app(federation, 1), "the second node works on round 2")
+                wait_until(lambda: has_client_app(federation, 1), "the second node works on a message")
                 federation.stop_node(1, is_killed=True)
-            elif line.startswith("round 2/"):
+            elif "(south) rejected: no reply" in line:
                 federation.start_node(1)
 
         directory = federation.run({**TINY, **OWN, "num-server-rounds": 10, "circuit-every": 0}, on_line)
@@ -121,11 +122,13 @@ def test_a_node_that_is_killed_in_a_round_is_logged_as_lost_and_comes_back_as_th
     assert first == again
     assert read_info(directory)["status"] == "completed"
     clients = table(directory, "clients").query("partition_id == 1").set_index("round")
-    assert clients["accepted"].tolist()[:2] == [True, False]
+    assert clients["accepted"][1]
     assert clients["accepted"][10]
-    assert clients["reason"][2].startswith("no reply: ")
-    assert "Node Unavailable" in clients["reason"][2]
-    assert "round 2, partition 1 (south): no reply" in summary_text(load_run(directory))
+    lost, *later = clients.index[~clients["accepted"]]
+    assert clients["reason"][lost].startswith("no reply: ")
+    assert "Node Unavailable" in clients["reason"][lost]
+    assert set(clients["reason"][later]) <= {"no node serves this partition"}
+    assert f"round {lost}, partition 1 (south): no reply" in summary_text(load_run(directory))
 
 
 def test_a_site_whose_images_are_broken_is_named_at_the_start_and_its_own_log_names_the_files(sites, tmp_path):
