@@ -125,7 +125,7 @@ def test_a_run_that_is_killed_at_random_moments_goes_on(start, tmp_path, uninter
     most_s = time.monotonic() - started
     shutil.rmtree(tmp_path / "killed")
     rounds = kill_at_random(start, tmp_path, num_kills, most_s)
-    assert num_kills < 10 or set(rounds) == {0, 1, 2}
+    assert num_kills < 10 or max(rounds) > 0  # some died after a whole round
     finish(start)
     assert_same_logs(killed_run(tmp_path), uninterrupted)
 
