@@ -41,11 +41,14 @@ def diagnosis_text(diagnosis: Diagnosis) -> str:
     return _BREAK.join([_wrapped(header), *map(_section, diagnosis.sections)]) + "\n"
 
 
+def findings_text(section: Section) -> str:
+    """Return the numbers of a section as a table in plain text; empty if they were not measured."""
+    return "" if section.findings is None else _LAYOUTS[section.name](section.findings)
+
+
 def _section(section: Section) -> str:
-    parts = [section.question]
-    if section.findings is not None:
-        parts.append(_LAYOUTS[section.name](section.findings))
-    return "\n".join([*parts, _wrapped(section.meaning, "  → ")])
+    parts = [section.question, findings_text(section), _wrapped(section.meaning, "  → ")]
+    return "\n".join(part for part in parts if part)
 
 
 def _wrapped(text: str, lead: str = "") -> str:

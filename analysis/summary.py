@@ -65,13 +65,15 @@ def summary_data(run: Run) -> dict[str, Any]:
         "rounds": [{str(k): _json_value(v) for k, v in row.items()} for row in measures.to_dict("records")],
         "failed_validity_checks": sorted(set(failed_checks(run).values())),
         "pairs_left_out": {"left_out": excluded, "of": total},
-        "rejected": [{"round": r, "partition_id": p, "reason": why} for r, p, why in _rejections(run)],
+        "rejected": [{"round": r, "partition_id": p, "reason": why} for r, p, why in rejections(run)],
         "clients": run.info.get("clients", []),
         "holdings": {str(partition): counts for partition, counts in holdings(run).T.to_dict("list").items()},
     }
 
 
-def _header(run: Run) -> str:
+def run_facts(run: Run) -> dict[str, str]:
+    """Return what the head of a summary says of a run, by its labels: how it ended, data, settings."""
+
     def get(key: str) -> Any:
         return run.settings.get(key, "unknown")
 
@@ -81,7 +83,7 @@ def _header(run: Run) -> str:
     training = f"{get('strategy')}, weighting {get('weighting')}, local epochs {get('local-epochs')}"
     data = f"found on {get('discovery-data')} data" if not withheld(run) else "the global model's alone"
     circuits = f"{_search(run.settings)}, {get('ablation')} ablation, {data}"
-    facts = {
+    return {
         "status": f"{run.info.get('status')}{reason}; {run.info['last_round']} of {planned} rounds",
         **({"source": source} if "imported-from" in run.settings else {}),
         "data": f"{get('dataset')}, {_who_holds_what(run)}",
@@ -90,7 +92,10 @@ def _header(run: Run) -> str:
         "circuits": circuits if get("circuit-every") != 0 else "not looked for (circuit-every 0)",
         **_privacy(run),
     }
-    return "\n".join([f"Run {run.path.name}", *(f"  {name:<9} {fact}" for name, fact in facts.items())])
+
+
+def _header(run: Run) -> str:
+    return "\n".join([f"Run {run.path.name}", *(f"  {name:<9} {fact}" for name, fact in run_facts(run).items())])
 
 
 def _privacy(run: Run) -> dict[str, str]:
@@ -186,13 +191,19 @@ def _collapsed(classes: Any) -> str:
     return (listed if len(listed) <= 9 else f"{len(classes)} lost") or "none"
 
 
-def _failed_checks(run: Run) -> str:
+def failed_check_notes(run: Run) -> list[str]:
+    """Say of each failed validity check which circuits it takes with it."""
     checks = failed_checks(run)
-    lines = []
+    notes = []
     for check in sorted(set(checks.values())):
         rounds = [server_round for server_round, governing in checks.items() if governing == check]
         reach = f"of rounds {rounds[0]} to {rounds[-1]}" if len(rounds) > 1 else f"of round {check}"
-        lines.append(f"  discovery failed its validity check in round {check}: no circuit {reach} counts as usable")
+        notes.append(f"discovery failed its validity check in round {check}: no circuit {reach} counts as usable")
+    return notes
+
+
+def _failed_checks(run: Run) -> str:
+    lines = [f"  {note}" for note in failed_check_notes(run)]
     return "\n".join(["Failed checks (see `analysis diagnose`)", *lines]) if lines else ""
 
 
@@ -204,7 +215,7 @@ def _left_out(run: Run) -> str:
     return f"Left out of the overlaps, because a circuit of the pair is not usable:\n  {listed}"
 
 
-def _rejections(run: Run) -> list[tuple[int, int, str]]:
+def rejections(run: Run) -> list[tuple[int, int, str]]:
     """Return round, partition and reason of each reply that was set aside, also of replies to evaluate."""
     rows = run.clients.dropna(subset=["reason"])
     columns = (rows["round"], rows["partition_id"], rows["reason"])
@@ -213,7 +224,7 @@ def _rejections(run: Run) -> list[tuple[int, int, str]]:
 
 def _rejected(run: Run) -> str:
     labels = _labels(run)
-    lines = [f"  round {r}, partition {p}{labels.get(p, '')}: {why}" for r, p, why in _rejections(run)]
+    lines = [f"  round {r}, partition {p}{labels.get(p, '')}: {why}" for r, p, why in rejections(run)]
     return "\n".join(["Rejected replies", *lines]) if lines else ""
 
 
