@@ -14,13 +14,14 @@ from analysis.commands import (
     figures,
     follows,
     import_fedmi,
+    report,
     status,
     summary,
     verdicts,
 )
 from fedcircuits.errors import FedCircuitsError
 
-_COMMANDS: Final = (summary, figures, diagnose, follows, status, compare, verdicts, import_fedmi)
+_COMMANDS: Final = (summary, figures, diagnose, follows, report, status, compare, verdicts, import_fedmi)
 
 _EXAMPLES: Final = """\
 examples:
@@ -31,6 +32,7 @@ examples:
   python -m analysis figures runs --set paper         the figures of arXiv 2512.23043
   python -m analysis diagnose runs --round 5          heavy measures of that round
   python -m analysis follows runs --layer conv3        does overlap follow class or client?
+  python -m analysis report runs                      one HTML file to look at, and to pass on
   python -m analysis status runs && echo completed    exit code 0 only if the run completed
   python -m analysis compare runs/digits              every experiment and seed of a sweep
   python -m analysis compare runs/A runs/B --baseline digits-iid --tables-only

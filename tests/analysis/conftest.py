@@ -150,8 +150,7 @@ def pair_rows(server_round: int, holders: dict[int, list[int]]) -> list[Row]:
     return rows
 
 
-@pytest.fixture
-def write_run(tmp_path: Path) -> WriteRun:
+def run_writer(folder: Path) -> WriteRun:
     """Return a function that writes a run that is still running; further arguments are settings."""
 
     def write(
@@ -163,7 +162,7 @@ def write_run(tmp_path: Path) -> WriteRun:
     ) -> RunLog:
         settings = {"num-server-rounds": 2, "seed": 7, "dataset": "digits", "partition": "classes", "sparsity": 0.9}
         settings |= {key.replace("_", "-"): value for key, value in changes.items()}
-        log = RunLog.create(tmp_path / "runs", name, {"settings": settings, "num_clients": 2})
+        log = RunLog.create(folder, name, {"settings": settings, "num_clients": 2})
         for server_round in range(1, num_rounds + 1):
             tables = round_tables(server_round, SHARED if is_shared else DISJOINT)
             change(server_round, tables)
@@ -173,9 +172,23 @@ def write_run(tmp_path: Path) -> WriteRun:
     return write
 
 
+def completed(log: RunLog) -> Run:
+    log.complete()
+    return load_run(log.path)
+
+
+@pytest.fixture
+def write_run(tmp_path: Path) -> WriteRun:
+    return run_writer(tmp_path / "runs")
+
+
 @pytest.fixture
 def tiny_run(write_run: WriteRun) -> Run:
     """Return a completed run of two rounds."""
-    log = write_run()
-    log.complete()
-    return load_run(log.path)
+    return completed(write_run())
+
+
+@pytest.fixture(scope="session")
+def shared_tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Return the same, for tests that only read it."""
+    return completed(run_writer(tmp_path_factory.mktemp("runs"))())

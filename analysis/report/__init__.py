@@ -1,0 +1,1 @@
+"""One run, or several, as a single HTML file that opens from disk and asks nothing of any network."""

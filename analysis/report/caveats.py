@@ -1,0 +1,87 @@
+"""What a reader must know before believing a run's page, and what its log does not hold."""
+
+from typing import Any, Final
+
+from analysis import measures
+from analysis.heavy_measures import why_not_measured
+from analysis.run import Run
+from analysis.summary import failed_check_notes, rejections
+
+_HEAVY: Final = {
+    "validity": "check of the discovery against controls",
+    "ladder": "where accuracy went",
+    "scrutiny": "tests of single circuits",
+    "alignment": "matching of channels between models",
+    "patching": "weights put back into the average",
+}
+"""Tables of heavy measures, and what is in them."""
+
+_OTHERS: Final = {
+    "accuracy": "accuracy",
+    "circuits": "circuits",
+    "edges": "edges of circuits",
+    "quality": "quality of circuits",
+    "overlap": "overlaps",
+    "interference": "what averaging does to weights",
+}
+
+
+def caveats(run: Run) -> list[str]:
+    """Return what limits a run's findings, the gravest first."""
+    notes = [*_status(run), *map(_sentence, failed_check_notes(run))]
+    if "imported-from" in run.settings:
+        notes.append("An imported log: what it lacks was not measured, and is listed below.")
+    notes += _unusable(run)
+    excluded, total = measures.left_out(run, measures.OVERLAPS.values())
+    if excluded:
+        notes.append(f"{excluded} of {total} pairs are left out of the overlaps: a circuit of the pair is not usable.")
+    if rejected := len(rejections(run)):
+        notes.append(f"{rejected} {'reply was' if rejected == 1 else 'replies were'} set aside; see Faults.")
+    if len(run.overlap_summary):
+        notes.append("Clients are so many that overlaps across them are logged as summaries, not pair by pair.")
+    notes.append("One run is one seed: no difference between single runs is a result. See analysis compare.")
+    return notes
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _status(run: Run) -> list[str]:
+    status, last = run.info.get("status"), run.info["last_round"]
+    planned: Any = run.settings.get("num-server-rounds", "?")
+    if status == "failed":
+        return [f"The run failed after {last} of {planned} rounds: {run.info.get('reason') or 'no reason was logged'}."]
+    if status != "completed":
+        return [f"The run has not ended: {last} of {planned} rounds, status {status}. Later rounds are not in here."]
+    return []
+
+
+def _unusable(run: Run) -> list[str]:
+    quality = measures.client_quality(run)
+    last = quality[quality["round"] == quality["round"].max()]
+    if last.empty or (last["usable"].fillna(True)).any():
+        return []
+    return [
+        f"Not one client circuit of round {last['round'].iloc[0]} is usable: they do not tell their class from others."
+    ]
+
+
+def missing(run: Run) -> list[str]:
+    """Return what the log of a run does not hold, and why where that is known."""
+    if not run.info["last_round"]:
+        return ["No round was finished, so every table is empty."]
+    reasons = {what: _why(run, table) for table, what in _OTHERS.items() if getattr(run, table).empty}
+    reasons |= {what: why_not_measured(run, table) for table, what in _HEAVY.items() if getattr(run, table).empty}
+    together: dict[str, list[str]] = {}
+    for what, reason in reasons.items():
+        together.setdefault(reason, []).append(what)
+    return [_sentence(f"{', '.join(whats)}: {reason}") for reason, whats in together.items()]
+
+
+def _why(run: Run, table: str) -> str:
+    if "imported-from" in run.settings:
+        return "not in imported logs"
+    if table in ("circuits", "edges", "quality") and run.settings.get("circuit-every") == 0:
+        return "circuits were not looked for (circuit-every = 0)"
+    return f"the table {table} is empty"

@@ -1,0 +1,47 @@
+"""Which classes the global model lost, and when."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis import measures
+from analysis.run import Run
+
+
+@dataclass(frozen=True)
+class Collapse:
+    """One class that collapsed.
+
+    Args:
+        class_id: the class.
+        rounds: those after which the global model did not recognise it, ascending.
+        is_lost: whether the last round is one of them.
+    """
+
+    class_id: int
+    rounds: list[int]
+    is_lost: bool
+
+
+def collapses(run: Run) -> list[Collapse]:
+    """Return every class that collapsed in some round, by class."""
+    lost: dict[int, list[int]] = {}
+    table = measures.global_accuracy(run)
+    for server_round, classes in table["collapsed"].items():
+        for class_id in classes:
+            lost.setdefault(class_id, []).append(int(str(server_round)))
+    last = int(table.index.max()) if len(table) else 0
+    return [Collapse(class_id, rounds, rounds[-1] == last) for class_id, rounds in sorted(lost.items())]
+
+
+def ranges(rounds: Sequence[int]) -> str:
+    """Show ascending rounds, those that follow each other as a range: `1–3, 6`."""
+    numbers = pd.Series(rounds)
+    runs = numbers.groupby((numbers.diff() != 1).cumsum())
+    return ", ".join(f"{own.iloc[0]}" if len(own) == 1 else f"{own.iloc[0]}–{own.iloc[-1]}" for _, own in runs)
+
+
+def class_names(class_ids: Sequence[int]) -> str:
+    """Show classes: `class 2`, `classes 2, 7`."""
+    return f"class{'' if len(class_ids) == 1 else 'es'} {', '.join(map(str, class_ids))}"

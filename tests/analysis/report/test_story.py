@@ -1,0 +1,108 @@
+"""The first screen: figures by hand, and what is said when there are none."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from analysis import Run, load_run
+from analysis.report.caveats import caveats, missing
+from analysis.report.collapse import Collapse, collapses, ranges
+from analysis.report.headline import headline
+from analysis.report.story import Card, story
+from fedcircuits.run_log import RunLog
+
+WriteRun = Callable[..., RunLog]
+
+
+def cards(run: Run) -> dict[str, Card]:
+    return {card.title: card for card in story(run)}
+
+
+def drop(*names: str) -> Callable[[int, dict[str, Any]], None]:
+    return lambda server_round, tables: [tables.pop(name) for name in names] and None
+
+
+def test_the_cards_show_the_last_round(tiny_run: Run) -> None:
+    shown = cards(tiny_run)
+    # Of 50 test images, 10 + 20 + 5 are recognised; of the 40 of trained classes too.
+    assert shown["Accuracy of the global model"].value == "0.700"
+    assert "0.875 over classes that clients have" in shown["Accuracy of the global model"].details[0]
+    assert shown["Same class in two clients, IoU"].value == "0.60"
+    assert shown["Same class in two clients, IoU"].details[1] == "0.20 by chance; adjusted for it 0.50"
+    assert shown["Client against global model, IoU"].value == "0.52"
+    assert shown["Usable client circuits"].value == "4 of 4"
+    assert shown["Client circuits on global weights"].value == "0.60"
+    assert shown["Collapsed classes at the end"].value == "none"
+    assert shown["Collapsed classes at the end"].details[0] == "class 2: round 1"
+
+
+def test_the_headline_says_what_collapsed_and_what_chance_would_give(tiny_run: Run) -> None:
+    assert headline(tiny_run) == (
+        "After 2 rounds the global model recognises 70.0 % of the test images; no class is collapsed at the end, "
+        "though class 2 had been. Circuits of one class in two clients overlap with an IoU of 0.60 in round 2; "
+        "chance would give 0.20."
+    )
+
+
+def test_the_headline_of_clients_that_share_nothing_speaks_of_the_global_model(write_run: WriteRun) -> None:
+    text = headline(load_run(write_run(is_shared=False).path))
+    assert "class 3 is collapsed." in text
+    assert "of clients and of the global model overlap with an IoU of 0.52" in text
+
+
+def test_collapses_are_told_with_their_rounds(write_run: WriteRun) -> None:
+    lost = collapses(load_run(write_run(is_shared=False, num_rounds=3).path))
+    assert lost == [Collapse(2, [1], is_lost=False), Collapse(3, [1, 2, 3], is_lost=True)]
+
+
+@pytest.mark.parametrize(("rounds", "text"), [([4], "4"), ([1, 2, 3], "1–3"), ([1, 3, 4, 7], "1, 3–4, 7")])
+def test_rounds_that_follow_each_other_are_shown_as_a_range(rounds: list[int], text: str) -> None:
+    assert ranges(rounds) == text
+
+
+def test_a_run_of_one_seed_that_completed_has_the_one_caveat(tiny_run: Run) -> None:
+    checked = dataclasses.replace(tiny_run, validity=tiny_run.validity.iloc[:0])
+    assert caveats(checked) == [
+        "One run is one seed: no difference between single runs is a result. See analysis compare."
+    ]
+
+
+def test_caveats_name_failure_rejections_and_unusable_circuits(write_run: WriteRun) -> None:
+    def spoil(server_round: int, tables: dict[str, Any]) -> None:
+        tables["clients"][0] |= {"accepted": False, "reason": "NaN in weights"}
+        for row in tables["quality"]:
+            row["usable"] = False
+
+    log = write_run(change=spoil, num_rounds=1)
+    log.fail("out of memory")
+    told = caveats(load_run(log.path))
+    assert told[0] == "The run failed after 1 of 2 rounds: out of memory."
+    assert any(note.startswith("Not one client circuit of round 1 is usable") for note in told)
+    assert "1 reply was set aside; see Faults." in told
+
+
+def test_a_run_that_still_goes_on_says_so(write_run: WriteRun) -> None:
+    assert caveats(load_run(write_run(num_rounds=1).path))[0].startswith("The run has not ended: 1 of 2 rounds")
+
+
+def test_what_a_log_lacks_is_listed_with_the_reason(write_run: WriteRun) -> None:
+    run = load_run(write_run(change=drop("circuits", "edges", "quality", "ladder"), circuit_every=0).path)
+    assert missing(run) == [
+        "Circuits, edges of circuits, quality of circuits: circuits were not looked for (circuit-every = 0).",
+        "Where accuracy went: no heavy measures were logged (deep-every = 0).",
+    ]
+
+
+def test_cards_of_a_log_without_accuracy_or_circuits_say_that_they_are_not_there(write_run: WriteRun) -> None:
+    shown = cards(load_run(write_run(change=drop("accuracy", "circuits", "quality", "overlap")).path))
+    assert {card.value for card in shown.values()} == {"–"}
+    assert shown["Usable client circuits"].details == ("no circuits were found",)
+
+
+def test_a_run_without_a_round_has_no_cards(write_run: WriteRun) -> None:
+    run = load_run(write_run(num_rounds=0).path)
+    assert story(run) == []
+    assert headline(run) == "No round was finished, so there is nothing to show but the settings."
+    assert missing(run) == ["No round was finished, so every table is empty."]
