@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from analysis import measures
 from analysis.heavy_measures import why_not_measured
+from analysis.reports import average_noise, mask_noise, withheld
 from analysis.run import Run
 from analysis.summary import failed_check_notes, rejections
 
@@ -31,6 +32,7 @@ def caveats(run: Run) -> list[str]:
     notes = [*_status(run), *map(_sentence, failed_check_notes(run))]
     if "imported-from" in run.settings:
         notes.append("An imported log: what it lacks was not measured, and is listed below.")
+    notes += [_sentence(note) for note in (withheld(run), mask_noise(run), average_noise(run)) if note]
     notes += _unusable(run)
     excluded, total = measures.left_out(run, measures.OVERLAPS.values())
     if excluded:

@@ -24,14 +24,16 @@ class Collapse:
     is_lost: bool
 
 
-def collapses(run: Run) -> list[Collapse]:
-    """Return every class that collapsed in some round, by class."""
+def collapses(run: Run) -> list[Collapse] | None:
+    """Return every class that collapsed in some round, by class; None where nobody knows which were trained on."""
     lost: dict[int, list[int]] = {}
-    table = measures.global_accuracy(run)
+    table = measures.global_accuracy(run).dropna(subset="collapsed")
+    if table.empty:
+        return None
     for server_round, classes in table["collapsed"].items():
         for class_id in classes:
             lost.setdefault(class_id, []).append(int(str(server_round)))
-    last = int(table.index.max()) if len(table) else 0
+    last = int(table.index.max())
     return [Collapse(class_id, rounds, rounds[-1] == last) for class_id, rounds in sorted(lost.items())]
 
 

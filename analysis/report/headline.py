@@ -35,7 +35,9 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def _collapse_clause(lost: list[Collapse]) -> str:
+def _collapse_clause(lost: list[Collapse] | None) -> str:
+    if lost is None:
+        return "whether a class collapsed is not known, as clients did not say which classes they trained on"
     still = [own.class_id for own in lost if own.is_lost]
     if still:
         return f"{class_names(still)} {'is' if len(still) == 1 else 'are'} collapsed"

@@ -73,6 +73,8 @@ def _collapsed(run: Run, table: pd.DataFrame) -> Card:
     if last_known(table, "accuracy") is None:
         return Card(title, _NOTHING, ("not in this log",))
     lost = collapses(run)
+    if lost is None:
+        return Card(title, _NOTHING, ("not known: clients did not say which classes they trained on",))
     still = [str(own.class_id) for own in lost if own.is_lost]
     together: dict[str, list[int]] = {}
     for own in lost:
