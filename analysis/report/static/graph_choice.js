@@ -56,7 +56,8 @@ function chosenKeys(circuits, sources, round, classId, graph) {
   const holders = holdersOf(circuits, sources, round, classId);
   const a = sources.has(graph.a) ? graph.a : (holders[0] ?? [...sources.keys()][0]);
   if (graph.b === NONE || sources.has(graph.b)) return { a, b: graph.b };
-  return { a, b: holders.find((key) => key !== a) ?? averageKey(sources, a) ?? NONE };
+  const others = [...holders, averageKey(sources, a)].filter((key) => key !== undefined && key !== a);
+  return { a, b: others[0] ?? NONE };
 }
 
 // The global model on the images of a client, or else on the server's.

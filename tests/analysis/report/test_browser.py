@@ -375,3 +375,11 @@ def test_a_page_of_a_run_without_a_whole_round_opens_and_says_so(write_run: Writ
     assert not page.locator("#interactive").is_visible()
     assert "No round was finished" in page.locator(".headline").inner_text()
     assert "no node came" in page.locator(".caveats").inner_text()
+
+
+def test_a_single_circuit_is_not_compared_with_itself(write_run: WriteRun, open_page: OpenPage) -> None:
+    def only_the_servers(server_round: int, tables: dict[str, list[dict[str, Any]]]) -> None:
+        tables["circuits"] = [row for row in tables["circuits"] if row["partition_id"] is None]
+
+    page = open_page(load_run(write_run(num_rounds=1, change=only_the_servers).path)).page
+    assert "shared" not in page.locator("#graph").inner_text()
