@@ -156,7 +156,7 @@ def test_deployment_and_simulation_give_the_same_bits_with_one_worker_or_two(flo
             pd.testing.assert_frame_equal(frame, all_tables(run.directory)[name], check_exact=True)
         one, other = read_checkpoint(deployed, 2), read_checkpoint(run.directory, 2)
         assert all(torch.equal(one[name], other[name]) for name in one)
-        known = {"name", "started", "finished", "settings"}
+        known = {"name", "started", "finished", "settings", "is_simulation"}
         assert {k: v for k, v in read_info(deployed).items() if k not in known} == {
             k: v for k, v in read_info(run.directory).items() if k not in known
         }

@@ -117,8 +117,8 @@ def test_a_full_disk_ends_the_run_and_leaves_the_rounds_before_it(broken_flower)
         "            import resource\n"
         "            resource.setrlimit(resource.RLIMIT_FSIZE, (6144, resource.RLIM_INFINITY))\n"
     )
-    last_round = '        last_round = self._info["last_round"]\n'
-    broken_flower.edit("fedcircuits/run_log.py", last_round, last_round + limit)
+    start = "        before = dict(self._info)\n"
+    broken_flower.edit("fedcircuits/run_log.py", start, start + limit)
     run = broken_flower.run(SMALL, num_clients=2)
     assert_failed(run, "round 2 cannot be written: ", last_round=1)
     assert not list(run.directory.glob("*/*0002*"))
