@@ -1,6 +1,8 @@
+# PYTHON_ARGCOMPLETE_OK: argcomplete's global completion looks for this line
 """The command line of analysis: `python -m analysis COMMAND`; the commands are in `analysis.commands`."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -8,10 +10,14 @@ from typing import Final
 
 from analysis.commands import (
     EXIT_ERROR,
+    EXIT_INTERRUPTED,
     EXIT_OK,
+    PROGRAM,
     compare,
     diagnose,
+    example_text,
     figures,
+    fill,
     follows,
     import_fedmi,
     report,
@@ -19,26 +25,35 @@ from analysis.commands import (
     summary,
     verdicts,
 )
+from analysis.commands.completion import offer_completion
+from analysis.commands.output import remark
 from fedcircuits.errors import FedCircuitsError
 
 _COMMANDS: Final = (summary, figures, diagnose, follows, report, status, compare, verdicts, import_fedmi)
 
-_EXAMPLES: Final = """\
-examples:
-  python -m analysis summary                          the newest run in ./runs
-  python -m analysis summary runs/20260101T120000Z-x  that run
-  python -m analysis summary runs --format json       for other programs
-  python -m analysis figures runs --out paper --format pdf
-  python -m analysis figures runs --set paper         the figures of arXiv 2512.23043
-  python -m analysis diagnose runs --round 5          heavy measures of that round
-  python -m analysis follows runs --layer conv3        does overlap follow class or client?
-  python -m analysis report runs                      one HTML file to look at, and to pass on
-  python -m analysis status runs && echo completed    exit code 0 only if the run completed
-  python -m analysis compare runs/digits              every experiment and seed of a sweep
-  python -m analysis compare runs/A runs/B --baseline digits-iid --tables-only
-  python -m analysis verdicts runs/digits             which of the paper's claims hold there
-  python -m analysis import-fedmi circuits_per_round.json runs
+_DESCRIPTION: Final = """
+Read what runs logged. RUN is a run directory, or a folder of them, of which the newest is read; without RUN that is the
+folder runs. Results go to stdout and can be piped; remarks and errors go to stderr.
 """
+
+_EXAMPLES: Final = {
+    "summary": "how the newest run in ./runs went",
+    "summary runs --format csv > rounds.csv": "the same, for a spreadsheet",
+    "report": "all of it as one HTML file that opens offline",
+    "figures": "pictures of it",
+    "status runs && echo completed": "for scripts",
+    "compare runs/digits": "every experiment and seed of a sweep",
+}
+
+_EXIT_CODES: Final = """\
+exit codes:
+  0    done; of status: the run completed
+  1    status only: the run failed, was interrupted, or is running
+  2    no run was found, it is damaged or of another version, or the usage is wrong:
+       one line on stderr says which
+  130  interrupted by Ctrl-C
+
+more examples: python -m analysis COMMAND --help"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,27 +62,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the command line without the program's name; None = that of the process.
     """
-    options = _parser().parse_args(arguments)
+    parser = build_parser()
+    offer_completion(parser)
+    options = parser.parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal or pipe without Unicode gets a question mark for a dash or a Greek letter, not a traceback.
+        sys.stdout.reconfigure(errors="replace")
     try:
         code: int = options.command(options)
-    except FedCircuitsError as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
-        return EXIT_ERROR
+        sys.stdout.flush()
     except BrokenPipeError:
         # The reader of the pipe has gone; without this, Python complains once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_OK
+    except (FedCircuitsError, OSError) as error:
+        remark(f"error: {' '.join(str(error).split())}")
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        remark("interrupted")
+        return EXIT_INTERRUPTED
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
     parser = argparse.ArgumentParser(
-        prog="python -m analysis",
-        description="Read what runs logged. RUN is a run directory, or a folder of them, of which the newest is read.",
-        epilog=_EXAMPLES,
+        prog=PROGRAM,
+        description=fill(_DESCRIPTION),
+        epilog=f"{example_text(_EXAMPLES)}\n\n{_EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="name", required=True, metavar="COMMAND", title="commands")
     for command in _COMMANDS:
         command.add(commands)
     return parser

@@ -1,21 +1,19 @@
-"""How figures look: theme, colours by role, title and caption."""
+"""How figures look: colours by role, title and caption; `themed` gives figure functions their styles."""
 
 import functools
+import inspect
 import textwrap
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar, cast, overload
 
-import matplotlib as mpl
 import seaborn as sns
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 
+from analysis.figure_style import current_style, drawing, width_of
+from analysis.grey_print import Look, tell_apart
+from analysis.image_formats import StyleName
 from analysis.run import Run
 from fedcircuits.errors import FedCircuitsError
-
-WIDTH: Final = 10.0
-"""Inches; two columns of a paper."""
-
-DPI: Final = 150
 
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9"
 """Okabe and Ito's palette, which colour-blind readers can tell apart."""
@@ -25,49 +23,67 @@ GREY: Final = "#595959"
 MISSING: Final = "#DDDDDD"
 """Background of heat maps: a cell without a value."""
 
-_THEME: Final[dict[Any, Any]] = {
-    "figure.dpi": 100,
-    "font.size": 10,
-    "axes.titlesize": 10,
-    "axes.labelsize": 10,
-    "axes.titleweight": "normal",
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "legend.fontsize": 9,
-    "legend.frameon": False,
-    "lines.linewidth": 1.8,
-    "grid.color": "#E5E5E5",
-    "axes.edgecolor": "#8C8C8C",
-    "svg.fonttype": "none",
+_LOOKS: Final = {
+    BLUE: Look("o"),
+    ORANGE: Look("s", ".."),
+    GREEN: Look("^", "\\\\\\"),
+    RED: Look("D", "xxx"),
+    PURPLE: Look("v", "---"),
+    SKY: Look("o", "", "#B8DFF7"),
+    # The other colours of seaborn's palette "colorblind", of classes and clients.
+    "#0173B2": Look("o"),
+    "#DE8F05": Look("s"),
+    "#029E73": Look("^"),
+    "#CC78BC": Look("v"),
+    "#CA9161": Look("P"),
+    "#FBAFE4": Look("X"),
+    "#949494": Look("<"),
+    "#ECE133": Look(">"),
 }
-
-Draw = Callable[[Run], Figure]
+"""What colours are told apart by in print; grey and ink are nobody's own."""
 
 Subject = TypeVar("Subject")
 """What a figure is drawn of: a run, or several side by side."""
+
+DrawnOf_contra = TypeVar("DrawnOf_contra", contravariant=True)
+
+
+class Draw(Protocol[DrawnOf_contra]):
+    """A figure function as users see it."""
+
+    @overload
+    def __call__(self, subject: DrawnOf_contra, /, *, style: StyleName = ...) -> Figure: ...
+
+    @overload
+    def __call__(self, subject: DrawnOf_contra, /, *, figure: FigureBase, style: StyleName = ...) -> FigureBase: ...
 
 
 class NothingToDrawError(FedCircuitsError):
     """A run has not logged what a figure shows; the text says what is missing."""
 
 
-def themed(draw: Callable[[Subject], Figure]) -> Callable[[Subject], Figure]:
-    """Give a figure function the project's theme, without changing matplotlib's global settings."""
+def themed(draw: Callable[[Subject], FigureBase]) -> Draw[Subject]:
+    """Let a figure function take a style and a figure to draw into, and return that figure or a new one.
+
+    Args:
+        draw: the function; it begins its figure with `new_figure`.
+    """
 
     @functools.wraps(draw)
-    def draw_themed(subject: Subject) -> Figure:
-        with sns.axes_style("whitegrid"), mpl.rc_context(_THEME):
-            return draw(subject)
+    def draw_themed(subject: Subject, *, figure: FigureBase | None = None, style: StyleName = "screen") -> FigureBase:
+        with drawing(style, figure) as chosen:
+            drawn = draw(subject)
+            if chosen.is_grey_safe:
+                tell_apart(drawn, _LOOKS)
+            return drawn
 
-    return draw_themed
+    own, added = inspect.signature(draw), inspect.signature(draw_themed, follow_wrapped=False)
+    parameters = [*own.parameters.values(), *list(added.parameters.values())[1:]]
+    draw_themed.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return cast("Draw[Subject]", draw_themed)
 
 
-def new_figure(height: float) -> Figure:
-    """Return an empty figure of the standard width; it belongs to nobody, so it needs no closing."""
-    return Figure(figsize=(WIDTH, height), layout="constrained")
-
-
-def label_figure(figure: Figure, run: Run, title: str, caption: str) -> Figure:
+def label_figure(figure: FigureBase, run: Run, title: str, caption: str) -> FigureBase:
     """Put title and caption on a figure and return it.
 
     Args:
@@ -79,11 +95,15 @@ def label_figure(figure: Figure, run: Run, title: str, caption: str) -> Figure:
     return put_texts(figure, title, f"{caption} Run: {run.path.name}.")
 
 
-def put_texts(figure: Figure, title: str, caption: str) -> Figure:
-    """Put title and caption on a figure, the caption in lines of its width, and return it."""
-    figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold")
-    text = textwrap.fill(caption, width=int(WIDTH * 14.8), break_on_hyphens=False)
-    figure.supxlabel(text, x=0.01, ha="left", fontsize=9, color=GREY)
+def put_texts(figure: FigureBase, title: str, caption: str) -> FigureBase:
+    """Put title and caption on a figure, in lines of its width, and return it; some styles have them hidden."""
+    width = width_of(figure)
+    head = figure.suptitle(textwrap.fill(title, int(width * 11)), x=0.01, ha="left", fontsize=13, fontweight="bold")
+    text = textwrap.fill(caption, width=int(width * 14.8), break_on_hyphens=False)
+    foot = figure.supxlabel(text, x=0.01, ha="left", fontsize=9, color=GREY)
+    for label in (head, foot):
+        label.set_visible(current_style().has_texts)
+        label.set_in_layout(current_style().has_texts)
     return figure
 
 

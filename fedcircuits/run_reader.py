@@ -27,7 +27,7 @@ def find_run(path: Path) -> Path:
     if (path / RUN_FILE).is_file():
         return path
     if not path.exists():
-        raise RunLogError(f"{path.resolve()} does not exist")
+        raise RunLogError(f"{path.resolve()} does not exist: give a run directory, or a folder of them")
     runs = sorted(p.parent for p in path.glob(f"*/{RUN_FILE}")) if path.is_dir() else []
     if not runs:
         raise RunLogError(
@@ -47,8 +47,10 @@ def read_info(run: Path) -> dict[str, Any]:
         info: dict[str, Any] = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RunLogError(f"{run / RUN_FILE} cannot be read: {error}") from error
-    if not isinstance(info, dict) or info.get("schema_version") != SCHEMA_VERSION:
-        raise RunLogError(f"{run / RUN_FILE} is not of schema version {SCHEMA_VERSION}")
+    version = info.get("schema_version") if isinstance(info, dict) else None
+    if version != SCHEMA_VERSION:
+        other = "names none" if version is None else f"is of version {version}, which another release wrote"
+        raise RunLogError(f"{run / RUN_FILE} is not of schema version {SCHEMA_VERSION}: it {other}")
     return info
 
 

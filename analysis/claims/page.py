@@ -44,6 +44,12 @@ _NUMBERS: Final = {
 }
 
 
+def judge_all(families: Sequence[Family]) -> dict[int, dict[str, Verdict]]:
+    """Return the verdict on each claim, by its number, in each family that has circuits."""
+    judged = [family for family in families if family.name != BENCHMARK]
+    return {number: {family.name: judge(family) for family in judged} for number, judge in _JUDGES.items()}
+
+
 def results_page(families: Sequence[Family], notes: Sequence[str], command: str) -> str:
     """Return the page.
 
@@ -53,7 +59,7 @@ def results_page(families: Sequence[Family], notes: Sequence[str], command: str)
         command: the command that made the page.
     """
     judged = [family for family in families if family.name != BENCHMARK]
-    verdicts = {number: {family.name: judge(family) for family in judged} for number, judge in _JUDGES.items()}
+    verdicts = judge_all(families)
     sections = [
         _INTRODUCTION.format(command=command) + _pilot(families),
         checks_section(judged),

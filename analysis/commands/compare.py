@@ -1,14 +1,14 @@
 """`compare`: experiments over seeds."""
 
 import argparse
-import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.collection import is_folder_of_runs
 from analysis.commands import EXIT_OK, Commands, new_command
+from analysis.commands.figure_options import add_figure_options, chosen_formats, written_paths
+from analysis.commands.output import add_format, put, put_csv, put_json, remark
 
 if TYPE_CHECKING:
     from analysis.seed_study import SeedStudy
@@ -18,23 +18,31 @@ def add(commands: Commands) -> None:
     """Describe the command."""
     purpose = "compare experiments over seeds: means, intervals, differences paired by seed, figures"
     details = (
-        "Runs with the same settings but for the seed are one experiment. A run directory counts as it is; of a folder "
-        "only completed runs count, in a sweep those that its sweep.json lists."
+        "Do experiments differ, or only their seeds? Runs with the same settings but for the seed are one experiment. "
+        "A run directory counts as it is; of a folder only completed runs count, in a sweep those that its sweep.json "
+        "lists. Tables are written as CSV files too; --format csv prints the means over seeds."
     )
-    parser = new_command(commands, "compare", purpose, compare, details)
+    examples = {
+        "": "all completed runs in ./runs, into runs/comparison",
+        "runs/digits --baseline digits-iid": "differences to that experiment",
+        "runs/A runs/B --tables-only": "two runs, without figures",
+        "runs/digits --format json --tables-only | jq .trends": "for programs",
+    }
+    parser = new_command(commands, "compare", purpose, compare, details, examples)
     runs = "runs or folders of runs; default: runs"
     parser.add_argument("runs", nargs="*", default=["runs"], metavar="RUN", help=runs)
     parser.add_argument("--baseline", metavar="LABEL", help="experiment to compare with; default: the first IID one")
     out = "folder to write to; default: comparison/ in the one folder or here"
     parser.add_argument("--out", metavar="DIR", help=out)
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="of what is printed; default: text")
-    parser.add_argument("--figure-format", choices=("png", "svg", "pdf"), default="png", help="default: png")
+    add_format(parser, "text", "json", "csv")
+    add_figure_options(parser)
     parser.add_argument("--tables-only", action="store_true", help="write tables but draw no figures")
 
 
 def compare(options: argparse.Namespace) -> int:
     """Read runs, print tables, and write them as files with the figures."""
     # Statistics take a second to load; the other commands do without.
+    from analysis.comparison import interval_table, seed_intervals  # noqa: PLC0415
     from analysis.comparison_text import comparison_data, comparison_text  # noqa: PLC0415
     from analysis.seed_study import read_seed_study  # noqa: PLC0415
 
@@ -42,26 +50,28 @@ def compare(options: argparse.Namespace) -> int:
     study = read_seed_study(paths, options.baseline)
     beside = paths[0] if len(paths) == 1 and is_folder_of_runs(paths[0]) else Path()
     out = Path(options.out).expanduser() if options.out else beside / "comparison"
-    results = _write(study, out, None if options.tables_only else options.figure_format)
+    if options.format == "text":
+        put(comparison_text(study) + "\n")
+    written = []
+    for path in _write(study, out, options):
+        written.append(str(path))
+        if options.format == "text":
+            put(f"{path}\n")
     if options.format == "json":
-        sys.stdout.write(json.dumps({**comparison_data(study), "files": list(results)}, indent=2) + "\n")
-        return EXIT_OK
-    sys.stdout.write(comparison_text(study) + "\n")
-    for result in results:
-        sys.stdout.write(f"{result}\n")
-        sys.stdout.flush()
+        put_json({**comparison_data(study), "files": written})
+    elif options.format == "csv":
+        put_csv(interval_table(seed_intervals(study)))
+        remark(f"more tables in {out}")
     return EXIT_OK
 
 
-def _write(study: "SeedStudy", folder: Path, image_format: str | None) -> Iterator[str]:
-    """Write tables and, if a format is given, figures; yield the path of each, or why it was skipped."""
+def _write(study: "SeedStudy", folder: Path, options: argparse.Namespace) -> Iterator[Path]:
+    """Write tables and, unless they are not wanted, figures; yield the path of each, and remark on those skipped."""
     from analysis.comparison_files import write_tables  # noqa: PLC0415
 
-    for path in write_tables(study, folder):
-        yield str(path)
-    if image_format is None:
+    yield from write_tables(study, folder)
+    if options.tables_only:
         return
     from analysis.figures.comparison import save_comparison_figures  # noqa: PLC0415
 
-    for saved in save_comparison_figures(study, folder, image_format):
-        yield str(saved.path) if saved.path else f"skipped {saved.name}: {saved.reason}"
+    yield from written_paths(save_comparison_figures(study, folder, chosen_formats(options), options.style))

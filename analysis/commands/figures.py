@@ -1,24 +1,36 @@
 """`figures`: every figure of a run, as files."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from analysis.commands import EXIT_OK, Commands, add_run, new_command
+from analysis.commands.figure_options import add_figure_options, chosen_formats, written_paths
+from analysis.commands.output import put
 from analysis.run import load_run
 from fedcircuits.errors import RunLogError
 
 
 def add(commands: Commands) -> None:
     """Describe the command."""
-    parser = new_command(commands, "figures", "draw figures and print the paths written", figures)
+    details = (
+        "What does it look like? Accuracy, overlap by round and layer, heat maps of classes and clients, circuits, "
+        "weights, and the heavy measures where there are any; each with a caption that says what to look for. A figure "
+        "whose data was not logged is skipped, saying why."
+    )
+    examples = {
+        "": "into figures/ in the newest run's directory",
+        "runs --set paper": "the ten figures of arXiv 2512.23043",
+        "runs --out plots --as png svg pdf": "each figure three times",
+        "runs --set all --style paper --out tex/plots": "PDFs for a two-column page",
+    }
+    parser = new_command(commands, "figures", "draw figures and print the paths written", figures, details, examples)
     add_run(parser)
     parser.add_argument("--out", metavar="DIR", help="folder to write to; default: figures/ in the run directory")
-    parser.add_argument("--format", choices=("png", "svg", "pdf"), default="png", help="default: png")
     sets = (
         "overview: what happened; paper: the figures of arXiv 2512.23043, into the subfolder paper; default: overview"
     )
     parser.add_argument("--set", choices=("overview", "paper", "all"), default="overview", help=sets)
+    add_figure_options(parser)
 
 
 def figures(options: argparse.Namespace) -> int:
@@ -30,7 +42,6 @@ def figures(options: argparse.Namespace) -> int:
     from analysis.figures import save_figures  # noqa: PLC0415
 
     folder = Path(options.out).expanduser() if options.out else run.path / "figures"
-    for saved in save_figures(run, folder, options.format, options.set):
-        sys.stdout.write(f"{saved.path}\n" if saved.path else f"skipped {saved.name}: {saved.reason}\n")
-        sys.stdout.flush()
+    for path in written_paths(save_figures(run, folder, chosen_formats(options), options.set, options.style)):
+        put(f"{path}\n")
     return EXIT_OK

@@ -2,10 +2,10 @@
 
 import argparse
 import shlex
-import sys
 from pathlib import Path
 
 from analysis.commands import EXIT_OK, Commands, new_command
+from analysis.commands.output import put
 from fedcircuits.config_values import read_value
 from fedcircuits.errors import LogImportError
 from fedcircuits.fedmi_logs import DEFAULT_CHANNELS, read_fedmi_log
@@ -14,7 +14,15 @@ from fedcircuits.fedmi_logs import DEFAULT_CHANNELS, read_fedmi_log
 def add(commands: Commands) -> None:
     """Describe the command."""
     purpose = "turn a published log of arXiv 2512.23043 (circuits_per_round_*.json) into a run directory"
-    parser = new_command(commands, "import-fedmi", purpose, import_fedmi)
+    details = (
+        "The authors' circuits can then be summarised, drawn and compared like those of a run, as far as they were "
+        "logged."
+    )
+    examples = {
+        "circuits_per_round.json runs": "a new run directory in ./runs",
+        "circuits_per_round.json runs --channels 64,64": "of another network",
+    }
+    parser = new_command(commands, "import-fedmi", purpose, import_fedmi, details, examples)
     parser.add_argument("file", metavar="FILE.json", help="the published log")
     parser.add_argument("out", metavar="OUT", help="folder of run directories, in which a new one is made")
     channels = ",".join(str(width) for width in DEFAULT_CHANNELS)
@@ -34,7 +42,7 @@ def import_fedmi(options: argparse.Namespace) -> int:
     from fedcircuits.fedmi_import import write_fedmi_run  # noqa: PLC0415
 
     path = write_fedmi_run(log, Path(options.out))
-    sys.stdout.write(f"imported; run directory: {path}\n")
-    sys.stdout.write(f"next: python -m analysis summary {shlex.quote(str(path))}\n")
-    sys.stdout.write(f"      python -m analysis figures {shlex.quote(str(path))}\n")
+    put(f"imported; run directory: {path}\n")
+    put(f"next: python -m analysis summary {shlex.quote(str(path))}\n")
+    put(f"      python -m analysis figures {shlex.quote(str(path))}\n")
     return EXIT_OK

@@ -13,7 +13,11 @@ def add(commands: Commands) -> None:
     """Describe the command."""
     purpose = "write one HTML file about a run, or several, that opens offline, and print its path"
     details = "A folder of runs stands for its newest; name several to have them side by side."
-    parser = new_command(commands, "report", purpose, report, details)
+    examples = {
+        "": "report.html in the newest run's directory",
+        "runs/A runs/B --out both.html": "two runs, a tab for each and one for both",
+    }
+    parser = new_command(commands, "report", purpose, report, details, examples)
     parser.add_argument("runs", nargs="*", default=["runs"], metavar="RUN", help="default: runs")
     out = "file to write; default: report.html in the run directory, or here if there are several"
     parser.add_argument("--out", metavar="FILE", help=out)

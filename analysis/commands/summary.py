@@ -1,24 +1,39 @@
 """`summary`: one row of figures per round."""
 
 import argparse
-import json
-import sys
 
 from analysis.commands import EXIT_OK, Commands, add_run, new_command
+from analysis.commands.output import add_format, put, put_csv, put_json
+from analysis.measures import round_measures
 from analysis.run import load_run
 from analysis.summary import summary_data, summary_text
 
 
 def add(commands: Commands) -> None:
     """Describe the command."""
-    parser = new_command(commands, "summary", "print one row of figures per round", summary)
+    details = (
+        "How did it go? Accuracy and collapsed classes of the global model, how large circuits are and how many can be "
+        "used, how much they overlap across clients beside what chance gives, and what averaging costs them. Also who "
+        "holds what, and which replies were set aside. An unfinished run is shown up to its last whole round."
+    )
+    examples = {
+        "": "the newest run in ./runs",
+        "runs/20260101T120000Z-digits-iid": "that run",
+        "runs --format json": "with settings and holdings, for programs",
+        "runs --format csv > rounds.csv": "one row per round, without abbreviations",
+    }
+    parser = new_command(commands, "summary", "print one row of figures per round", summary, details, examples)
     add_run(parser)
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    add_format(parser, "text", "json", "csv")
 
 
 def summary(options: argparse.Namespace) -> int:
     """Print the summary of a run."""
     run = load_run(options.run)
-    text = summary_text(run) if options.format == "text" else json.dumps(summary_data(run), indent=2) + "\n"
-    sys.stdout.write(text)
+    if options.format == "json":
+        put_json(summary_data(run))
+    elif options.format == "csv":
+        put_csv(round_measures(run).reset_index())
+    else:
+        put(summary_text(run))
     return EXIT_OK

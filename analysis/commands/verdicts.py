@@ -2,49 +2,85 @@
 
 import argparse
 import shlex
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from analysis.commands import EXIT_OK, Commands, new_command
+from analysis.commands.output import add_format, csv_text, put
+from analysis.plain_json import json_text
 from fedcircuits.errors import RunLogError
 from fedcircuits.whole_files import write_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from analysis.claims.families import Family
 
 
 def add(commands: Commands) -> None:
     """Describe the command."""
-    purpose = "judge the claims of arXiv 2512.23043 by the runs of sweeps, and write a page in Markdown"
-    details = "Experiments are told by their names, as the files in conf/ give them: digits-iid, paper-dense and so on."
-    parser = new_command(commands, "verdicts", purpose, verdicts, details)
+    purpose = "judge the claims of arXiv 2512.23043 by the runs of sweeps"
+    details = (
+        "Do the paper's claims hold? Each is judged by a rule over seeds, on a page in Markdown that shows every "
+        "number behind it. Experiments are told by their names, as the files in conf/ give them: digits-iid, "
+        "paper-dense and so on."
+    )
+    examples = {
+        "runs/digits": "print the page",
+        "runs/digits runs/mnist --out results.md": "write it, of two sweeps",
+        "runs/digits --pilot digits:0,1": "show two seeds without judging by them",
+        "runs/digits --format csv": "one row per condition of a rule",
+    }
+    parser = new_command(commands, "verdicts", purpose, verdicts, details, examples)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="sweep folders, or runs")
     pilot = "seeds of a family that are shown but not judged, because they were seen while the rules were made"
     parser.add_argument("--pilot", type=_pilot, action="append", default=[], metavar="FAMILY:SEEDS", help=pilot)
     parser.add_argument("--out", metavar="FILE", help="file to write; default: print")
+    add_format(parser, "text", "json", "csv")
 
 
 def verdicts(options: argparse.Namespace) -> int:
     """Judge the claims."""
     # Statistics take a second to load; the other commands do without.
     from analysis.claims.families import read_families  # noqa: PLC0415
-    from analysis.claims.page import results_page  # noqa: PLC0415
 
     families, notes = read_families([Path(path).expanduser() for path in options.runs], dict(options.pilot))
-    out = f" --out {shlex.quote(options.out)}" if options.out else ""
-    pilot = "".join(f" --pilot {family}:{','.join(map(str, seeds))}" for family, seeds in options.pilot)
-    command = f"python -m analysis verdicts {shlex.join(options.runs)}{pilot}{out}"
-    page = results_page(families, notes, command)
+    text = _render(families, notes, options)
     if not options.out:
-        sys.stdout.write(page)
+        put(text)
         return EXIT_OK
     path = Path(options.out).expanduser()
     try:
-        write_whole(path, lambda temporary: temporary.write_text(page, encoding="utf-8"))
+        write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     except OSError as error:
         raise RunLogError(f"cannot write {path}: {error}") from error
-    sys.stdout.write(f"{path}\n")
+    put(f"{path}\n")
     return EXIT_OK
 
 
+def _render(families: "Sequence[Family]", notes: "Sequence[str]", options: argparse.Namespace) -> str:
+    """Return the verdicts in the format asked for."""
+    from analysis.claims.page import results_page  # noqa: PLC0415
+    from analysis.claims.verdict_table import verdict_data, verdict_table  # noqa: PLC0415
+
+    if options.format == "json":
+        return json_text(verdict_data(families, notes))
+    if options.format == "csv":
+        return csv_text(verdict_table(families))
+    return results_page(families, notes, _command(options))
+
+
+def _command(options: argparse.Namespace) -> str:
+    """Return the command that makes the page once more."""
+    out = f" --out {shlex.quote(options.out)}" if options.out else ""
+    pilot = "".join(f" --pilot {family}:{','.join(map(str, seeds))}" for family, seeds in options.pilot)
+    return f"python -m analysis verdicts {shlex.join(options.runs)}{pilot}{out}"
+
+
 def _pilot(text: str) -> tuple[str, tuple[int, ...]]:
-    """Read a family and its seeds, such as `digits:0,1`; argparse reports what is none."""
+    """Read a family and its seeds, such as `digits:0,1`."""
     family, _, seeds = text.partition(":")
-    return family, tuple(int(part) for part in seeds.split(","))
+    parts = seeds.split(",")
+    if not family or not all(part.isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is no family with its seeds, such as digits:0,1")
+    return family, tuple(int(part) for part in parts)

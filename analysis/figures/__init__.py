@@ -1,11 +1,8 @@
 """Figures of a run: each is a function from a run to a matplotlib figure, for notebooks and for `save_figures`."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal
-
-from matplotlib.figure import Figure
 
 from analysis.figures.agreement import client_stability
 from analysis.figures.alignment import matched_overlap
@@ -25,16 +22,55 @@ from analysis.figures.paper_overlap import (
     stability_within_client,
 )
 from analysis.figures.patching import weight_patching
+from analysis.figures.saving import SavedFigure, save_drawings, save_figure
 from analysis.figures.validity import discovery_validity
 from analysis.figures.weights import interference, supports
+from analysis.image_formats import StyleName
 from analysis.run import Run
-from analysis.style import DPI, Draw, NothingToDrawError, Subject
-from fedcircuits.errors import RunLogError
-from fedcircuits.whole_files import write_whole
+from analysis.style import Draw
+
+__all__ = [
+    "FIGURES",
+    "PAPER_FIGURES",
+    "FigureSet",
+    "SavedFigure",
+    "circuit_graph_global",
+    "circuit_graph_local",
+    "circuit_quality",
+    "circuit_sizes",
+    "class_overlap",
+    "client_pairs",
+    "client_stability",
+    "consistency_across_clients",
+    "cross_accuracy",
+    "discovery_validity",
+    "drift_gap",
+    "faithfulness_curves",
+    "global_accuracy",
+    "global_class_overlap",
+    "interference",
+    "ladder",
+    "local_against_global",
+    "local_vs_global",
+    "matched_overlap",
+    "overlap_across_clients",
+    "overlap_between_classes",
+    "pairwise_heat_map",
+    "save_drawings",
+    "save_figure",
+    "save_figures",
+    "stability",
+    "stability_within_client",
+    "supports",
+    "transplants",
+    "weight_masks",
+    "weight_patching",
+    "who_holds_what",
+]
 
 FigureSet = Literal["overview", "paper", "all"]
 
-FIGURES: Final[dict[str, Draw]] = {
+FIGURES: Final[dict[str, Draw[Run]]] = {
     "01-who-holds-what": who_holds_what,
     "02-global-accuracy": global_accuracy,
     "03-overlap-across-clients": overlap_across_clients,
@@ -57,7 +93,7 @@ FIGURES: Final[dict[str, Draw]] = {
 }
 """The overview of a run: file name without its ending to the function that draws it."""
 
-PAPER_FIGURES: Final[dict[str, Draw]] = {
+PAPER_FIGURES: Final[dict[str, Draw[Run]]] = {
     "paper/overlap-between-classes": overlap_between_classes,
     "paper/stability-within-client": stability_within_client,
     "paper/consistency-across-clients": consistency_across_clients,
@@ -72,64 +108,24 @@ PAPER_FIGURES: Final[dict[str, Draw]] = {
 """The figures of arXiv 2512.23043, under its authors' names, as `FIGURES`."""
 
 
-@dataclass(frozen=True)
-class SavedFigure:
-    """What became of one figure.
-
-    Args:
-        name: its key in `FIGURES` or `PAPER_FIGURES`.
-        path: the file written; None if it was skipped.
-        reason: why it was skipped; None if it was written.
-    """
-
-    name: str
-    path: Path | None
-    reason: str | None
-
-
 def save_figures(
-    run: Run, folder: Path, image_format: str = "png", figure_set: FigureSet = "overview"
+    run: Run,
+    folder: Path,
+    formats: Sequence[str] = ("png",),
+    figure_set: FigureSet = "overview",
+    style: StyleName = "screen",
 ) -> Iterator[SavedFigure]:
     """Draw and write every figure of a set, one at a time; a figure whose data was not logged is skipped.
 
     Args:
         run: the run.
         folder: where to; made if missing.
-        image_format: png, svg or pdf.
+        formats: of png, svg and pdf; each figure is written in all of them.
         figure_set: `FIGURES`, `PAPER_FIGURES` or both.
+        style: `screen` or `paper`; see `save_drawings`.
 
     Raises:
         RunLogError: if the folder cannot be written.
     """
     chosen = {"overview": FIGURES, "paper": PAPER_FIGURES, "all": FIGURES | PAPER_FIGURES}[figure_set]
-    yield from save_drawings(chosen, run, folder, image_format)
-
-
-def save_drawings(
-    drawings: Mapping[str, Callable[[Subject], Figure]], subject: Subject, folder: Path, image_format: str
-) -> Iterator[SavedFigure]:
-    """Draw and write figures of a subject, as `save_figures` does of a run.
-
-    Args:
-        drawings: file name without its ending to the function that draws it.
-        subject: what is drawn.
-        folder: where to; made if missing.
-        image_format: png, svg or pdf.
-
-    Raises:
-        RunLogError: if the folder cannot be written.
-    """
-    for name, draw in drawings.items():
-        try:
-            yield SavedFigure(name, _save(draw(subject), folder / f"{name}.{image_format}"), None)
-        except NothingToDrawError as error:
-            yield SavedFigure(name, None, str(error))
-        except OSError as error:
-            raise RunLogError(f"cannot write figures to {folder}: {error}") from error
-
-
-def _save(figure: Figure, path: Path) -> Path:
-    """Write a figure, in a folder that is made if missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, lambda temporary: figure.savefig(temporary, dpi=DPI, format=path.suffix.removeprefix(".")))
-    return path
+    yield from save_drawings(chosen, run, folder, formats, style)

@@ -5,7 +5,7 @@ from typing import Final
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 from matplotlib.patches import Patch
 
 from analysis.figures.layer_lines import MEMBER_WIDTH, MOST_MEMBERS, member_colours
@@ -29,7 +29,7 @@ _MOST_BANDS: Final = 3
 
 
 @themed
-def client_stability(run: Run) -> Figure:
+def client_stability(run: Run) -> FigureBase:
     """Draw the stability of clients' circuits by round and layer."""
     rows = run.stability
     if rows["stability"].isna().all():

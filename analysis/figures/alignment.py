@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 
+from analysis.figure_style import new_figure, points
 from analysis.figures.panels import SPREAD, is_leftmost, line_handle, panel_grid, put_legend
 from analysis.heavy_measures import newest_rows, why_not_measured
 from analysis.measures import layers_of
 from analysis.run import Run
-from analysis.style import BLUE, GREY, ORANGE, NothingToDrawError, label_figure, new_figure, themed
+from analysis.style import BLUE, GREY, ORANGE, NothingToDrawError, label_figure, themed
 from fedcircuits.records import ALL_LAYERS
 
 _STAGES: Final = {
@@ -23,14 +24,14 @@ _STAGES: Final = {
 }
 """Columns in the order shown; the last two are controls, after matching as well."""
 
-_NAMES: Final = {ALL_LAYERS: "all layers"}
+_NAMES: Final = {ALL_LAYERS: "all"}
 
 _PARTNERS: Final = {"client": ("two clients", BLUE, -0.1), "global": ("client and average", ORANGE, 0.1)}
 """Label, colour, and shift to the side."""
 
 
 @themed
-def matched_overlap(run: Run) -> Figure:
+def matched_overlap(run: Run) -> FigureBase:
     """Draw the correlation of circuits before and after matching, by method and layer."""
     rows = newest_rows(run, "alignment")
     if rows.empty:
@@ -70,10 +71,12 @@ def _draw_stages(panel: Axes, rows: pd.DataFrame) -> None:
         panel.plot(places[2:], values.mean().iloc[2:], color=colour, marker="x", markersize=6, linestyle="")
         share = own["fixed_points"].astype("float64").mean()
         text = "" if pd.isna(share) else f"{share:.0%} in place"
-        panel.text(0.02, height, text, color=colour, fontsize=8, va="center", transform=panel.get_yaxis_transform())
-    panel.axvline(1.5, color=GREY, linewidth=0.6)
+        panel.text(
+            0.02, height, text, color=colour, fontsize=points(8), va="center", transform=panel.get_yaxis_transform()
+        )
+    panel.axvline(1.5, ymax=0.8, color=GREY, linewidth=0.6)  # below the texts
     panel.set_xlim(-0.5, len(columns) - 0.5)
-    panel.set_xticks(range(len(columns)), list(_STAGES.values()), fontsize=8)
+    panel.set_xticks(range(len(columns)), list(_STAGES.values()), fontsize=points(8))
     panel.set_yticks(np.arange(-1, 1.01, 0.25)[np.arange(-1, 1.01, 0.25) >= panel.get_ylim()[0]])
     panel.grid(visible=False, axis="x")
 

@@ -10,13 +10,14 @@ from typing import Final
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 from matplotlib.lines import Line2D
 
+from analysis.figure_style import current_style, new_figure, points
 from analysis.figures.graph_choice import IMAGE, CircuitGraph, global_graphs, local_graphs, mean_overlap
 from analysis.figures.panels import panel_grid, put_legend
 from analysis.run import Run
-from analysis.style import GREY, INK, ORANGE, SKY, label_figure, new_figure, themed
+from analysis.style import GREY, INK, ORANGE, SKY, label_figure, themed
 
 _MOST_LABELLED: Final = 32
 """Channels of a layer, in the largest circuit, up to which nodes carry their numbers."""
@@ -31,23 +32,23 @@ Places = dict[str, dict[int, float]]
 
 
 @themed
-def circuit_graph_local(run: Run) -> Figure:
+def circuit_graph_local(run: Run) -> FigureBase:
     """Draw a local circuit of up to three clients."""
     return _draw(run, local_graphs(run), "local models", "the global model's circuit of the class")
 
 
 @themed
-def circuit_graph_global(run: Run) -> Figure:
+def circuit_graph_global(run: Run) -> FigureBase:
     """Draw the global model's circuits of the classes that `circuit_graph_local` draws."""
     return _draw(run, global_graphs(run), "global model", "the client's local circuit of the class")
 
 
-def _draw(run: Run, graphs: Sequence[CircuitGraph], whose: str, counterpart: str) -> Figure:
+def _draw(run: Run, graphs: Sequence[CircuitGraph], whose: str, counterpart: str) -> FigureBase:
     """Draw one panel per circuit; a channel stands at the same height in all of them."""
     figure = new_figure(height=_HEIGHT)
     legend, panels = panel_grid(figure, [_panel_title(graph) for graph in graphs])
     places = _places(graphs)
-    is_labelled = _largest_layer(graphs) <= _MOST_LABELLED
+    is_labelled = _largest_layer(graphs) <= _MOST_LABELLED * current_style().height
     for graph, panel in zip(graphs, panels, strict=True):
         others = [other for other in graphs if other is not graph]
         _draw_edges(panel, graph, places)
@@ -101,7 +102,7 @@ def _draw_edges(panel: Axes, graph: CircuitGraph, places: Places) -> None:
 def _draw_nodes(
     panel: Axes, graph: CircuitGraph, others: Sequence[CircuitGraph], places: Places, *, is_labelled: bool
 ) -> None:
-    spacing = _PANELS_HEIGHT / max(len(column) for column in places.values())
+    spacing = current_style().height * _PANELS_HEIGHT / max(len(column) for column in places.values())
     for number, (column, channels) in enumerate(graph.nodes().items()):
         elsewhere = {channel for other in others for channel in other.nodes()[column]}
         is_end = column in (IMAGE, graph.output)
@@ -111,7 +112,7 @@ def _draw_nodes(
             height = places[column][channel]
             if is_labelled or is_end:
                 box = {"boxstyle": "round,pad=0.2", "facecolor": fill, "edgecolor": rim, "linewidth": 0.9}
-                size = 9 if is_end else float(np.clip(0.62 * spacing, 4, 8))
+                size = points(9) if is_end else float(np.clip(0.62 * spacing, 4, 8))
                 panel.text(number, height, str(channel), fontsize=size, ha="center", va="center", bbox=box, zorder=3)
             else:
                 size = float(np.clip(0.75 * spacing, 2.5, 7))

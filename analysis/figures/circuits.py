@@ -5,9 +5,10 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 
 from analysis import measures
+from analysis.figure_style import new_figure
 from analysis.figures.panels import (
     SPREAD,
     around_zero,
@@ -22,7 +23,7 @@ from analysis.figures.panels import (
     round_axis,
 )
 from analysis.run import Run
-from analysis.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, NothingToDrawError, label_figure, new_figure, themed
+from analysis.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, NothingToDrawError, label_figure, themed
 from fedcircuits.records import ModelKind
 
 _CLIENTS: Final = "client models"
@@ -31,7 +32,7 @@ _MODELS: Final = {_CLIENTS: BLUE, "global model, clients' data": ORANGE, "global
 
 
 @themed
-def transplants(run: Run) -> Figure:
+def transplants(run: Run) -> FigureBase:
     """Draw how well local circuits work on the averaged weights, and the drift gap."""
     gaps = measures.drift_gaps(run)
     if gaps.empty:
@@ -60,7 +61,7 @@ def transplants(run: Run) -> Figure:
 
 
 @themed
-def circuit_sizes(run: Run) -> Figure:
+def circuit_sizes(run: Run) -> FigureBase:
     """Draw how many channels circuits have, layer by layer."""
     sizes = _with_origin(measures.circuit_sizes(run))
     if sizes.empty:
@@ -86,7 +87,7 @@ def circuit_sizes(run: Run) -> Figure:
 
 
 @themed
-def circuit_quality(run: Run) -> Figure:
+def circuit_quality(run: Run) -> FigureBase:
     """Draw sufficiency, false-positive rate, necessity and usable share of circuits."""
     rows = _with_origin(run.quality[run.quality["model"] != ModelKind.TRANSPLANT])
     if rows.empty:

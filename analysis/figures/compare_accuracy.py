@@ -5,8 +5,9 @@ from typing import Final
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 
+from analysis.figure_style import new_figure
 from analysis.figures.compare_panels import (
     Styles,
     draw_rows,
@@ -19,7 +20,7 @@ from analysis.figures.compare_panels import (
 )
 from analysis.figures.panels import fraction_axis, from_zero, line_handle, panel_grid, put_legend, round_axis
 from analysis.seed_study import SeedStudy
-from analysis.style import BLUE, ORANGE, RED, NothingToDrawError, new_figure, themed
+from analysis.style import BLUE, ORANGE, RED, NothingToDrawError, themed
 
 _PANELS: Final = {
     "accuracy": ("accuracy, all classes (0–1)", ORANGE),
@@ -29,7 +30,7 @@ _PANELS: Final = {
 
 
 @themed
-def last_accuracy(study: SeedStudy) -> Figure:
+def last_accuracy(study: SeedStudy) -> FigureBase:
     """Draw accuracy and collapsed classes of every seed at the last round."""
     _require_accuracy(study)
     figure, legend, panels = row_figure(study.labels, [title for title, _ in _PANELS.values()])
@@ -46,7 +47,7 @@ def last_accuracy(study: SeedStudy) -> Figure:
 
 
 @themed
-def accuracy_by_round(study: SeedStudy) -> Figure:
+def accuracy_by_round(study: SeedStudy) -> FigureBase:
     """Draw accuracy and collapsed classes of every seed by round, a row of panels for each length of experiments."""
     _require_accuracy(study)
     lengths = sorted({experiment.last_round for experiment in study.experiments})

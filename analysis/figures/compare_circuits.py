@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 
 from analysis.figures.compare_panels import (
     draw_rows,
@@ -34,7 +34,7 @@ _GAP: Final = {"drift_gap": ("drift gap: global circuit minus local one, global 
 
 
 @themed
-def circuit_sizes_by_round(study: SeedStudy) -> Figure:
+def circuit_sizes_by_round(study: SeedStudy) -> FigureBase:
     """Draw the channels of client and global circuits by round, a panel for each experiment."""
     figure, legend, panels = experiment_figure(study, list(_SIZES))
     width = float(study.values["num_channels"].max())
@@ -54,7 +54,7 @@ def circuit_sizes_by_round(study: SeedStudy) -> Figure:
 
 
 @themed
-def last_transplants(study: SeedStudy) -> Figure:
+def last_transplants(study: SeedStudy) -> FigureBase:
     """Draw the recall of local circuits at home and on the global weights, and the drift gap, at the last round."""
     if study.values["sufficiency_transplant"].isna().all():
         raise NothingToDrawError("no transplant was logged")
@@ -75,7 +75,7 @@ def last_transplants(study: SeedStudy) -> Figure:
 
 
 @themed
-def transplants_by_round(study: SeedStudy) -> Figure:
+def transplants_by_round(study: SeedStudy) -> FigureBase:
     """Draw the recall of local circuits and the drift gap by round, a panel for each experiment."""
     measures = _RECALLS | _GAP
     figure, legend, panels = experiment_figure(study, ["sufficiency_transplant"])

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 
 from analysis.figures.compare_panels import draw_rows, label_comparison, row_figure, seed_handles
 from analysis.figures.panels import put_legend
@@ -20,7 +20,7 @@ _MEASURES: Final = {
 
 
 @themed
-def differences(study: SeedStudy) -> Figure:
+def differences(study: SeedStudy) -> FigureBase:
     """Draw how each experiment differs from the baseline, seed by seed, with the 95 % interval of the mean."""
     base = study.baseline.label
     seeds = set(study.baseline.seeds)

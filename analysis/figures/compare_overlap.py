@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 
 from analysis.comparison import AGAINST_CHANCE
 from analysis.figures.compare_panels import (
@@ -35,7 +35,7 @@ _ACROSS: Final = ("same_class_iou", "different_class_iou")
 
 
 @themed
-def last_overlap(study: SeedStudy) -> Figure:
+def last_overlap(study: SeedStudy) -> FigureBase:
     """Draw the overlap of every seed at the last round, for the same class and for different classes."""
     if study.values[list(_ACROSS)].isna().all(axis=None):
         raise NothingToDrawError("no pairs of usable circuits of two clients were logged")
@@ -62,7 +62,7 @@ def last_overlap(study: SeedStudy) -> Figure:
 
 
 @themed
-def adjusted_overlap_by_round(study: SeedStudy) -> Figure:
+def adjusted_overlap_by_round(study: SeedStudy) -> FigureBase:
     """Draw the adjusted overlap of every seed by round, a panel for each experiment."""
     measures = {f"{pair}_adjusted_iou": colour for pair, (_, colour) in _KINDS.items()}
     figure, legend, panels = experiment_figure(study, list(measures))
@@ -81,7 +81,7 @@ def adjusted_overlap_by_round(study: SeedStudy) -> Figure:
 
 
 @themed
-def overlap_by_round(study: SeedStudy) -> Figure:
+def overlap_by_round(study: SeedStudy) -> FigureBase:
     """Draw the overlap of every seed by round beside what chance gives, a panel for each experiment."""
     figure, legend, panels = experiment_figure(study, _ACROSS)
     for label, panel in panels.items():
@@ -101,7 +101,7 @@ def overlap_by_round(study: SeedStudy) -> Figure:
 
 
 @themed
-def shared_against_distinct(study: SeedStudy) -> Figure:
+def shared_against_distinct(study: SeedStudy) -> FigureBase:
     """Draw the overlap of shared classes beside that of distinct ones within the same runs, and their difference."""
     labels = [label for label in study.labels if study.at_last(label, "distinct_class_iou").notna().any()]
     if not labels:

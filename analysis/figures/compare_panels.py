@@ -9,13 +9,14 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 from matplotlib.lines import Line2D
 
+from analysis.figure_style import new_figure, num_characters
 from analysis.figures.panels import LineStyle, draw_by_round, panel_grid, round_axis
 from analysis.seed_study import SeedStudy
 from analysis.seeds import Interval, interval
-from analysis.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, NothingToDrawError, new_figure, put_texts
+from analysis.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, NothingToDrawError, put_texts
 
 Styles = Mapping[str, tuple[str, LineStyle]]
 """Labels of experiments to the colours and styles of their lines."""
@@ -29,12 +30,12 @@ PALETTE: Final = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, GREY)
 _STYLES: Final[tuple[LineStyle, ...]] = ("-", "--", ":")
 
 
-def row_figure(labels: Sequence[str], titles: Sequence[str], num_kinds: int = 1) -> tuple[Figure, Axes, list[Axes]]:
+def row_figure(labels: Sequence[str], titles: Sequence[str], num_kinds: int = 1) -> tuple[FigureBase, Axes, list[Axes]]:
     """Return a figure of panels side by side in which each experiment has a row, and what `panel_grid` returns."""
     figure = new_figure(height=1.9 + len(labels) * (0.3 + 0.17 * num_kinds))
     legend, panels = panel_grid(figure, titles)
     for number, panel in enumerate(panels):
-        names = [_in_lines(label, 26) for label in labels] if number == 0 else []
+        names = [_in_lines(label, num_characters(26)) for label in labels] if number == 0 else []
         panel.set_yticks(range(len(labels)), names or [""] * len(labels))
         panel.set_ylim(len(labels) - 0.5, -0.5)
         panel.tick_params(axis="y", length=0)
@@ -109,7 +110,7 @@ def draw_seeds_by_round(
     draw_by_round(panel, rows, column, colour, style=style, has_spread=False)
 
 
-def experiment_figure(study: SeedStudy, measures: Sequence[str]) -> tuple[Figure, Axes, dict[str, Axes]]:
+def experiment_figure(study: SeedStudy, measures: Sequence[str]) -> tuple[FigureBase, Axes, dict[str, Axes]]:
     """Return a figure with a panel for each experiment that has a value of any of the measures.
 
     Raises:
@@ -120,7 +121,7 @@ def experiment_figure(study: SeedStudy, measures: Sequence[str]) -> tuple[Figure
     if not labels:
         raise NothingToDrawError("no experiment has logged what this figure shows")
     columns = min(len(labels), 4)
-    titles = [_in_lines(label, 92 // columns) for label in labels]
+    titles = [_in_lines(label, num_characters(92) // columns) for label in labels]
     num_rows = -(-len(labels) // columns)
     figure = new_figure(height=1.8 + 2.3 * num_rows)
     legend, panels = panel_grid(figure, titles, columns=columns)
@@ -153,7 +154,7 @@ def thin_handle() -> Line2D:
     return Line2D([], [], color=GREY, linewidth=0.7, alpha=0.7, label="one seed")
 
 
-def label_comparison(figure: Figure, study: SeedStudy, title: str, caption: str) -> Figure:
+def label_comparison(figure: FigureBase, study: SeedStudy, title: str, caption: str) -> FigureBase:
     """Put title and caption on a figure, with how many experiments and seeds it shows, and return it."""
     return put_texts(figure, title, f"{caption} Runs: {study.size}.")
 

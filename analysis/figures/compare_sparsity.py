@@ -7,15 +7,16 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from analysis.comparison import SparsityFamily, sparsity_families
+from analysis.figure_style import new_figure
 from analysis.figures.compare_panels import PALETTE, label_comparison, seed_handles
 from analysis.figures.panels import from_zero, line_handle, panel_grid, put_legend
 from analysis.seed_study import SeedStudy
 from analysis.seeds import interval
-from analysis.style import GREY, NothingToDrawError, new_figure, themed
+from analysis.style import GREY, NothingToDrawError, themed
 
 _MEASURES: Final = {"accuracy": "accuracy, all classes (0–1)", "num_collapsed": "collapsed classes"}
 _DENSITIES: Final = {"density": "o", "density_global": "^"}
@@ -23,7 +24,7 @@ _DENSITIES: Final = {"density": "o", "density_global": "^"}
 
 
 @themed
-def sparsity(study: SeedStudy) -> Figure:
+def sparsity(study: SeedStudy) -> FigureBase:
     """Draw accuracy and collapsed classes against nominal sparsity and against effective density."""
     families = sparsity_families(study)
     if not families:

@@ -1,12 +1,9 @@
 """The figures of a comparison: each is a function from experiments over seeds to a matplotlib figure."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from matplotlib.figure import Figure
-
-from analysis.figures import SavedFigure, save_drawings
 from analysis.figures.compare_accuracy import accuracy_by_round, last_accuracy
 from analysis.figures.compare_circuits import circuit_sizes_by_round, last_transplants, transplants_by_round
 from analysis.figures.compare_differences import differences
@@ -17,9 +14,12 @@ from analysis.figures.compare_overlap import (
     shared_against_distinct,
 )
 from analysis.figures.compare_sparsity import sparsity
+from analysis.figures.saving import SavedFigure, save_drawings
+from analysis.image_formats import StyleName
 from analysis.seed_study import SeedStudy
+from analysis.style import Draw
 
-COMPARISON_FIGURES: Final[dict[str, Callable[[SeedStudy], Figure]]] = {
+COMPARISON_FIGURES: Final[dict[str, Draw[SeedStudy]]] = {
     "01-accuracy": last_accuracy,
     "02-accuracy-by-round": accuracy_by_round,
     "03-sparsity": sparsity,
@@ -35,15 +35,18 @@ COMPARISON_FIGURES: Final[dict[str, Callable[[SeedStudy], Figure]]] = {
 """File name without its ending to the function that draws it."""
 
 
-def save_comparison_figures(study: SeedStudy, folder: Path, image_format: str = "png") -> Iterator[SavedFigure]:
+def save_comparison_figures(
+    study: SeedStudy, folder: Path, formats: Sequence[str] = ("png",), style: StyleName = "screen"
+) -> Iterator[SavedFigure]:
     """Draw and write every figure, one at a time; a figure whose data was not logged is skipped.
 
     Args:
         study: the experiments.
         folder: where to; made if missing.
-        image_format: png, svg or pdf.
+        formats: of png, svg and pdf; each figure is written in all of them.
+        style: `screen` or `paper`; see `save_drawings`.
 
     Raises:
         RunLogError: if the folder cannot be written.
     """
-    yield from save_drawings(COMPARISON_FIGURES, study, folder, image_format)
+    yield from save_drawings(COMPARISON_FIGURES, study, folder, formats, style)

@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 
+from analysis.figure_style import new_figure
 from analysis.figures.layer_lines import MEMBER_WIDTH, MOST_MEMBERS, member_colours
 from analysis.figures.panels import dot_handle, fraction_axis, is_leftmost, line_handle, panel_grid, put_legend
 from analysis.heavy_measures import newest_rows, rows_of, why_not_measured
 from analysis.run import Run
-from analysis.style import BLUE, GREY, INK, RED, NothingToDrawError, label_figure, new_figure, themed
+from analysis.style import BLUE, GREY, INK, RED, NothingToDrawError, label_figure, themed
 from fedcircuits.records import ModelKind
 
 _MODELS: Final = {str(ModelKind.CLIENT): "client models", str(ModelKind.GLOBAL): "global model"}
@@ -29,7 +30,7 @@ _CIRCUIT: Final = ["partition_id", "data", "class_id"]
 
 
 @themed
-def faithfulness_curves(run: Run) -> Figure:
+def faithfulness_curves(run: Run) -> FigureBase:
     """Draw faithfulness, recall and false positives of nested circuits against their size."""
     curves = newest_rows(run, "curves")
     if curves.empty:

@@ -8,12 +8,13 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 
+from analysis.figure_style import new_figure, points
 from analysis.figures.layer_lines import left_out_note
 from analysis.figures.panels import heat_map
 from analysis.run import Run
-from analysis.style import INK, RED, new_figure
+from analysis.style import INK, RED
 from fedcircuits.records import ALL_LAYERS, Comparison
 
 _MOST_NAMES: Final = 60
@@ -28,7 +29,7 @@ ADJUSTED_SCALE = {"cmap": "RdBu_r", "vmin": -1, "vmax": 1, "bar_label": "adjuste
 
 def two_maps(
     rows: pd.DataFrame, matrix: Callable[[pd.DataFrame], pd.DataFrame], axis: str, scale: dict[str, Any]
-) -> tuple[Figure, list[Axes]]:
+) -> tuple[FigureBase, list[Axes]]:
     """Draw all layers pooled beside the deepest layer, where channels are most specific to a class.
 
     Args:
@@ -90,7 +91,7 @@ def label_members(panel: Axes, names: Sequence[str], is_unusable: Sequence[bool]
     }
     panel.set_xticks(list(labels), list(labels.values()))
     panel.set_yticks(list(labels), list(labels.values()))
-    panel.tick_params(length=0, labelsize=9 if len(names) <= 20 else 5)
+    panel.tick_params(length=0, labelsize=points(9 if len(names) <= 20 else 5))
     for label in (*panel.get_xticklabels(), *panel.get_yticklabels()):
         label.set_color(RED if label.get_text().endswith("×") else INK)
 
@@ -106,15 +107,15 @@ def label_blocks(panel: Axes, blocks: Sequence[int], axis: str) -> None:
     numbers = sorted(set(blocks))
     starts = [blocks.index(number) for number in numbers]
     width = min(1.2, 20 / len(numbers))
-    for start, (colour, points) in product(starts[1:], (("white", 2.5 * width), (INK, width))):
-        panel.axhline(start, color=colour, linewidth=points)
-        panel.axvline(start, color=colour, linewidth=points)
+    for start, (colour, line_width) in product(starts[1:], (("white", 2.5 * width), (INK, width))):
+        panel.axhline(start, color=colour, linewidth=line_width)
+        panel.axvline(start, color=colour, linewidth=line_width)
     step = -(-len(numbers) // _MOST_BLOCKS)
     centres = [start + blocks.count(number) / 2 for start, number in zip(starts, numbers, strict=True)]
     for outer, label in ((panel.secondary_xaxis(-0.08), "set_xlabel"), (panel.secondary_yaxis(-0.1), "set_ylabel")):
         ticks = outer.xaxis if label == "set_xlabel" else outer.yaxis
         ticks.set_ticks(centres[::step], [str(number) for number in numbers[::step]])
-        outer.tick_params(length=0, labelsize=10)
+        outer.tick_params(length=0, labelsize=points(10))
         outer.spines[:].set_visible(False)
         getattr(outer, label)(axis)
 

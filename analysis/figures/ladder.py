@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from analysis.figure_style import new_figure
 from analysis.figures.panels import (
     LineStyle,
     draw_by_round,
@@ -21,20 +22,7 @@ from analysis.figures.panels import (
 )
 from analysis.ladder import best_ensemble, ladder_gaps, ladder_rungs
 from analysis.run import Run
-from analysis.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    INK,
-    ORANGE,
-    PURPLE,
-    RED,
-    SKY,
-    NothingToDrawError,
-    label_figure,
-    new_figure,
-    themed,
-)
+from analysis.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, RED, SKY, NothingToDrawError, label_figure, themed
 from fedcircuits.records import RungName
 
 _STEPS: Final = {
@@ -70,7 +58,7 @@ _PANEL_POINTS: Final = 300
 
 
 @themed
-def ladder(run: Run) -> Figure:
+def ladder(run: Run) -> FigureBase:
     """Draw the rungs as bars that stand on the average's accuracy, and the gaps between rungs by round."""
     rungs = ladder_rungs(run)
     if rungs.empty:

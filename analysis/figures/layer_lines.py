@@ -8,7 +8,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 
 from analysis import measures
 from analysis.figures.panels import (
@@ -79,7 +79,7 @@ def member_colours(num_members: int) -> list[str]:
     return colours
 
 
-def draw_layers(lines: Sequence[OverlapLine], what: str | None) -> Figure:
+def draw_layers(lines: Sequence[OverlapLine], what: str | None) -> FigureBase:
     """Draw one panel per layer; what has no pairs says so in the legend.
 
     Args:

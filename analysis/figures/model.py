@@ -6,22 +6,23 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 
 from analysis import measures
+from analysis.figure_style import new_figure, points
 from analysis.figures.panels import band_handle, draw_by_round, fraction_axis, heat_map, line_handle, round_axis
 from analysis.run import Run
-from analysis.style import BLUE, GREEN, ORANGE, NothingToDrawError, label_figure, new_figure, themed
+from analysis.style import BLUE, GREEN, ORANGE, NothingToDrawError, label_figure, themed
 from fedcircuits.records import COLLAPSED_RECALL
 
 
 @themed
-def who_holds_what(run: Run) -> Figure:
+def who_holds_what(run: Run) -> FigureBase:
     """Draw how many images each client holds of each class."""
     held = measures.holdings(run)
     if held.empty:
         raise NothingToDrawError("no client has said how many images it holds")
-    figure = new_figure(height=float(np.clip(1.8 + 0.4 * len(held), 2.6, 8)))
+    figure = new_figure(height=float(np.clip(1.8 + 0.4 * len(held), 2.6, 8)), is_panel=True)
     panel = figure.subplots()
     heat_map(panel, held.where(held > 0), "images", digits=0, cmap="crest", vmin=0)
     panel.set(xlabel="class", ylabel="client (partition)")
@@ -32,7 +33,7 @@ def who_holds_what(run: Run) -> Figure:
 
 
 @themed
-def global_accuracy(run: Run) -> Figure:
+def global_accuracy(run: Run) -> FigureBase:
     """Draw the global model's accuracy by round, overall and by class."""
     recall = measures.global_recall(run)
     if recall.empty:
@@ -63,7 +64,7 @@ def _draw_accuracy(panel: Axes, run: Run) -> None:
         handles += [line_handle("client models, own classes", GREEN, ":"), band_handle("clients")]
     round_axis(panel, list(overall["round"]))
     fraction_axis(panel, "accuracy on the test set (0–1)")
-    panel.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=8)
+    panel.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, fontsize=points(8))
 
 
 def _draw_recall(panel: Axes, run: Run, recall: pd.DataFrame) -> None:
@@ -77,6 +78,6 @@ def _draw_recall(panel: Axes, run: Run, recall: pd.DataFrame) -> None:
     )
     marks = (is_trained & (recall < COLLAPSED_RECALL)).replace({True: "×", False: ""})
     shown = recall.rename(columns=lambda class_id: f"{class_id}{'*' if class_id in nobodys else ''}")
-    options: dict[str, Any] = {"annot": marks.T.to_numpy(), "fmt": "", "annot_kws": {"size": 10}}
+    options: dict[str, Any] = {"annot": marks.T.to_numpy(), "fmt": "", "annot_kws": {"size": points(10)}}
     heat_map(panel, shown.T, "recall (0–1)", cmap="viridis", vmin=0, vmax=1, **options)
     panel.set(xlabel="round", ylabel="class")

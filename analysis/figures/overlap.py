@@ -1,6 +1,6 @@
 """Figures of overlap by round and layer, always against what chance gives for the same sizes."""
 
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 
 from analysis import measures
 from analysis.figures.layer_lines import OverlapLine, draw_layers, left_out_note, overlap_line
@@ -10,7 +10,7 @@ from fedcircuits.records import Comparison, ModelKind
 
 
 @themed
-def overlap_across_clients(run: Run) -> Figure:
+def overlap_across_clients(run: Run) -> FigureBase:
     """Draw how similar circuits of different clients are, for the same class and for different classes."""
     same, different = Comparison.SAME_CLASS_ACROSS_CLIENTS, Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS
     lines = [
@@ -27,7 +27,7 @@ def overlap_across_clients(run: Run) -> Figure:
 
 
 @themed
-def local_vs_global(run: Run) -> Figure:
+def local_vs_global(run: Run) -> FigureBase:
     """Draw how similar a client's circuit is to the global model's circuit of the same class on the same data."""
     retest = overlap_line(run, "retest: same model, found twice (ceiling)", GREY, Comparison.RETEST, is_reference=True)
     lines = [overlap_line(run, "local against global", GREEN, Comparison.LOCAL_VS_GLOBAL), retest]
@@ -40,7 +40,7 @@ def local_vs_global(run: Run) -> Figure:
 
 
 @themed
-def stability(run: Run) -> Figure:
+def stability(run: Run) -> FigureBase:
     """Draw how similar a model's circuits are to its circuits of the round before."""
     rows = measures.pairs(run, Comparison.ROUND_TO_ROUND)
     why_empty = measures.why_no_pairs(run, Comparison.ROUND_TO_ROUND)
@@ -57,7 +57,7 @@ def stability(run: Run) -> Figure:
 
 
 @themed
-def weight_masks(run: Run) -> Figure:
+def weight_masks(run: Run) -> FigureBase:
     """Draw how similar the clients' weight masks are to each other and to the average's non-zero weights."""
     lines = [
         overlap_line(run, "client against client", BLUE, Comparison.PARAMETER_MASK_ACROSS_CLIENTS),

@@ -1,7 +1,7 @@
 """Heat maps of overlap in the last round: class against class, and client against client."""
 
 import pandas as pd
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 
 from analysis import measures
 from analysis.figures.heat_maps import ADJUSTED_SCALE, last_round, left_out_of_round, two_maps
@@ -13,7 +13,7 @@ _SAME, _DIFFERENT = Comparison.SAME_CLASS_ACROSS_CLIENTS, Comparison.DIFFERENT_C
 
 
 @themed
-def class_overlap(run: Run) -> Figure:
+def class_overlap(run: Run) -> FigureBase:
     """Draw the mean overlap of circuits of two classes in different clients."""
     rows = last_round(pd.concat([measures.pairs(run, _SAME), measures.pairs(run, _DIFFERENT)]))
     if rows.empty:
@@ -31,7 +31,7 @@ def class_overlap(run: Run) -> Figure:
 
 
 @themed
-def client_pairs(run: Run) -> Figure:
+def client_pairs(run: Run) -> FigureBase:
     """Draw the mean overlap of two clients' circuits of the same class; on the diagonal, the noise ceiling."""
     local = measures.of_client_models(run)
     pairs, retests = measures.pairs(local, _SAME), measures.pairs(local, Comparison.RETEST)

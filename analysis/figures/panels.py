@@ -8,12 +8,13 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from analysis.style import GREY, MISSING, WIDTH, new_figure
+from analysis.figure_style import new_figure, points, width_of
+from analysis.style import GREY, MISSING
 from fedcircuits.records import ALL_LAYERS
 
 LineStyle = Literal["-", "--", ":"]
@@ -28,7 +29,7 @@ _MAX_ANNOTATED: Final = 150
 """Heat maps of more cells than this carry no numbers."""
 
 
-def panel_grid(figure: Figure, titles: Sequence[str], columns: int | None = None) -> tuple[Axes, list[Axes]]:
+def panel_grid(figure: FigureBase, titles: Sequence[str], columns: int | None = None) -> tuple[Axes, list[Axes]]:
     """Divide a figure into panels below one row for a legend.
 
     Args:
@@ -51,7 +52,7 @@ def panel_grid(figure: Figure, titles: Sequence[str], columns: int | None = None
     return legend, panels
 
 
-def layer_figure(layers: Sequence[str]) -> tuple[Figure, Axes, list[Axes]]:
+def layer_figure(layers: Sequence[str]) -> tuple[FigureBase, Axes, list[Axes]]:
     """Return a figure with one panel per layer, and what `panel_grid` returns."""
     figure = new_figure(height=1.6 + 2.4 * ceil(len(layers) / _columns(len(layers))))
     titles = ["all layers" if layer == ALL_LAYERS else layer for layer in layers]
@@ -72,8 +73,9 @@ def put_legend(legend: Axes, handles: Sequence[Artist]) -> None:
     """Fill the legend's row of a panel grid with as many entries side by side as fit."""
     labels = [str(handle.get_label()) for handle in handles]
     # A legend wider than the figure would make the layout shrink every panel.
-    entry_width = 0.65 + 0.07 * max(len(label) for label in labels)
-    columns = max(1, min(len(labels), int(0.97 * WIDTH / entry_width)))
+    entry_width = points(0.65 + 0.07 * max(len(label) for label in labels))
+    figure = legend.get_figure()
+    columns = max(1, min(len(labels), int(0.97 * width_of(figure) / entry_width))) if figure else 1
     legend.legend(handles, labels, loc="lower left", ncols=columns, borderaxespad=0, handlelength=2.2)
 
 
@@ -174,7 +176,12 @@ def heat_map(panel: Axes, values: pd.DataFrame, bar_label: str, digits: int = 2,
     """
     is_annotated = values.size <= _MAX_ANNOTATED
     panel.set_facecolor(MISSING)
-    options = {"annot": is_annotated, "fmt": f".{digits}f", "annot_kws": {"size": 8}, "linewidths": 0.5} | options
+    options = {
+        "annot": is_annotated,
+        "fmt": f".{digits}f",
+        "annot_kws": {"size": points(8)},
+        "linewidths": 0.5,
+    } | options
     if not is_annotated:
         options["linewidths"] = 0
     # Adding zero turns -0.00 into 0.00.

@@ -10,9 +10,10 @@ from typing import Final
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 
 from analysis import measures
+from analysis.figure_style import new_figure
 from analysis.figures.layer_lines import MEMBER_WIDTH, MOST_MEMBERS, member_colours
 from analysis.figures.panels import (
     LineStyle,
@@ -28,7 +29,7 @@ from analysis.figures.panels import (
     round_axis,
 )
 from analysis.run import Run
-from analysis.style import BLUE, GREEN, GREY, INK, ORANGE, NothingToDrawError, label_figure, new_figure, themed
+from analysis.style import BLUE, GREEN, GREY, INK, ORANGE, NothingToDrawError, label_figure, themed
 from fedcircuits.records import ModelKind
 
 _RECALL, _FALSE_POSITIVES = "sufficiency", "false_positive_rate"
@@ -44,7 +45,7 @@ _MOST_CLASSES: Final = 11
 
 
 @themed
-def cross_accuracy(run: Run) -> Figure:
+def cross_accuracy(run: Run) -> FigureBase:
     """Draw recall and false positives of circuits at home and on the global weights, class by class."""
     recall, false_positives = _scores(run, _RECALL), measures.drift_gaps(run, _FALSE_POSITIVES)
     classes = sorted(recall["class_id"].unique())
@@ -71,7 +72,7 @@ def cross_accuracy(run: Run) -> Figure:
 
 
 @themed
-def drift_gap(run: Run) -> Figure:
+def drift_gap(run: Run) -> FigureBase:
     """Draw what local circuits lose on the global weights against the global model's own, class by class."""
     recall, false_positives = _scores(run, _RECALL), measures.drift_gaps(run, _FALSE_POSITIVES)
     classes = sorted(recall["class_id"].unique())

@@ -4,7 +4,7 @@ Departs from the authors' plots: the diagonal is not 1 by construction but two d
 """
 
 import pandas as pd
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 
 from analysis import measures
 from analysis.circuit_pairs import global_class_pairs, with_verdicts
@@ -31,7 +31,7 @@ _HOW_TO_READ = "Below the diagonal: IoU; above: what chance gives for the same s
 
 
 @themed
-def pairwise_heat_map(run: Run) -> Figure:
+def pairwise_heat_map(run: Run) -> FigureBase:
     """Draw the overlap of all local circuits of the last round with each other."""
     retests = measures.pairs(measures.of_client_models(run), Comparison.RETEST)
     rows = last_round(pd.concat([measures.pairs(run, comparison) for comparison in _PAIRS]))
@@ -56,7 +56,7 @@ def pairwise_heat_map(run: Run) -> Figure:
 
 
 @themed
-def global_class_overlap(run: Run) -> Figure:
+def global_class_overlap(run: Run) -> FigureBase:
     """Draw the overlap of the global model's circuits of every two classes."""
     circuits, rows = global_class_pairs(run)
     if rows.empty:

@@ -7,7 +7,7 @@ hold counts once for each, circuits that say nothing about their class are left 
 from dataclasses import replace
 from typing import Final
 
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 
 from analysis import measures
 from analysis.figures.layer_lines import OverlapLine, draw_layers, left_out_note, member_lines, overlap_line
@@ -19,7 +19,7 @@ _MEAN_WIDTH: Final = 2.4
 
 
 @themed
-def overlap_between_classes(run: Run) -> Figure:
+def overlap_between_classes(run: Run) -> FigureBase:
     """Draw how similar local circuits of two classes are, in one client and in two."""
     within, across = Comparison.DIFFERENT_CLASS_WITHIN_CLIENT, Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS
     # Where clients make no difference the two lines coincide: the lower one is wide enough to be seen.
@@ -37,7 +37,7 @@ def overlap_between_classes(run: Run) -> Figure:
 
 
 @themed
-def stability_within_client(run: Run) -> Figure:
+def stability_within_client(run: Run) -> FigureBase:
     """Draw how similar a client's circuit of a class is to its circuit of the round before."""
     local = measures.of_client_models(run)
     figure = _draw_with_members(overlap_line(local, "mean", INK, Comparison.ROUND_TO_ROUND), None)
@@ -50,7 +50,7 @@ def stability_within_client(run: Run) -> Figure:
 
 
 @themed
-def consistency_across_clients(run: Run) -> Figure:
+def consistency_across_clients(run: Run) -> FigureBase:
     """Draw how similar two clients' circuits of the same class are."""
     same = Comparison.SAME_CLASS_ACROSS_CLIENTS
     lines = [overlap_line(run, "same class, two clients", BLUE, same), _ceiling(measures.of_client_models(run))]
@@ -63,7 +63,7 @@ def consistency_across_clients(run: Run) -> Figure:
 
 
 @themed
-def local_against_global(run: Run) -> Figure:
+def local_against_global(run: Run) -> FigureBase:
     """Draw how similar a local circuit is to the global model's circuit of its class, found on the same data."""
     line = overlap_line(run, "mean", INK, Comparison.LOCAL_VS_GLOBAL)
     figure = _draw_with_members(line, _ceiling(run))
@@ -75,7 +75,7 @@ def local_against_global(run: Run) -> Figure:
     return label_figure(figure, run, "Local against global circuits", caption)
 
 
-def _draw_with_members(mean: OverlapLine, ceiling: OverlapLine | None) -> Figure:
+def _draw_with_members(mean: OverlapLine, ceiling: OverlapLine | None) -> FigureBase:
     """Draw thin lines of classes or clients below their mean; a band where they would be too many."""
     members = member_lines(mean)
     if members:

@@ -5,15 +5,16 @@ from typing import Any, Final
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from analysis.diagnosis.averaging import SIGNIFICANT
+from analysis.figure_style import new_figure, points
 from analysis.figures.panels import dot_handle, heat_map
 from analysis.heavy_measures import newest_rows, swap_table, why_not_measured
 from analysis.run import Run
-from analysis.style import BLUE, GREY, NothingToDrawError, label_figure, new_figure, themed
+from analysis.style import BLUE, GREY, NothingToDrawError, label_figure, themed
 
 _OWN: Final[dict[str, Any]] = {"marker": "o", "s": 34, "linewidths": 1.2, "edgecolors": BLUE, "zorder": 3}
 
@@ -22,7 +23,7 @@ _HALF_WIDTH: Final = 0.32
 
 
 @themed
-def weight_patching(run: Run) -> Figure:
+def weight_patching(run: Run) -> FigureBase:
     """Draw the gain of putting a circuit's weights back, and the accuracy of circuits and weights crossed."""
     patches, swaps = newest_rows(run, "patching"), newest_rows(run, "swaps")
     if patches.empty and swaps.empty:
@@ -61,7 +62,9 @@ def _draw_gains(panel: Axes, rows: pd.DataFrame) -> None:
     panel.set(xlabel="class", ylabel="gain in separation (nats)", xlim=(-0.6, len(classes) - 0.4))
     panel.grid(visible=False, axis="x")
     sns.despine(ax=panel)
-    panel.legend(handles=_handles(), loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, fontsize=8, borderaxespad=0)
+    panel.legend(
+        handles=_handles(), loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3, fontsize=points(8), borderaxespad=0
+    )
 
 
 def _offsets(number: int) -> list[float]:
@@ -76,7 +79,7 @@ def _draw_swaps(panel: Axes, rows: pd.DataFrame) -> None:
         _say_missing(panel)
         return
     table = swap_table(rows, "balanced_accuracy")
-    scale: dict[str, Any] = {"cmap": "viridis", "vmin": 0.5, "vmax": 1, "annot_kws": {"size": 12}}
+    scale: dict[str, Any] = {"cmap": "viridis", "vmin": 0.5, "vmax": 1, "annot_kws": {"size": points(12)}}
     heat_map(panel, table, "balanced accuracy (0.5 = guessing)", **scale)
     panel.set(xlabel="weights", ylabel="circuit")
 

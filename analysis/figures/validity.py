@@ -4,18 +4,19 @@ from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 
+from analysis.figure_style import new_figure, points
 from analysis.figures.layer_lines import MEMBER_WIDTH
 from analysis.figures.panels import is_leftmost, line_handle, panel_grid, put_legend
 from analysis.heavy_measures import newest_rows, why_not_measured
 from analysis.run import Run
-from analysis.style import BLUE, GREY, INK, RED, NothingToDrawError, label_figure, new_figure, themed
+from analysis.style import BLUE, GREY, INK, RED, NothingToDrawError, label_figure, themed
 from analysis.text_table import number
 
 
 @themed
-def discovery_validity(run: Run) -> Figure:
+def discovery_validity(run: Run) -> FigureBase:
     """Draw the balanced accuracy of each control's circuits and of the real ones, class by class."""
     rows = newest_rows(run, "validity")
     if rows.empty:
@@ -26,7 +27,7 @@ def discovery_validity(run: Run) -> Figure:
     for control, panel in zip(controls, panels, strict=True):
         own = rows[rows["control"] == control]
         _draw_pairs(panel, own)
-        panel.set_xlabel(_verdict(own[own["class_id"].isna()]), fontsize=9)
+        panel.set_xlabel(_verdict(own[own["class_id"].isna()]), fontsize=points(9))
         panel.set(ylim=(_lowest(rows), 1.03), ylabel="balanced accuracy (0–1)" if is_leftmost(panel) else "")
     handles = [
         line_handle("pooled over classes", INK, width=2.6),

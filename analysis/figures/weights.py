@@ -1,8 +1,9 @@
 """Figures of what averaging does to weights, layer by layer."""
 
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 from matplotlib.patches import Patch
 
+from analysis.figure_style import new_figure
 from analysis.figures.panels import (
     LineStyle,
     draw_by_round,
@@ -14,19 +15,7 @@ from analysis.figures.panels import (
     round_axis,
 )
 from analysis.run import Run
-from analysis.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    ORANGE,
-    RED,
-    SKY,
-    NothingToDrawError,
-    label_figure,
-    layer_colours,
-    new_figure,
-    themed,
-)
+from analysis.style import BLUE, GREEN, GREY, ORANGE, RED, SKY, NothingToDrawError, label_figure, layer_colours, themed
 
 _SUPPORTS = {
     "support_agree": ("several clients, one sign", BLUE),
@@ -41,7 +30,7 @@ _DENSITIES = {
 
 
 @themed
-def interference(run: Run) -> Figure:
+def interference(run: Run) -> FigureBase:
     """Draw cancellation, sign conflict and norm retention by layer."""
     rows = run.interference
     layers = _layers(run)
@@ -79,7 +68,7 @@ def interference(run: Run) -> Figure:
 
 
 @themed
-def supports(run: Run) -> Figure:
+def supports(run: Run) -> FigureBase:
     """Draw how many clients keep a weight, and how dense clients, their union and the average are."""
     rows, layers = run.interference, _layers(run)
     figure = new_figure(height=6.2)

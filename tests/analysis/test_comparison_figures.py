@@ -35,7 +35,7 @@ def test_every_figure_has_a_title_and_a_caption_that_counts_the_runs(name: str, 
 
 
 def test_figures_are_written_under_their_names(study: SeedStudy, tmp_path: Path) -> None:
-    saved = next(save_comparison_figures(study, tmp_path / "out", "svg"))
+    saved = next(save_comparison_figures(study, tmp_path / "out", ["svg"]))
     assert saved.path == tmp_path / "out" / "01-accuracy.svg"
     assert saved.path.stat().st_size > 0
 

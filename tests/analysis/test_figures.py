@@ -46,7 +46,7 @@ def test_a_whole_run_gives_every_figure(tiny_run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("image_format", ["svg", "pdf"])
 def test_figures_can_be_vector_graphics(image_format: str, tiny_run: Run, tmp_path: Path) -> None:
-    saved = next(save_figures(tiny_run, tmp_path / "out", image_format))
+    saved = next(save_figures(tiny_run, tmp_path / "out", [image_format]))
     assert saved.path == tmp_path / "out" / f"01-who-holds-what.{image_format}"
     assert [path.name for path in (tmp_path / "out").iterdir()] == [saved.path.name]
 

@@ -90,7 +90,7 @@ def test_the_diagnosis_answers_what_it_can(closed_run: Run) -> None:
 def test_figures_are_drawn_or_skipped_with_a_reason(closed_run: Run, tmp_path: Path) -> None:
     names = ("01-who-holds-what", "02-global-accuracy", "13-weight-masks", "14-ladder", "19-patching")
     drawings = {name: FIGURES[name] for name in names}
-    saved = {figure.name: figure for figure in save_drawings(drawings, closed_run, tmp_path, "png")}
+    saved = {figure.name: figure for figure in save_drawings(drawings, closed_run, tmp_path, ["png"])}
     assert saved["02-global-accuracy"].path is not None
     assert "which classes clients trained on" in saved["14-ladder"].reason
     assert "client-report" in saved["19-patching"].reason
