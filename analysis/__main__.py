@@ -24,12 +24,13 @@ from analysis.commands import (
     status,
     summary,
     verdicts,
+    watch,
 )
 from analysis.commands.completion import offer_completion
 from analysis.commands.output import remark
 from fedcircuits.errors import FedCircuitsError
 
-_COMMANDS: Final = (summary, figures, diagnose, follows, report, status, compare, verdicts, import_fedmi)
+_COMMANDS: Final = (summary, figures, diagnose, follows, report, status, watch, compare, verdicts, import_fedmi)
 
 _DESCRIPTION: Final = """
 Read what runs logged. RUN is a run directory, or a folder of them, of which the newest is read; without RUN that is the
@@ -41,14 +42,15 @@ _EXAMPLES: Final = {
     "summary runs --format csv > rounds.csv": "the same, for a spreadsheet",
     "report": "all of it as one HTML file that opens offline",
     "figures": "pictures of it",
+    "watch": "a run while it goes on",
     "status runs && echo completed": "for scripts",
     "compare runs/digits": "every experiment and seed of a sweep",
 }
 
 _EXIT_CODES: Final = """\
 exit codes:
-  0    done; of status: the run completed
-  1    status only: the run failed, was interrupted, or is running
+  0    done; of status and watch: the run completed
+  1    status and watch only: the run failed, was interrupted, or is running
   2    no run was found, it is damaged or of another version, or the usage is wrong:
        one line on stderr says which
   130  interrupted by Ctrl-C

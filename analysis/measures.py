@@ -44,14 +44,15 @@ def trained_classes(run: Run) -> dict[int, frozenset[int]]:
     """Return, for each round, the classes of clients that were accepted in that round or an earlier one."""
     seen: set[int] = set()
     by_round = {}
+    found = _client_circuits(run)
     for server_round, rows in run.clients.groupby("round"):
         accepted = rows[rows["accepted"].fillna(False)]
         for counts in accepted["class_counts"].dropna():
             seen |= {class_id for class_id, count in enumerate(counts) if count}
         # A client that did not say what it holds has at least the classes whose circuits it found.
         silent = accepted.loc[accepted["class_counts"].isna(), "partition_id"]
-        found = _client_circuits(run)
-        seen |= set(found.loc[(found["round"] == server_round) & found["partition_id"].isin(silent), "class_id"])
+        if len(silent):
+            seen |= set(found.loc[(found["round"] == server_round) & found["partition_id"].isin(silent), "class_id"])
         by_round[int(str(server_round))] = frozenset(seen)
     return by_round
 
@@ -88,6 +89,12 @@ def global_accuracy(run: Run) -> pd.DataFrame:
         }
     columns = ["accuracy", "accuracy_trained", "collapsed"]
     return pd.DataFrame.from_dict(measured, orient="index", columns=columns).rename_axis("round")
+
+
+def client_counts(run: Run) -> "dict[str, pd.Series[int]]":
+    """Return, by round, how many clients were `asked`, and of how many the reply to train was `accepted`."""
+    accepted = run.clients["accepted"].fillna(False).astype(int)
+    return {"accepted": accepted.groupby(run.clients["round"]).sum(), "asked": run.clients.groupby("round").size()}
 
 
 def client_accuracy(run: Run) -> pd.DataFrame:
@@ -289,8 +296,7 @@ def round_measures(run: Run) -> pd.DataFrame:
     sizes = sizes[(sizes["model"] == ModelKind.CLIENT) & (sizes["layer"] == ALL_LAYERS)]
     gaps = drift_gaps(run)
     columns: dict[str, pd.Series] = {
-        "accepted": run.clients["accepted"].fillna(False).astype(int).groupby(run.clients["round"]).sum(),
-        "asked": run.clients.groupby("round").size(),
+        **client_counts(run),
         "circuit_size": by_round(sizes, "num_channels"),
         "usable_share": usable_share(client_quality(run)),
         "sufficiency_transplant": by_round(gaps, str(ModelKind.TRANSPLANT)),

@@ -1,5 +1,6 @@
 """One run as analysis sees it: run.json and one table per kind of row."""
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,9 +87,38 @@ def load_run(path: str | Path) -> Run:
         RunLogError: if there is no run, or it is damaged.
     """
     folder = find_run(Path(path).expanduser())
+    info = load_info(folder)
+    return Run(path=folder, info=info, **_tables(folder, TABLES, 1, info["last_round"]))
+
+
+def load_info(folder: Path) -> dict[str, Any]:
+    """Read the run.json of a run directory.
+
+    Raises:
+        RunLogError: if it is damaged.
+    """
     info = read_info(folder)
-    last_round = info.get("last_round")
-    if not isinstance(last_round, int) or not isinstance(info.get("settings"), dict):
+    if not isinstance(info.get("last_round"), int) or not isinstance(info.get("settings"), dict):
         raise RunLogError(f"{folder / RUN_FILE} lacks a valid last_round or settings")
-    tables = {name: read_table(folder, name, last_round).astype({"round": "int64"}) for name in TABLES}
-    return Run(path=folder, info=info, **tables)
+    return info
+
+
+def load_round(folder: Path, info: dict[str, Any], server_round: int, unread: Collection[str] = ()) -> Run:
+    """Read a single whole round of a run, as a run of which nothing else is known.
+
+    Args:
+        folder: the run directory.
+        info: what its run.json says.
+        server_round: the round.
+        unread: tables to leave empty.
+
+    Raises:
+        RunLogError: if a part is missing or damaged.
+    """
+    read = _tables(folder, TABLES.keys() - set(unread), server_round, server_round)
+    empty = _tables(folder, unread, 1, 0)
+    return Run(path=folder, info=info, **read, **empty)
+
+
+def _tables(folder: Path, names: Iterable[str], first_round: int, last_round: int) -> dict[str, pd.DataFrame]:
+    return {name: read_table(folder, name, last_round, first_round).astype({"round": "int64"}) for name in names}

@@ -37,3 +37,7 @@ class RunLogError(FedCircuitsError):
 
 class SweepError(FedCircuitsError):
     """A sweep cannot start or go on; single runs that fail are no such error."""
+
+
+class ExportError(FedCircuitsError):
+    """Figures of a run cannot be handed to another tool: it is not installed, or refuses them."""

@@ -54,8 +54,13 @@ def read_info(run: Path) -> dict[str, Any]:
     return info
 
 
-def read_table(run: Path, name: str, last_round: int) -> pd.DataFrame:
-    """Return one table of a run, rounds in order, up to and including `last_round`.
+def part_path(run: Path, name: str, server_round: int) -> Path:
+    """Return where a run directory has a round of a table."""
+    return run / name / f"round-{server_round:04d}.parquet"
+
+
+def read_table(run: Path, name: str, last_round: int, first_round: int = 1) -> pd.DataFrame:
+    """Return one table of a run, rounds in order, from `first_round` up to and including `last_round`.
 
     Raises:
         RunLogError: if a part is missing, damaged or lacks a column.
@@ -63,7 +68,7 @@ def read_table(run: Path, name: str, last_round: int) -> pd.DataFrame:
     if name in ADDED_TABLES and not (run / name).exists():
         last_round = 0
     # Every whole round has a part of every table, if only an empty one, so a part that is missing was lost.
-    paths = [run / name / f"round-{server_round:04d}.parquet" for server_round in range(1, last_round + 1)]
+    paths = [part_path(run, name, server_round) for server_round in range(first_round, last_round + 1)]
     parts = [_read_part(path, TABLES[name]) for path in paths]
     table = pa.concat_tables(parts) if parts else TABLES[name].empty_table()
     nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from fedcircuits.durations import duration
 from sweep.index import Entry
 from sweep.plan import Job
 
@@ -24,15 +25,6 @@ def seconds_left(waiting: Sequence[Job], finished: Sequence[tuple[Job, float]], 
 
 def _work(job: Job) -> int:
     return job.settings.run.num_server_rounds * job.num_clients
-
-
-def duration(seconds: float) -> str:
-    """Return a duration in words, to two figures' worth of units."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
 def ended_line(entry: Entry, number: int, total: int, left: float | None) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from analysis.commands import EXIT_NOT_COMPLETED, EXIT_OK, Commands, add_run, new_command
 from analysis.commands.output import add_format, put, put_json
 from analysis.run import Run, load_run
-from fedcircuits.run_lock import is_written
+from analysis.standing import standing_of
 from fedcircuits.run_reader import RUN_FILE
 
 
@@ -70,16 +70,14 @@ def status(options: argparse.Namespace) -> int:
 
 def run_status(run: Run) -> RunStatus:
     """Return how a run ended, as far as can be seen from this machine."""
-    ended, last_round = str(run.info.get("status")), run.info["last_round"]
-    has_writer = is_written(run.path) if ended == "running" else False
-    if ended == "running" and has_writer is False:
-        ended = "interrupted"
+    now = standing_of(run.path)
+    ended, last_round, has_writer = now.word, now.info["last_round"], now.is_alive
     can_go_on = ended == "interrupted" or (ended == "failed" and last_round) or has_writer is None
     return RunStatus(
         run=run.path.name,
         path=str(run.path.resolve()),
         status=ended,
-        reason=run.info.get("reason"),
+        reason=now.info.get("reason"),
         last_round=last_round,
         num_rounds=run.settings.get("num-server-rounds"),
         has_writer=has_writer,

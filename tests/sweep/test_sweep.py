@@ -12,7 +12,7 @@ from sweep.__main__ import EXIT_ERROR, main
 from sweep.flower import Outcome
 from sweep.index import INDEX_FILE, Entry, Index
 from sweep.plan import plan_jobs
-from sweep.progress import duration, ended_line, seconds_left
+from sweep.progress import ended_line, seconds_left
 from sweep.runner import jobs_to_run, locked, run_jobs
 
 
@@ -231,11 +231,6 @@ def test_the_time_left_follows_the_experiments_own_runs_or_else_clients_and_roun
     # 2 clients x 4 rounds took 16 s: 2 s a client-round; the large one has 16 of them, the small one is known.
     assert seconds_left(jobs[1:], [(jobs[0], 16.0)], 1) == 32 + 16 + 32
     assert seconds_left(jobs[1:], [(jobs[0], 16.0)], 2) == 40
-
-
-@pytest.mark.parametrize(("seconds", "words"), [(3.4, "3 s"), (75, "1 min 15 s"), (3720, "1 h 02 min")])
-def test_durations_read_as_words(seconds, words):
-    assert duration(seconds) == words
 
 
 def test_a_failure_is_told_with_its_reason_on_one_line():

@@ -1,0 +1,92 @@
+"""The loop of a watch: look, hand on what is new, show it, wait; and the wait for a run to appear."""
+
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Final
+
+from analysis.sinks.sink import Sink
+from analysis.watch.displays import Display, Now
+from analysis.watch.follower import Progress, RunFollower
+from fedcircuits.errors import RunLogError
+from fedcircuits.run_reader import find_run
+
+Pause = Callable[[], None]
+"""Waits until the next look."""
+
+_PATIENCE: Final = 5
+"""Looks in a row at which something cannot be read until that is an error: a shared file system may lag behind."""
+
+
+def follow(follower: RunFollower, display: Display, sinks: Sequence[Sink], pause: Pause) -> Progress:
+    """Show a run until it is over, and return how it ended.
+
+    Raises:
+        RunLogError: if its log cannot be read, several times in a row.
+        ExportError: if a sink fails.
+    """
+    num_failures = 0
+    while True:
+        try:
+            progress = follower.poll()
+        except RunLogError:
+            num_failures += 1
+            if num_failures == _PATIENCE:
+                raise
+            pause()
+            continue
+        num_failures = 0
+        hand_on(progress, sinks)
+        display.show(progress)
+        if progress.is_over:
+            return progress
+        if not progress.is_behind:
+            pause()
+
+
+def catch_up(follower: RunFollower, sinks: Sequence[Sink]) -> Progress:
+    """Read all that there is of a run now, and return how far it is.
+
+    Raises:
+        RunLogError: if its log cannot be read.
+        ExportError: if a sink fails.
+    """
+    while True:
+        progress = follower.poll()
+        hand_on(progress, sinks)
+        if not progress.is_behind:
+            return progress
+
+
+def hand_on(progress: Progress, sinks: Sequence[Sink]) -> None:
+    """Give sinks the round that was read just now."""
+    if progress.newest:
+        for sink in sinks:
+            sink.write(progress.newest.number, progress.newest.ended_at, progress.newest.scalars)
+
+
+def wait_for_run(path: Path, wait_s: float, ignored: Collection[Path], pause: Pause, now: Now) -> Path:
+    """Return the run directory at `path`, the newest in it if it is a folder of them, as soon as there is one.
+
+    Args:
+        path: a run directory, or a folder of run directories; it may appear later.
+        wait_s: seconds to wait for it, 0 or more.
+        ignored: run directories that do not count.
+        pause: waits until the next look.
+        now: the clock.
+
+    Raises:
+        RunLogError: if there is none in time.
+    """
+    deadline = now() + wait_s
+    while True:
+        try:
+            run = find_run(path)
+        except RunLogError:
+            if now() >= deadline:
+                raise
+        else:
+            if run not in ignored:
+                return run
+            if now() >= deadline:
+                raise RunLogError(f"no new run has appeared in {path.resolve()} within {wait_s:g} s")
+        pause()
