@@ -15,18 +15,28 @@ def offer_completion(parser: argparse.ArgumentParser) -> None:
         import argcomplete  # noqa: PLC0415
     except ImportError:
         return
-    complete_runs(parser)
+    set_completers(parser)
     argcomplete.autocomplete(parser)
 
 
-def complete_runs(parser: argparse.ArgumentParser) -> None:
-    """Let every argument RUN of every command be completed by `run_paths`."""
+def set_completers(parser: argparse.ArgumentParser) -> None:
+    """Let every argument RUN of every command be completed by `run_paths`, and --only by `figure_names`."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for command in set(action.choices.values()):
-                complete_runs(command)
+                set_completers(command)
         elif action.metavar == "RUN":
             vars(action)["completer"] = run_paths
+        elif action.dest == "only":
+            vars(action)["completer"] = figure_names
+
+
+def figure_names(prefix: str, **_: Any) -> list[str]:
+    """Return the names of a run's figures that begin with what was typed; _ is what argcomplete passes besides."""
+    # Drawing libraries take a second to load; only this completion waits for them.
+    from analysis.figures import FIGURES, PAPER_FIGURES  # noqa: PLC0415
+
+    return [name for name in FIGURES | PAPER_FIGURES if name.startswith(prefix)]
 
 
 def run_paths(prefix: str, **_: Any) -> list[str]:

@@ -20,6 +20,7 @@ def add(commands: Commands) -> None:
     examples = {
         "": "into figures/ in the newest run's directory",
         "runs --set paper": "the ten figures of arXiv 2512.23043",
+        "runs --only paper/drift-gap 14-ladder": "two figures",
         "runs --out plots --as png svg pdf": "each figure three times",
         "runs --set all --style paper --out tex/plots": "PDFs for a two-column page",
     }
@@ -30,6 +31,8 @@ def add(commands: Commands) -> None:
         "overview: what happened; paper: the figures of arXiv 2512.23043, into the subfolder paper; default: overview"
     )
     parser.add_argument("--set", choices=("overview", "paper", "all"), default="overview", help=sets)
+    only = "draw these instead of a set, named as their files, such as paper/drift-gap; put RUN before"
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help=only)
     add_figure_options(parser)
 
 
@@ -42,6 +45,7 @@ def figures(options: argparse.Namespace) -> int:
     from analysis.figures import save_figures  # noqa: PLC0415
 
     folder = Path(options.out).expanduser() if options.out else run.path / "figures"
-    for path in written_paths(save_figures(run, folder, chosen_formats(options), options.set, options.style)):
+    saved = save_figures(run, folder, chosen_formats(options), options.set, options.style, options.only)
+    for path in written_paths(saved):
         put(f"{path}\n")
     return EXIT_OK

@@ -1,6 +1,6 @@
 """Figures of a run: each is a function from a run to a matplotlib figure, for notebooks and for `save_figures`."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -28,6 +28,7 @@ from analysis.figures.weights import interference, supports
 from analysis.image_formats import StyleName
 from analysis.run import Run
 from analysis.style import Draw
+from fedcircuits.errors import FedCircuitsError
 
 __all__ = [
     "FIGURES",
@@ -114,6 +115,7 @@ def save_figures(
     formats: Sequence[str] = ("png",),
     figure_set: FigureSet = "overview",
     style: StyleName = "screen",
+    only: Sequence[str] = (),
 ) -> Iterator[SavedFigure]:
     """Draw and write every figure of a set, one at a time; a figure whose data was not logged is skipped.
 
@@ -123,9 +125,20 @@ def save_figures(
         formats: of png, svg and pdf; each figure is written in all of them.
         figure_set: `FIGURES`, `PAPER_FIGURES` or both.
         style: `screen` or `paper`; see `save_drawings`.
+        only: names of `FIGURES` and `PAPER_FIGURES` to draw in place of a set.
 
     Raises:
+        FedCircuitsError: if there is no figure of such a name.
         RunLogError: if the folder cannot be written.
     """
-    chosen = {"overview": FIGURES, "paper": PAPER_FIGURES, "all": FIGURES | PAPER_FIGURES}[figure_set]
+    every = FIGURES | PAPER_FIGURES
+    chosen = _named(only, every) if only else {"overview": FIGURES, "paper": PAPER_FIGURES, "all": every}[figure_set]
     yield from save_drawings(chosen, run, folder, formats, style)
+
+
+def _named(names: Sequence[str], every: Mapping[str, Draw[Run]]) -> dict[str, Draw[Run]]:
+    """Return the figures of these names."""
+    unknown = [name for name in names if name not in every]
+    if unknown:
+        raise FedCircuitsError(f"there is no figure {', '.join(unknown)}; there are {', '.join(every)}")
+    return {name: every[name] for name in names}

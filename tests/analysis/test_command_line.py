@@ -146,6 +146,22 @@ def test_the_papers_figures_are_a_set_of_their_own(
     assert captured.err.startswith("skipped paper/stability-within-client: no pairs")
 
 
+def test_figures_can_be_asked_for_one_by_one(write_run: WriteRun, capsys: Output) -> None:
+    path = write_run().path
+    assert main(["figures", str(path), "--only", "paper/drift-gap", "01-who-holds-what"]) == 0
+    folder = path / "figures"
+    assert capsys.readouterr().out == f"{folder / 'paper' / 'drift-gap.png'}\n{folder / '01-who-holds-what.png'}\n"
+
+
+def test_an_unknown_figure_is_one_line_that_names_all_there_are(write_run: WriteRun, capsys: Output) -> None:
+    path = write_run().path
+    assert main(["figures", str(path), "--only", "drift-gap"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: there is no figure drift-gap; there are 01-who-holds-what, ")
+    assert "paper/drift-gap" in said
+    assert not (path / "figures").exists()
+
+
 def test_a_folder_that_cannot_be_written_is_one_line_and_exits_with_two(
     write_run: WriteRun, tmp_path: Path, capsys: Output
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from analysis.__main__ import build_parser
 from analysis.commands import completion
-from analysis.commands.completion import complete_runs, run_paths
+from analysis.commands.completion import run_paths, set_completers
 from fedcircuits.run_log import RunLog
 
 WriteRun = Callable[..., RunLog]
@@ -46,7 +46,7 @@ def offered(line: str) -> set[str]:
     """Return what argcomplete would offer at the end of a line."""
     argcomplete = pytest.importorskip("argcomplete", reason="argcomplete is not installed")
     parser = build_parser()
-    complete_runs(parser)
+    set_completers(parser)
     finder: Any = argcomplete.CompletionFinder(parser)
     prequote, prefix, _, words, wordbreak = argcomplete.split_line(line, len(line))
     return {word.strip() for word in finder._get_completions(words, prefix, prequote, wordbreak)}
@@ -59,6 +59,7 @@ def test_commands_options_values_and_runs_are_offered(name: str) -> None:
     assert "--style" in offered("analysis figures --s")
     assert f"runs/{name}" in offered("analysis summary runs/")
     assert f"runs/{name}" in offered("analysis compare runs/")
+    assert "paper/drift-gap" in offered("analysis figures runs --only paper/")
 
 
 def test_without_argcomplete_the_commands_work_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
