@@ -28,6 +28,7 @@ from fedcircuits.run_reader import read_table
 from fedcircuits.settings import Scalar, Settings
 from sweep.flower import SweepFlower
 from sweep.plan import Job, app_defaults
+from sweep.processes import processes_at
 
 SETTINGS: Final[Mapping[str, Scalar]] = {
     "dataset": "mnist",
@@ -64,11 +65,9 @@ class Watch:
     def look(self) -> None:
         """Take one look at all processes."""
         server_bytes, server_cpu_s, worker_bytes = 0, 0.0, 0
-        for process in psutil.process_iter():
+        for process in processes_at([self.home]):
             with suppress(psutil.Error, OSError):
                 command = " ".join(process.cmdline())
-                if process.environ().get("FLWR_HOME") != str(self.home):
-                    continue
                 if "ClientAppActor" in command:
                     worker_bytes = max(worker_bytes, process.memory_info().rss)
                 elif "flwr-simulation" in command:

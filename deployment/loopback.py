@@ -4,17 +4,19 @@ import os
 import re
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from deployment.certificates import make_authority, make_node_key, make_server_certificate
-from deployment.commands import installed, run_command, show
-from deployment.processes import end_processes, free_ports, start_process, wait_for_port
+from deployment.commands import CommandError, installed, run_command, show
+from sweep.processes import end_processes, free_ports, output_of, start_process, wait_for_port
 
 PROJECT: Final = Path(__file__).resolve().parents[1]
 CONNECTION: Final = "loopback"
+
+_PATIENCE_S: Final = 10
+"""How long a process may take to end by itself before it is killed."""
 
 
 class Loopback:
@@ -62,7 +64,7 @@ class Loopback:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        end_processes(self.folder.glob("*/flwr"))
+        end_processes(self.folder.glob("*/flwr"), _PATIENCE_S)
 
     def register(self, public_key: Path, name: str) -> None:
         """Tell the SuperLink to let in whoever has the other half of this key."""
@@ -88,12 +90,11 @@ class Loopback:
         else:
             command += ["--insecure"]
         command += ["--port", str(self._node_ports[partition_id]), "--node-config", _toml_pairs(config)]
-        environment = self.environment(who)
-        return start_process(command, self.folder / who, environment, self.node_log(partition_id))
+        return self._start(command, who, self.node_log(partition_id))
 
     def stop_node(self, partition_id: int, is_killed: bool = False) -> None:
         """Stop a SuperNode and its ClientApp: as a service is stopped, or as by a power cut."""
-        end_processes([self.folder / f"node-{partition_id}" / "flwr"], **({"patience_s": 0} if is_killed else {}))
+        end_processes([self.folder / f"node-{partition_id}" / "flwr"], 0 if is_killed else _PATIENCE_S)
 
     def node_log(self, partition_id: int) -> Path:
         """Return what a SuperNode has said."""
@@ -113,23 +114,11 @@ class Loopback:
         command = [installed("flwr"), "run", str(PROJECT), CONNECTION, "--stream", "--run-config", config]
         show(command)
         directory = None
-        with subprocess.Popen(
-            command,
-            env=self.environment("operator"),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        ) as process:
-            try:
-                for line in process.stdout or ():
-                    on_line(line.rstrip("\n"))
-                    found = re.match(r"run directory: (.+)", line.strip())
-                    directory = Path(found[1]) if found else directory
-            finally:
-                with suppress(ProcessLookupError):
-                    process.terminate()
+        with output_of(command, self.environment("operator")) as lines:
+            for line in lines:
+                on_line(line.rstrip("\n"))
+                found = re.match(r"run directory: (.+)", line.strip())
+                directory = Path(found[1]) if found else directory
         return directory
 
     def _start_superlink(self) -> None:
@@ -151,9 +140,15 @@ class Loopback:
         home = Path(self.environment("operator")["FLWR_HOME"])
         connection = f'[superlink.{CONNECTION}]\naddress = "127.0.0.1:{self._port}"\n{trust}\n'
         (home / "config.toml").write_text(connection)
-        folder, log = self.folder / "superlink", self.folder / "superlink" / "superlink.log"
-        environment = self.environment("superlink")
-        wait_for_port(start_process(command, folder, environment, log), self._port, log)
+        log = self.folder / "superlink" / "superlink.log"
+        if not wait_for_port(self._start(command, "superlink", log), self._port):
+            raise CommandError(f"nothing listens on port {self._port}; see {log}")
+
+    def _start(self, command: Sequence[str], who: str, log: Path) -> "subprocess.Popen[bytes]":
+        """Start the SuperLink or a SuperNode."""
+        show(command)
+        environment = self.environment(who)
+        return start_process(command, self.folder / who, environment, log, is_detached=True)
 
     def _make_key(self, who: str) -> Path:
         """Return a SuperNode's public key; made once."""

@@ -5,27 +5,21 @@ A SuperLink that the user runs already is left alone, and its code and settings 
 
 import os
 import re
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from types import TracebackType
 from typing import Final, Self
 
-import psutil
-
 from fedcircuits.errors import RunLogError, SweepError
 from fedcircuits.run_lock import is_written
 from fedcircuits.run_reader import read_info
 from sweep.plan import PROJECT, Job
+from sweep.processes import end_processes, free_ports, output_of, start_process, wait_for_port
 
-_START_S: Final = 60
-_STOP_S: Final = 5
 _SETTLE_S: Final = 30
 """How long a run may take to write its end after Flower's stream has ended."""
 
@@ -76,15 +70,14 @@ class SweepFlower:
         home, logs = self.home, self._folder / "logs"
         for made in (home, logs, self._folder / "configs"):
             made.mkdir(parents=True, exist_ok=True)
-        _end_processes(self._environment["FLWR_HOME"])  # of a sweep that was killed before it could
-        port, control_port = _free_ports()
+        end_processes([home])  # of a sweep that was killed before it could
+        port, control_port = free_ports(2)
         address = f"127.0.0.1:{port}"
         (home / "config.toml").write_text(f'[superlink.{_CONNECTION}]\naddress = "{address}"\ninsecure = true\n')
         command = ["flower-superlink", "--insecure", "--simulation", "--host", "127.0.0.1", "--port", str(port)]
         command += ["--control-api-address", f"127.0.0.1:{control_port}"]
-        self._superlink = self._start(command, logs / "superlink.log")
         try:
-            self._wait_for(port)
+            self._start_superlink(command, port)
         except BaseException:
             self.__exit__(None, None, None)  # which Python calls only for what has been entered
             raise
@@ -94,7 +87,7 @@ class SweepFlower:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._is_over.set()
-        _end_processes(self._environment["FLWR_HOME"])
+        end_processes([self.home])
 
     def run(self, job: Job, on_line: Callable[[str], None]) -> Outcome:
         """Run a job to its end.
@@ -149,68 +142,15 @@ class SweepFlower:
 
     def _lines(self, command: Sequence[str]) -> Iterator[str]:
         """Start a command and return its output as it comes."""
-        with subprocess.Popen(
-            command,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        ) as process:
-            yield from process.stdout or ()
+        with output_of(command, self._environment) as lines:
+            yield from lines
 
-    def _start(self, command: Sequence[str], log: Path) -> "subprocess.Popen[bytes]":
+    def _start_superlink(self, command: Sequence[str], port: int) -> None:
+        """Start the SuperLink and wait until it answers."""
+        log = self._folder / "logs" / "superlink.log"
         try:
-            with log.open("ab") as output:
-                return subprocess.Popen(
-                    command,
-                    cwd=PROJECT,
-                    env=self._environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                )
+            self._superlink = start_process(command, PROJECT, self._environment, log)
         except OSError as error:
             raise SweepError(f"flower-superlink cannot be started: {error}") from error
-
-    def _wait_for(self, port: int) -> None:
-        """Wait until the SuperLink answers."""
-        deadline = time.monotonic() + _START_S
-        while time.monotonic() < deadline and self._superlink.poll() is None:
-            with socket.socket() as probe:
-                probe.settimeout(1)
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    return
-            time.sleep(0.2)
-        raise SweepError(f"Flower's SuperLink did not start; see {self._folder / 'logs' / 'superlink.log'}")
-
-
-def _free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], other.getsockname()[1]
-
-
-def _end_processes(home: str) -> None:
-    """End every process with this Flower home: the SuperLink, simulations, and Ray, which detaches itself.
-
-    They are looked for until none is left, because one may start another before it ends.
-    """
-    while True:
-        found = [process for process in psutil.process_iter() if _is_at_home(process, home)]
-        if not found:
-            return
-        for process in found:
-            with suppress(psutil.Error):
-                process.kill()
-        if psutil.wait_procs(found, timeout=_STOP_S)[1]:
-            return  # what cannot be killed would keep us here for ever
-
-
-def _is_at_home(process: psutil.Process, home: str) -> bool:
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE and process.environ().get("FLWR_HOME") == home
-    except (psutil.Error, OSError):
-        return False
+        if not wait_for_port(self._superlink, port):
+            raise SweepError(f"Flower's SuperLink did not start; see {log}")

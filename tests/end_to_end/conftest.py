@@ -1,11 +1,9 @@
 """A private Flower for true runs: its own home, its own ports, and nothing left running afterwards."""
 
-import contextlib
 import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +14,8 @@ from typing import Any
 
 import psutil
 import pytest
+
+from sweep.processes import end_processes, free_ports, processes_at
 
 PROJECT = Path(__file__).parents[2]
 COPIED = ("analysis", "client_app", "fedcircuits", "server_app", "strategies", "pyproject.toml", "README.md", "LICENSE")
@@ -42,11 +42,13 @@ class Flower:
             source = PROJECT / name
             copy = shutil.copytree if source.is_dir() else shutil.copy
             copy(source, self.app / name)
+        self._flower_home = home / "flwr"
+        port, control_port = free_ports(2)
         self._environment = {
             **os.environ,
-            "FLWR_HOME": str(home / "flwr"),
-            "FLWR_LOCAL_SUPERLINK_HTTP_API_PORT": str(free_port()),
-            "FLWR_LOCAL_CONTROL_API_PORT": str(free_port()),
+            "FLWR_HOME": str(self._flower_home),
+            "FLWR_LOCAL_SUPERLINK_HTTP_API_PORT": str(port),
+            "FLWR_LOCAL_CONTROL_API_PORT": str(control_port),
             "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
             "FLWR_TELEMETRY_ENABLED": "0",
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -94,20 +96,11 @@ class Flower:
 
     def processes(self) -> list[psutil.Process]:
         """Return every process that carries this home in its environment: SuperLink, simulation, Ray."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get("FLWR_HOME") == self._environment["FLWR_HOME"]:
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return found
+        return processes_at([self._flower_home])
 
     def stop(self) -> None:
         """End everything that belongs to this Flower."""
-        for process in self.processes():
-            with contextlib.suppress(psutil.Error):
-                process.kill()
+        end_processes([self._flower_home])
 
     def _start(self, arguments: Sequence[str], folder: Path) -> "subprocess.Popen[str]":
         return subprocess.Popen(
@@ -142,12 +135,6 @@ class Flower:
             check=False,
         )
         return done.stdout
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _toml(value: Any) -> str:
