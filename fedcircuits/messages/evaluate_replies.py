@@ -1,0 +1,56 @@
+"""A client's answer to an evaluate message: what it saw in the new global model."""
+
+from flwr.app import ConfigRecord, MetricRecord, RecordDict
+
+from fedcircuits.errors import ReplyError
+from fedcircuits.local_round import GlobalView
+from fedcircuits.messages.reading import read_metrics, read_record, read_rows
+from fedcircuits.messages.studies import add_study, decode_study
+from fedcircuits.model_spec import ModelSpec
+from fedcircuits.quality import CircuitQuality
+from fedcircuits.record_values import count_value, measured_value, rows_to_columns, typed_value
+from fedcircuits.records import Key
+from fedcircuits.replies import EvaluateReply
+from fedcircuits.reply_size import check_reply_size
+
+
+def encode_view(view: GlobalView, partition_id: int, num_examples: int) -> RecordDict:
+    """Return a client's answer to an evaluate message."""
+    content = RecordDict(
+        {
+            Key.METRICS: MetricRecord(
+                {
+                    Key.NUM_EXAMPLES: num_examples,
+                    Key.PLAIN_WEIGHT: 1.0,
+                    Key.EVALUATE_SECONDS: view.evaluate_seconds,
+                }
+            ),
+            Key.UPDATE: ConfigRecord({Key.PARTITION_ID: partition_id}),
+        }
+    )
+    add_study(content, view.study)
+    if view.transplant:
+        content[Key.TRANSPLANT] = ConfigRecord(rows_to_columns(view.transplant, CircuitQuality))
+    return content
+
+
+def decode_view(content: RecordDict, spec: ModelSpec) -> EvaluateReply:
+    """Return a client's answer to an evaluate message, every part of it checked.
+
+    Raises:
+        ReplyError: with the reason, if any part is missing, damaged or out of range.
+    """
+    check_reply_size(content, spec)
+    if content.array_records or len(content.metric_records) != 1:
+        raise ReplyError("records: expected exactly one MetricRecord and no ArrayRecord")
+    metrics = read_metrics(content, {Key.EVALUATE_SECONDS})
+    study = decode_study(content, spec)
+    classes = study.circuits.class_ids
+    has_transplant = Key.TRANSPLANT in content
+    return EvaluateReply(
+        partition_id=typed_value(read_record(content, Key.UPDATE, ConfigRecord), Key.PARTITION_ID, int),
+        num_examples=count_value(metrics, Key.NUM_EXAMPLES),
+        study=study,
+        transplant=read_rows(content, Key.TRANSPLANT, CircuitQuality, classes) if has_transplant else [],
+        evaluate_seconds=measured_value(metrics, Key.EVALUATE_SECONDS),
+    )

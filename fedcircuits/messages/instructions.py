@@ -1,0 +1,62 @@
+"""What the server tells clients to do: settings with every message, weights and the round with most."""
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+
+from flwr.app import ArrayRecord, ConfigRecord, RecordDict
+from torch import Tensor
+
+from fedcircuits.messages.reading import read_record
+from fedcircuits.messages.weights import decode_weights
+from fedcircuits.model_spec import ModelSpec
+from fedcircuits.record_values import typed_list, typed_value
+from fedcircuits.records import Key
+from fedcircuits.settings import Settings
+from fedcircuits.training import RoundPosition
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """What a client is told to do in a round. `trained_classes` is empty in the train phase."""
+
+    settings: Settings
+    weights: dict[str, Tensor]
+    position: RoundPosition
+    trained_classes: list[int]
+
+
+def encode_config(settings: Settings) -> ConfigRecord:
+    """Return the settings as sent with every message; the strategy adds the round."""
+    return ConfigRecord({Key.CONFIG: json.dumps(dict(settings.config))})
+
+
+def decode_settings(content: RecordDict) -> Settings:
+    """Return the settings in a message.
+
+    Raises:
+        ReplyError: if there are none.
+        SettingsError: if they are wrong.
+    """
+    return _read_settings(typed_value(read_record(content, Key.CONFIG, ConfigRecord), Key.CONFIG, str))
+
+
+@lru_cache(maxsize=2)
+def _read_settings(text: str) -> Settings:
+    """Read settings from JSON, once per process: every message to every client carries the same."""
+    return Settings.from_config(json.loads(text))
+
+
+def decode_instruction(content: RecordDict, spec: ModelSpec, settings: Settings) -> Instruction:
+    """Return what a train or evaluate message asks for.
+
+    Raises:
+        ReplyError: if the message does not follow the schema.
+    """
+    config = read_record(content, Key.CONFIG, ConfigRecord)
+    return Instruction(
+        settings=settings,
+        weights=decode_weights(read_record(content, Key.ARRAYS, ArrayRecord), spec),
+        position=RoundPosition(typed_value(config, Key.SERVER_ROUND, int), settings.run.num_server_rounds),
+        trained_classes=typed_list(config, Key.TRAINED_CLASSES, int) if Key.TRAINED_CLASSES in config else [],
+    )
