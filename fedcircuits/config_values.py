@@ -28,6 +28,11 @@ class Between:
         return f"{self.low:g} {'<' if self.low_open else '<='} x {'<' if self.high_open else '<='} {self.high:g}"
 
 
+def kebab(name: str) -> str:
+    """Turn a Python name into the config's form."""
+    return name.replace("_", "-")
+
+
 def read_value(config: Mapping[str, Any], key: str, hint: Any) -> Any:
     """Return the checked value of one key; `hint` is the field's type, which also says what is allowed."""
     if key not in config:

@@ -1,0 +1,40 @@
+"""The settings of a run: Flower's flat run config, checked once and turned into frozen dataclasses.
+
+Keys are kebab-case in the config and snake_case here; `Settings.from_config` is the one place that translates.
+Defaults live in pyproject.toml alone, where each key is explained.
+"""
+
+from fedcircuits.config_values import kebab
+from fedcircuits.settings.federation_size import check_num_clients
+from fedcircuits.settings.groups import (
+    DataSettings,
+    DeepSettings,
+    DiscoverySettings,
+    FederationSettings,
+    MachineSettings,
+    ModelSettings,
+    RunSettings,
+    SparsitySettings,
+    TrainingSettings,
+)
+from fedcircuits.settings.image_shapes import FOLDER, SHAPES, ImageShape
+from fedcircuits.settings.run_config import Scalar, Settings
+
+__all__ = [
+    "FOLDER",
+    "SHAPES",
+    "DataSettings",
+    "DeepSettings",
+    "DiscoverySettings",
+    "FederationSettings",
+    "ImageShape",
+    "MachineSettings",
+    "ModelSettings",
+    "RunSettings",
+    "Scalar",
+    "Settings",
+    "SparsitySettings",
+    "TrainingSettings",
+    "check_num_clients",
+    "kebab",
+]

@@ -1,0 +1,80 @@
+"""From Flower's flat run config to the settings, with every mistake in one error."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, get_type_hints
+
+from fedcircuits.config_values import ClassIds, kebab, read_value
+from fedcircuits.errors import SettingsError
+from fedcircuits.privacy import PrivacySettings
+from fedcircuits.settings.contradictions import CHECKS
+from fedcircuits.settings.groups import (
+    DataSettings,
+    DeepSettings,
+    DiscoverySettings,
+    FederationSettings,
+    MachineSettings,
+    ModelSettings,
+    RunSettings,
+    SparsitySettings,
+    TrainingSettings,
+)
+
+Scalar = bool | int | float | str
+"""What a Flower run config can hold."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a run was asked to do. `config` is the flat form it came from, as sent to clients."""
+
+    run: RunSettings
+    data: DataSettings
+    model: ModelSettings
+    training: TrainingSettings
+    sparsity: SparsitySettings
+    discovery: DiscoverySettings
+    deep: DeepSettings
+    federation: FederationSettings
+    privacy: PrivacySettings
+    machine: MachineSettings
+    config: Mapping[str, Scalar]
+
+    @property
+    def circuit_classes(self) -> ClassIds:
+        """Classes whose circuits are looked for, ascending."""
+        return tuple(sorted(self.discovery.circuit_classes)) or tuple(range(self.data.shape.num_classes))
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "Settings":
+        """Check a flat config and build the settings.
+
+        Args:
+            config: kebab-case keys to scalars; every key of pyproject's `[tool.flwr.app.config]`, and no other.
+
+        Raises:
+            SettingsError: with every mistake at once: unknown, missing, of a wrong type, out of range, or
+                in contradiction with another key.
+        """
+        groups = {f.name: f.type for f in fields(cls) if f.name != "config"}
+        known = {kebab(f.name) for group in groups.values() for f in fields(group)}  # type: ignore[arg-type]
+        problems = [f"{key}: unknown setting" for key in sorted(set(config) - known)]
+        values: dict[str, Any] = {}
+        for group in groups.values():
+            for name, hint in get_type_hints(group, include_extras=True).items():
+                try:
+                    values[name] = read_value(config, kebab(name), hint)
+                except ValueError as error:
+                    problems.append(str(error))
+        for check in CHECKS:
+            try:
+                problems += check(values)
+            except KeyError:
+                continue  # a value that this check needs is wrong, and listed already
+        if problems:
+            raise SettingsError(problems)
+        built = {
+            name: group(**{f.name: values[f.name] for f in fields(group)})  # type: ignore[arg-type, operator]
+            for name, group in groups.items()
+        }
+        return cls(**built, config=dict(config))
