@@ -97,16 +97,17 @@ def _run_rounds(grid: Grid, settings: Settings, run_log: RunLog, restart: Restar
     dataset = load_dataset(settings.data, settings.run.seed)
     roster = Roster(encode_config(settings), spec.num_classes, settings.run.seed, settings.privacy)
     roster.wait(grid, settings.federation.node_timeout_s)
-    if roster.num_partitions:
-        check_same_clients(run_log, roster.num_partitions)
-        check_num_clients(settings, roster.num_partitions, None if roster.all_have_own_images else len(dataset.train))
+    clients = roster.clients
+    if clients.num_partitions:
+        check_same_clients(run_log, clients.num_partitions)
+        check_num_clients(settings, clients.num_partitions, None if clients.all_have_own_images else len(dataset.train))
     roster.check_complete(settings.federation.node_timeout_s)
-    run_log.note(num_clients=roster.num_partitions, clients=roster.descriptions())
-    _log.info("%d clients, %d training images", roster.num_partitions, roster.num_images)
-    for client in roster.descriptions():
+    run_log.note(num_clients=clients.num_partitions, clients=clients.descriptions())
+    _log.info("%d clients, %d training images", clients.num_partitions, clients.num_images)
+    for client in clients.descriptions():
         own = ", its own" if client["has_own_images"] else ""
-        _log.info("  %s: %d training images%s", roster.name(client["partition_id"]), client["num_images"], own)
-    observer = RoundObserver(settings, spec, dataset.to(device), roster, run_log)
+        _log.info("  %s: %d training images%s", clients.name(client["partition_id"]), client["num_images"], own)
+    observer = RoundObserver(settings, spec, dataset.to(device), clients, run_log)
     strategy = build_strategy(settings, spec, roster, observer)
     if restart is None:
         weights: Weights = initial_weights(spec, torch_generator(settings.run.seed, Purpose.INITIAL_WEIGHTS))

@@ -17,7 +17,7 @@ from fedcircuits.replies import TrainReply
 from fedcircuits.settings import Settings
 from fedcircuits.study import Bench, server_bench
 from fedcircuits.training import RoundPosition
-from strategies.roster import Roster
+from strategies.clients import Clients
 
 
 class HeavyMeasures:
@@ -27,14 +27,14 @@ class HeavyMeasures:
         settings: of the run.
         spec: the network's shape.
         dataset: the server's images, on the device to use.
-        roster: says what each client holds.
+        clients: what each client holds.
     """
 
-    def __init__(self, settings: Settings, spec: ModelSpec, dataset: Dataset, roster: Roster) -> None:
+    def __init__(self, settings: Settings, spec: ModelSpec, dataset: Dataset, clients: Clients) -> None:
         self._settings = settings
         self._spec = spec
         self._dataset = dataset
-        self._roster = roster
+        self._clients = clients
         self._examiner = Examiner(settings, spec, dataset)
         self._last_check: int | None = None
         self._failed_check: int | None = None
@@ -173,13 +173,13 @@ class HeavyMeasures:
         if not self._settings.privacy.reports_classes:
             return None
         settings, partitions = self._settings, [reply.partition_id for reply in replies]
-        if any(map(self._roster.has_own_images, partitions)):
+        if any(map(self._clients.has_own_images, partitions)):
             return None
         return images_together(
-            self._dataset.train, settings.data, self._roster.num_partitions, partitions, settings.run.seed
+            self._dataset.train, settings.data, self._clients.num_partitions, partitions, settings.run.seed
         )
 
     def _classes(self, reply: TrainReply) -> ClassIds:
         """Return the classes that a client holds, ascending; none if clients do not say."""
-        counts = self._roster.class_counts(reply.partition_id)
+        counts = self._clients.class_counts(reply.partition_id)
         return tuple(class_id for class_id, count in enumerate(counts or ()) if count)

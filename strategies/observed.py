@@ -23,8 +23,9 @@ from fedcircuits.replies import EvaluateReply, TrainReply
 from fedcircuits.settings import Settings
 from strategies.moments import save_moments
 from strategies.observer import RoundObserver
-from strategies.roster import Roster, SelectedNodes
+from strategies.roster import Roster
 from strategies.screening import Asked, Reply, Screened, screen_replies
+from strategies.selected_nodes import SelectedNodes
 
 _log = logging.getLogger("fedcircuits")
 
@@ -167,7 +168,7 @@ class CircuitObserver(FedAvg):
     def _check_held(self, partition_id: int, num_examples: int) -> None:
         if partition_id not in self._asked.values():
             raise ReplyError(f"claims to be partition {partition_id}")
-        held = self._roster.num_examples(partition_id)
+        held = self._roster.clients.num_examples(partition_id)
         if num_examples != held:
             raise ReplyError(f"metrics: num-examples = {num_examples}, but the client holds {held} images")
 
@@ -178,7 +179,9 @@ class CircuitObserver(FedAvg):
         num_drawn = num_usable + len(screened.rejected)
         if screened.replies and num_usable >= least * num_drawn:
             return
-        reasons = "\n".join(f"  - {self._roster.name(p)}: {reason}" for p, reason in sorted(screened.rejected.items()))
+        reasons = "\n".join(
+            f"  - {self._roster.clients.name(p)}: {reason}" for p, reason in sorted(screened.rejected.items())
+        )
         raise FederationError(
             f"{where}: only {num_usable} of {num_drawn} replies can be used, "
             f"min-accepted-fraction = {least:g}:\n{reasons}"

@@ -28,10 +28,10 @@ from fedcircuits.stability import stability_rows
 from fedcircuits.study import Study, prepare_subject, server_bench, study_model
 from fedcircuits.tables import Row, accuracy_rows, circuit_rows, client_row, edge_rows, quality_rows, rejected_row
 from fedcircuits.training import RoundPosition
+from strategies.clients import Clients
 from strategies.console import round_line
 from strategies.heavy import HeavyMeasures
 from strategies.memory import CircuitMemory
-from strategies.roster import Roster
 
 _log = logging.getLogger("fedcircuits")
 
@@ -49,16 +49,18 @@ class RoundObserver:
         settings: of the run.
         spec: the network's shape.
         dataset: the server's images, on the device to use: circuits of the global model are found on its probe set.
-        roster: says what each client holds.
+        clients: what each client holds.
         run_log: where whole rounds go.
     """
 
-    def __init__(self, settings: Settings, spec: ModelSpec, dataset: Dataset, roster: Roster, run_log: RunLog) -> None:
+    def __init__(
+        self, settings: Settings, spec: ModelSpec, dataset: Dataset, clients: Clients, run_log: RunLog
+    ) -> None:
         self._settings = settings
         self._spec = spec
         self._bench = server_bench(settings, dataset)
-        self._heavy = HeavyMeasures(settings, spec, dataset, roster)
-        self._roster = roster
+        self._heavy = HeavyMeasures(settings, spec, dataset, clients)
+        self._clients = clients
         self._run_log = run_log
         self._memory = CircuitMemory()
         self._trained_classes: set[int] = set()
@@ -83,7 +85,7 @@ class RoundObserver:
         """Start a round with nothing seen."""
         self._position = RoundPosition(server_round, self._settings.run.num_server_rounds)
         self._started = time.perf_counter()
-        self._clients: dict[int, Row] = {}
+        self._client_rows: dict[int, Row] = {}
         self._rows: dict[str, list[Row]] = {name: [] for name in _COLLECTED}
         self._overlap: list[pa.Table] = []
         self._overlap_summary: list[pa.Table] = []
@@ -147,8 +149,8 @@ class RoundObserver:
             strategy: what the base strategy carries over to the next round.
         """
         for partition_id, reason in rejected.items():
-            self._clients[partition_id]["reason"] = f"evaluate: {reason}"
-            _log.warning("round %d: %s: %s", self._position.server_round, self._roster.name(partition_id), reason)
+            self._client_rows[partition_id]["reason"] = f"evaluate: {reason}"
+            _log.warning("round %d: %s: %s", self._position.server_round, self._clients.name(partition_id), reason)
         on_clients = [self._take_view(reply, weights) for reply in replies]
         model = build_model(self._spec, weights, self._bench.test.device)
         accuracy = class_accuracies(model, self._bench.test)
@@ -166,7 +168,7 @@ class RoundObserver:
         self._overlap_summary.append(summarise_circuits(self._position.server_round, names, widths, self._local))
         tables: dict[str, list[Row] | pa.Table] = {
             **self._rows,
-            "clients": [self._clients[partition_id] for partition_id in sorted(self._clients)],
+            "clients": [self._client_rows[partition_id] for partition_id in sorted(self._client_rows)],
             "overlap": pa.concat_tables(self._overlap),
             "edge_overlap": compare_edges(*compared),
             "overlap_summary": pa.concat_tables(self._overlap_summary),
@@ -193,15 +195,15 @@ class RoundObserver:
             row["activation_retention"] = retention.get(row["layer"])
 
     def _reject(self, partition_id: int, reason: str) -> None:
-        counts = self._roster.class_counts(partition_id)
-        self._clients[partition_id] = rejected_row(self._position.server_round, partition_id, reason, counts)
-        _log.warning("round %d: %s rejected: %s", self._position.server_round, self._roster.name(partition_id), reason)
+        counts = self._clients.class_counts(partition_id)
+        self._client_rows[partition_id] = rejected_row(self._position.server_round, partition_id, reason, counts)
+        _log.warning("round %d: %s rejected: %s", self._position.server_round, self._clients.name(partition_id), reason)
 
     def _take_update(self, reply: TrainReply) -> None:
         """Log one accepted client: its model, its accuracy and its circuits."""
-        counts = self._roster.class_counts(reply.partition_id)
+        counts = self._clients.class_counts(reply.partition_id)
         self._trained_classes |= {class_id for class_id, count in enumerate(counts or ()) if count}
-        self._clients[reply.partition_id] = client_row(self._position.server_round, reply, counts)
+        self._client_rows[reply.partition_id] = client_row(self._position.server_round, reply, counts)
         self._rows["accuracy"] += accuracy_rows(
             self._position.server_round, ModelKind.CLIENT, reply.partition_id, reply.accuracy
         )
@@ -211,7 +213,7 @@ class RoundObserver:
 
     def _take_view(self, reply: EvaluateReply, weights: Weights) -> FoundCircuits:
         """Log what one client saw in the global model."""
-        self._clients[reply.partition_id]["evaluate_seconds"] = reply.evaluate_seconds
+        self._client_rows[reply.partition_id]["evaluate_seconds"] = reply.evaluate_seconds
         self._log_quality(ModelKind.TRANSPLANT, reply.partition_id, reply.transplant)
         return self._take_study(ModelKind.GLOBAL, reply.partition_id, reply.study, weights)
 

@@ -66,7 +66,7 @@ class HostileRound:
     def attempt(self, in_train: Change = list, in_evaluate: Change = list) -> MemoryLog:
         """Run the round with changed replies and return what it logged."""
         log = MemoryLog()
-        observer = RoundObserver(self.settings, self.spec, self._dataset, self.roster, log)
+        observer = RoundObserver(self.settings, self.spec, self._dataset, self.roster.clients, log)
         strategy = build_strategy(self.settings, self.spec, self.roster, observer)
         asked = strategy.configure_train(1, self._arrays, ConfigRecord(dict(self._config)), self._grid)
         arrays, _ = strategy.aggregate_train(1, in_train(self._replies(asked)))

@@ -17,7 +17,7 @@ from fedcircuits.checkpoints import read_checkpoint
 from fedcircuits.errors import FederationError, RunLogError
 from fedcircuits.records import Key
 from fedcircuits.run_reader import read_info
-from strategies import roster
+from strategies import introductions
 
 BAD = 1
 
@@ -154,7 +154,7 @@ def test_an_introduction_that_breaks_the_decoder_is_a_refusal(federate, monkeypa
     def explode(*_):
         raise OverflowError("too large\x07")
 
-    monkeypatch.setattr(roster, "decode_node", explode)
+    monkeypatch.setattr(introductions, "decode_node", explode)
     with pytest.raises(FederationError, match=r"does not speak this project's messages: OverflowError: too large$"):
         federate(InProcessGrid(1), node_timeout_s=0.5)
 

@@ -107,7 +107,7 @@ def test_no_damage_to_a_nodes_introduction_does_more_than_keep_it_out(hostile_ro
     grid.answers[stranger][0].metadata._src_node_id = stranger
     grid.answers[stranger] = fault(grid.answers[stranger][0])
     roster.refresh(grid, 1)
-    assert roster.num_partitions == NUM_CLIENTS
+    assert roster.clients.num_partitions == NUM_CLIENTS
     assert roster.sample(1, 1.0) == (list(range(NUM_CLIENTS)), [])
 
 
