@@ -3,21 +3,17 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Final
 
 import pyarrow as pa
 
-from fedcircuits.circuits import Circuits
 from fedcircuits.client_summaries import summarise_circuits, summarise_edges
 from fedcircuits.comparisons import FoundCircuits, compare_circuits, compare_edges
-from fedcircuits.connectivity import alive_kernels, circuit_edges, reachable_channels
 from fedcircuits.data import Dataset
-from fedcircuits.interference import measure_interference
-from fedcircuits.mask_tables import mask_tables
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import Weights, build_model
-from fedcircuits.quality import CircuitQuality, class_accuracies, is_proper
+from fedcircuits.quality import class_accuracies
 from fedcircuits.records import DataKind, ModelKind
 from fedcircuits.replies import EvaluateReply, TrainReply
 from fedcircuits.run_log import RunLog
@@ -25,18 +21,17 @@ from fedcircuits.run_state import Part, PartState, RunState
 from fedcircuits.seeding import Purpose
 from fedcircuits.settings import Settings
 from fedcircuits.stability import stability_rows
-from fedcircuits.study import Study, prepare_subject, server_bench, study_model
-from fedcircuits.tables import Row, accuracy_rows, circuit_rows, client_row, edge_rows, quality_rows, rejected_row
+from fedcircuits.study import prepare_subject, server_bench, study_model
+from fedcircuits.tables import Row, accuracy_rows, client_row, rejected_row
 from fedcircuits.training import RoundPosition
+from strategies.averaging import compared_masks, interference_rows, shares_of
 from strategies.clients import Clients
 from strategies.console import round_line
 from strategies.heavy import HeavyMeasures
 from strategies.memory import CircuitMemory
+from strategies.round_studies import RoundStudies
 
 _log = logging.getLogger("fedcircuits")
-
-_COLLECTED: Final = ("accuracy", "circuits", "edges", "quality", "interference", "circuit_interference", "masks")
-"""Tables whose rows come in phase by phase."""
 
 _CLASSES: Final = "trained_classes"
 _CHECKS: Final = "checks"
@@ -86,11 +81,12 @@ class RoundObserver:
         self._position = RoundPosition(server_round, self._settings.run.num_server_rounds)
         self._started = time.perf_counter()
         self._client_rows: dict[int, Row] = {}
-        self._rows: dict[str, list[Row]] = {name: [] for name in _COLLECTED}
+        self._rows: dict[str, list[Row]] = {"accuracy": []}
         self._overlap: list[pa.Table] = []
         self._overlap_summary: list[pa.Table] = []
         self._local: list[FoundCircuits] = []
-        self._retested: list[tuple[FoundCircuits, FoundCircuits]] = []
+        client_data = DataKind(self._settings.discovery.discovery_data)
+        self._studies = RoundStudies(self._spec, server_round, client_data)
         self._replies: Sequence[TrainReply] = ()
         self._weights: tuple[Weights, Weights] = ({}, {})
         self._shares: list[float] = []
@@ -113,25 +109,19 @@ class RoundObserver:
         for partition_id, reason in rejected.items():
             self._reject(partition_id, reason)
         self._rows |= self._heavy.check_discovery(self._position, replies, average)
+        self._studies.is_discovery_sound = self._heavy.failed_check is None
         for reply in replies:
             self._take_update(reply)
         if not replies:
             return
+        server_round, flip_probability = self._position.server_round, self._settings.privacy.mask_flip_probability
         self._replies, self._weights = replies, (start, average)
-        self._shares = _shares(replies, self._settings.federation.weighting)
-        support = {name: average[f"{name}.weight"].ne(0) for name in self._spec.layer_names}
-        sent = {reply.partition_id: reply.sent_masks for reply in replies if reply.sent_masks is not None}
-        flip_probability = self._settings.privacy.mask_flip_probability
-        compared = mask_tables(self._position.server_round, sent, support, flip_probability)
-        self._overlap.append(compared.overlap)
-        self._overlap_summary.append(compared.overlap_summary)
-        self._rows |= {"masks": compared.masks, "mask_shares": compared.mask_shares}
-        clients = [(reply.weights, reply.masks) for reply in replies]
-        circuits = {reply.partition_id: reply.study.circuits for reply in replies if reply.study is not None}
-        layers, by_circuit = measure_interference(self._spec, start, clients, self._shares, average, circuits)
-        identity = {"round": self._position.server_round}
-        self._rows["interference"] = [identity | asdict(entry) for entry in layers]
-        self._rows["circuit_interference"] = [identity | asdict(entry) for entry in by_circuit]
+        self._shares = shares_of(replies, self._settings.federation.weighting)
+        masks = compared_masks(self._spec, server_round, replies, average, flip_probability)
+        self._overlap.append(masks.overlap)
+        self._overlap_summary.append(masks.overlap_summary)
+        self._rows |= {"masks": masks.masks, "mask_shares": masks.mask_shares}
+        self._rows |= interference_rows(self._spec, server_round, replies, self._shares, start, average)
 
     def finish(
         self,
@@ -161,27 +151,40 @@ class RoundObserver:
         on_server = self._study_global(weights) if is_circuit_round else None
         studied = [*self._local, *([] if on_server is None else [on_server])]
         self._examine(on_clients, on_server)
-        names, widths = self._spec.conv_names, self._spec.channels
-        successive, retests_of_earlier = self._memory.successive(studied), self._memory.retests_of_earlier(studied)
-        compared = (self._local, on_clients, self._retested, successive, retests_of_earlier)
-        self._overlap.append(compare_circuits(names, widths, *compared))
-        self._overlap_summary.append(summarise_circuits(self._position.server_round, names, widths, self._local))
         tables: dict[str, list[Row] | pa.Table] = {
             **self._rows,
+            **self._studies.rows,
             "clients": [self._client_rows[partition_id] for partition_id in sorted(self._client_rows)],
-            "overlap": pa.concat_tables(self._overlap),
-            "edge_overlap": compare_edges(*compared),
-            "overlap_summary": pa.concat_tables(self._overlap_summary),
-            "edge_overlap_summary": summarise_edges(self._position.server_round, self._local),
-            "stability": stability_rows(self._position.server_round, names, widths, self._local),
+            **self._compared(on_clients, studied),
         }
-        self._memory.remember(studied, self._retested)
+        self._memory.remember(studied, self._studies.retested)
         self._run_log.write_round(self._position.server_round, tables, weights, self._state(strategy))
         seconds = time.perf_counter() - self._started
         failed_check = self._heavy.failed_check
         _log.info(
             round_line(self._position, seconds, self._trained_classes, self._spec.num_channels, tables, failed_check)
         )
+
+    def _compared(
+        self, on_clients: Sequence[FoundCircuits], studied: Sequence[FoundCircuits]
+    ) -> dict[str, list[Row] | pa.Table]:
+        """Compare the round's circuits with each other and with those of earlier rounds.
+
+        Args:
+            on_clients: circuits of the new global model, found on clients' data.
+            studied: circuits of models that other rounds may have studied too.
+        """
+        server_round, names, widths = self._position.server_round, self._spec.conv_names, self._spec.channels
+        successive, retests_of_earlier = self._memory.successive(studied), self._memory.retests_of_earlier(studied)
+        compared = (self._local, on_clients, self._studies.retested, successive, retests_of_earlier)
+        summary = summarise_circuits(server_round, names, widths, self._local)
+        return {
+            "overlap": pa.concat_tables([*self._overlap, compare_circuits(names, widths, *compared)]),
+            "edge_overlap": compare_edges(*compared),
+            "overlap_summary": pa.concat_tables([*self._overlap_summary, summary]),
+            "edge_overlap_summary": summarise_edges(server_round, self._local),
+            "stability": stability_rows(server_round, names, widths, self._local),
+        }
 
     def _examine(self, on_clients: Sequence[FoundCircuits], on_server: FoundCircuits | None) -> None:
         """Take heavy measures, if they are due and there is a model to take them of."""
@@ -208,14 +211,14 @@ class RoundObserver:
             self._position.server_round, ModelKind.CLIENT, reply.partition_id, reply.accuracy
         )
         if reply.study is not None:
-            found = self._take_study(ModelKind.CLIENT, reply.partition_id, reply.study, reply.weights)
+            found = self._studies.take(ModelKind.CLIENT, reply.partition_id, reply.study, reply.weights)
             self._local.append(found)
 
     def _take_view(self, reply: EvaluateReply, weights: Weights) -> FoundCircuits:
         """Log what one client saw in the global model."""
         self._client_rows[reply.partition_id]["evaluate_seconds"] = reply.evaluate_seconds
-        self._log_quality(ModelKind.TRANSPLANT, reply.partition_id, reply.transplant)
-        return self._take_study(ModelKind.GLOBAL, reply.partition_id, reply.study, weights)
+        self._studies.take_quality(ModelKind.TRANSPLANT, reply.partition_id, reply.transplant)
+        return self._studies.take(ModelKind.GLOBAL, reply.partition_id, reply.study, weights)
 
     def _study_global(self, weights: Weights) -> FoundCircuits:
         # A class that nobody has trained on has no circuit to look for; any may have been, where clients do not say.
@@ -223,51 +226,9 @@ class RoundObserver:
         bench = replace(self._bench, classes=tuple(c for c in self._bench.classes if c in trained))
         subject = prepare_subject(self._settings, self._spec, weights, bench)
         study = study_model(self._settings, subject, bench, self._position, trained, Purpose.GLOBAL_DISCOVERY)
-        return self._take_study(ModelKind.GLOBAL, None, study, weights)
-
-    def _take_study(self, model: ModelKind, partition_id: int | None, study: Study, weights: Weights) -> FoundCircuits:
-        """Log circuits and their quality; a repeated discovery is kept for the comparison of the two."""
-        server_round, kernels = self._position.server_round, alive_kernels(self._spec, weights)
-        reachable = reachable_channels(self._spec, kernels)
-        data = self._data_kind(partition_id)
-        self._rows["circuits"] += circuit_rows(
-            self._spec, server_round, model, partition_id, data, study.circuits, reachable
-        )
-        edges = circuit_edges(self._spec, kernels, study.circuits)
-        self._rows["edges"] += edge_rows(server_round, model, partition_id, data, edges)
-        self._log_quality(model, partition_id, study.quality)
-        usable = tuple(entry.usable for entry in self._judged(study.quality))
-
-        def found(circuits: Circuits, usable: tuple[bool, ...]) -> FoundCircuits:
-            return FoundCircuits(model, partition_id, server_round, circuits, reachable, usable, kernels)
-
-        first = found(study.circuits, usable)
-        if study.retest is not None:
-            # The repetition is not scored on images; that it is neither empty nor everything can be seen here.
-            has_failed = self._heavy.failed_check is not None
-            proper = tuple(not has_failed and is_proper(kept, reachable) for kept in study.retest.members)
-            self._retested.append((first, found(study.retest, proper)))
-        return first
-
-    def _log_quality(self, model: ModelKind, partition_id: int | None, quality: list[CircuitQuality]) -> None:
-        data, judged = self._data_kind(partition_id), self._judged(quality)
-        self._rows["quality"] += quality_rows(self._position.server_round, model, partition_id, data, judged)
-
-    def _judged(self, quality: list[CircuitQuality]) -> list[CircuitQuality]:
-        """Return the figures with no circuit usable if the discovery that finds them has failed its check."""
-        has_failed = self._heavy.failed_check is not None
-        return [replace(entry, usable=entry.usable and not has_failed) for entry in quality]
-
-    def _data_kind(self, partition_id: int | None) -> DataKind:
-        return DataKind.SERVER if partition_id is None else DataKind(self._settings.discovery.discovery_data)
+        return self._studies.take(ModelKind.GLOBAL, None, study, weights)
 
     def _state(self, strategy: PartState) -> RunState:
         """Return what the next round depends on, besides the weights."""
         own = PartState({}, {_CLASSES: self.trained_classes, _CHECKS: self._heavy.checks})
         return {Part.STRATEGY: strategy, Part.OBSERVER: own, Part.MEMORY: self._memory.to_state()}
-
-
-def _shares(replies: Sequence[TrainReply], weighting: str) -> list[float]:
-    """Return each client's weight in a plain or example-weighted mean; they sum to 1."""
-    weights = [1 if weighting == "plain" else reply.num_examples for reply in replies]
-    return [weight / sum(weights) for weight in weights]
