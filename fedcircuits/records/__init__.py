@@ -1,0 +1,33 @@
+"""The names that everything else relies on: tables and columns of the run log, and keys of messages.
+
+Column names and key strings are defined here and nowhere else; docs/run-log.md explains every column.
+"""
+
+from fedcircuits.records.keys import Key
+from fedcircuits.records.names import (
+    ALL_LAYERS,
+    COLLAPSED_RECALL,
+    MIN_RELIABILITY,
+    AlignmentVerdict,
+    Comparison,
+    DataKind,
+    MatchingMethod,
+    ModelKind,
+    RungName,
+)
+from fedcircuits.records.schemas import ADDED_TABLES, TABLES
+
+__all__ = [
+    "ADDED_TABLES",
+    "ALL_LAYERS",
+    "COLLAPSED_RECALL",
+    "MIN_RELIABILITY",
+    "TABLES",
+    "AlignmentVerdict",
+    "Comparison",
+    "DataKind",
+    "Key",
+    "MatchingMethod",
+    "ModelKind",
+    "RungName",
+]

@@ -1,0 +1,93 @@
+"""Names of what is measured: values of columns, and the thresholds that go by a name."""
+
+from enum import StrEnum
+from typing import Final
+
+
+class ModelKind(StrEnum):
+    """Which model a row is about."""
+
+    GLOBAL = "global"
+    "The average, after the round's aggregation."
+    CLIENT = "client"
+    "A client's model after its local training, before aggregation."
+    TRANSPLANT = "transplant"
+    "A client's local circuit run on the new global weights."
+
+
+class DataKind(StrEnum):
+    """Whose images a circuit was found on."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+class Comparison(StrEnum):
+    """What a row of the overlap table compares."""
+
+    SAME_CLASS_ACROSS_CLIENTS = "same_class_across_clients"
+    DIFFERENT_CLASS_ACROSS_CLIENTS = "different_class_across_clients"
+    DIFFERENT_CLASS_WITHIN_CLIENT = "different_class_within_client"
+    ROUND_TO_ROUND = "round_to_round"
+    LOCAL_VS_GLOBAL = "local_vs_global"
+    PARAMETER_MASK_ACROSS_CLIENTS = "parameter_mask_across_clients"
+    PARAMETER_MASK_LOCAL_VS_GLOBAL = "parameter_mask_local_vs_global"
+    RETEST = "retest"
+
+
+class MatchingMethod(StrEnum):
+    """How channels of two models were matched."""
+
+    ACTIVATIONS = "activations"
+    "By the correlation of what they do on the same images."
+    WEIGHTS = "weights"
+    "By the likeness of their weights."
+
+
+class AlignmentVerdict(StrEnum):
+    """What a matching of channels says about two models' circuits of one class."""
+
+    DIFFERENT = "genuinely different"
+    "They share few channels, however the channels are named."
+    RELABELLING = "relabelling"
+    "They are alike once channels are matched, and more so than the matching does by itself."
+    IRRELEVANT = "alignment irrelevant"
+    "The matching leaves channels where they are, or circuits are alike without it."
+    UNDECIDED = "undecided"
+
+
+class RungName(StrEnum):
+    """A rung of the collapse ladder: what a model is given before it is scored, so that gaps between rungs tell where
+    accuracy went. Every fit is on the same few probe images, as many of each class.
+    """
+
+    FEDAVG = "A0"
+    "The average as it is."
+    RESCALED = "A1"
+    "The average with a new scale and a new bias for each class's logit."
+    NEW_HEAD = "A2"
+    "A new linear head on the average's features: what its body still encodes."
+    CLIENT_HEAD = "A3"
+    "A new linear head on a client's own features: what bodies encoded before averaging. Without a client: the mean."
+    JOINT_HEAD = "A3c"
+    "A new linear head on the features of all clients side by side."
+    CENTRAL = "A4"
+    "Training in one place, for as many steps, on the images of all clients: the ceiling."
+    ENSEMBLE_LOGITS = "E_logits"
+    "The clients' models kept intact, their logits averaged: what averaging weights could keep at best."
+    ENSEMBLE_PROBABILITIES = "E_probabilities"
+    "The same with probabilities averaged."
+    UNTRAINED = "R"
+    "A new linear head on the features of the untrained network: the floor of heads on features."
+    OVERLAP_COUNT = "overlap_count"
+    "The mean of each weight over the clients that keep it: without dilution, otherwise as A0."
+
+
+ALL_LAYERS: Final = "all"
+"""Stands for all layers pooled, in columns named `layer`."""
+
+COLLAPSED_RECALL: Final = 0.05
+"""A class that clients trained on, but of which a model recognises less than this share, has collapsed."""
+
+MIN_RELIABILITY: Final = 0.3
+"""Below this retest correlation a circuit is not measurable: correlations with it are not corrected for noise."""
