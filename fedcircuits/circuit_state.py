@@ -14,7 +14,7 @@ from jaxtyping import Bool, Integer, UInt8
 from torch import Tensor
 
 from fedcircuits.circuits import Circuits
-from fedcircuits.comparisons import FoundCircuits, kernels_of
+from fedcircuits.found_circuits import FoundCircuits, kernels_of
 from fedcircuits.records import ModelKind
 
 

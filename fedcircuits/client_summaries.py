@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from fedcircuits.circuits import pack_bits
-from fedcircuits.comparisons import MAX_PAIR_CLIENTS, FoundCircuits, kernels_of
+from fedcircuits.comparisons import MAX_PAIR_CLIENTS
 from fedcircuits.connectivity import edge_layers, edge_sets
+from fedcircuits.found_circuits import FoundCircuits, kernels_of
 from fedcircuits.overlap.client_sets import ClientSets
 from fedcircuits.overlap_summary import across_clients_rows, mask_rows, summary_table, within_client_rows
 from fedcircuits.records import Comparison, ModelKind

@@ -1,21 +1,16 @@
-"""Who is compared with whom: pairs of circuits, of their edges and of weight masks, for the tables of overlap."""
+"""Who is compared with whom: pairs of circuits and of their edges, for the tables of overlap."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Any, Final
 
 import pyarrow as pa
-import torch
-from jaxtyping import Bool
 from numpy.typing import NDArray
-from torch import Tensor
 
-from fedcircuits.circuits import Circuits
-from fedcircuits.connectivity import Kernels, edge_layers, edge_sets
+from fedcircuits.connectivity import edge_layers, edge_sets
+from fedcircuits.found_circuits import Couples, FoundCircuits, kernels_of
 from fedcircuits.overlap_table import Item, ItemMatrices, Pair, overlap_table
-from fedcircuits.records import TABLES, Comparison, ModelKind
-from fedcircuits.sparsity import Masks
+from fedcircuits.records import TABLES, Comparison
 
 MAX_PAIR_CLIENTS: Final = 100
 """Above this many clients in a round, overlap across them and between one client's classes is summarised (see
@@ -33,33 +28,6 @@ _EDGE_COMPARISONS: Final = frozenset(
     }
 )
 """Edges of circuits of different classes end in different classes, and their pairs are by far the most."""
-
-
-@dataclass(frozen=True)
-class FoundCircuits:
-    """The circuits of one model in one round, with what is needed to compare them.
-
-    Args:
-        model: whose weights.
-        partition_id: whose data; None for the server.
-        server_round: the round they belong to, 1-based.
-        circuits: one per class.
-        reachable: `[channel]`, channels of this model that carry signal.
-        usable: one verdict per circuit; None where it is not known.
-        kernels: the model's kernels that are alive, for edges; None where they are not known.
-    """
-
-    model: ModelKind
-    partition_id: int | None
-    server_round: int
-    circuits: Circuits
-    reachable: Bool[Tensor, " channel"]
-    usable: tuple[bool | None, ...]
-    kernels: Kernels | None = None
-
-
-Couples = Sequence[tuple[FoundCircuits, FoundCircuits]]
-"""Circuits of one model, found twice."""
 
 _Sets = tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]
 """Members, universe and, if there are any, graded scores of a model's circuits, a row for each."""
@@ -110,11 +78,6 @@ def compare_edges(
 
     A circuit's edges are a set among the kernels that are alive in its model. All circuits must know their kernels.
     """
-
-    def edges(found: FoundCircuits) -> _Sets:
-        members, alive = edge_sets(kernels_of(found), found.circuits)
-        return members.numpy(), alive.numpy(), None
-
     known = [*local, *(later for _, later in (*retested, *successive))]
     if not known:
         return TABLES["edge_overlap"].empty_table()
@@ -122,42 +85,6 @@ def compare_edges(
     if len(local) <= MAX_PAIR_CLIENTS:
         return _edge_table(known[0], *compared, across_clients=True)
     return pa.concat_tables(_edge_table(known[0], *part, across_clients=False) for part in _chunks(compared))
-
-
-def compare_masks(server_round: int, client_masks: dict[int, Masks], global_support: Masks | None) -> pa.Table:
-    """Return the overlap rows of one round's weight masks, across clients for `MAX_PAIR_CLIENTS` clients at most.
-
-    Args:
-        server_round: the round, 1-based.
-        client_masks: partition id to its masks.
-        global_support: non-zero weights of the new global model; None if there is none.
-    """
-    return overlap_table("overlap", *mask_pairs(server_round, client_masks, global_support))
-
-
-def mask_pairs(
-    server_round: int, client_masks: dict[int, Masks], global_support: Masks | None
-) -> tuple[ItemMatrices, list[Pair]]:
-    """Return which masks are compared; arguments as `compare_masks`."""
-    masks = [*client_masks.values(), *([] if global_support is None else [global_support])]
-    if not masks:
-        return ItemMatrices({}), []
-    matrices = ItemMatrices({name: mask.numel() for name, mask in masks[0].items()})
-    rows = []
-    for mask in masks:
-        members = torch.cat([mask[name].flatten() for name in matrices.layer_sizes])
-        rows.append(matrices.add(members.numpy(), torch.ones_like(members).numpy()))
-    items = [
-        Item(row, ModelKind.CLIENT, partition_id, None, server_round, None)
-        for row, partition_id in zip(rows, client_masks, strict=False)
-    ]
-    pairs: list[Pair] = []
-    if len(items) <= MAX_PAIR_CLIENTS:
-        pairs += [(Comparison.PARAMETER_MASK_ACROSS_CLIENTS, a, b) for a, b in combinations(items, 2)]
-    if global_support is not None:
-        average = Item(rows[-1], ModelKind.GLOBAL, None, None, server_round, None)
-        pairs += [(Comparison.PARAMETER_MASK_LOCAL_VS_GLOBAL, item, average) for item in items]
-    return matrices, pairs
 
 
 _Compared = tuple[Sequence[FoundCircuits], Sequence[FoundCircuits], Couples, Couples, Couples]
@@ -285,10 +212,3 @@ def _across_clients(a: Item, b: Item) -> Comparison:
 def _same_class(comparison: Comparison, first: list[Item], second: list[Item]) -> list[Pair]:
     by_class = {item.class_id: item for item in second}
     return [(comparison, a, by_class[a.class_id]) for a in first if a.class_id in by_class]
-
-
-def kernels_of(found: FoundCircuits) -> Kernels:
-    """Return the kernels of a model whose edges are compared: that they are known is the caller's promise."""
-    if found.kernels is None:
-        raise ValueError(f"the kernels of {found.model} circuits of partition {found.partition_id} are not known")
-    return found.kernels

@@ -12,9 +12,10 @@ import pyarrow as pa
 import torch
 
 from fedcircuits.circuits import Circuits
-from fedcircuits.comparisons import FoundCircuits, compare_circuits
+from fedcircuits.comparisons import compare_circuits
 from fedcircuits.errors import RunLogError
 from fedcircuits.fedmi_logs import FedMILog, LoggedCircuit, LoggedClient
+from fedcircuits.found_circuits import FoundCircuits
 from fedcircuits.records import DataKind, ModelKind
 from fedcircuits.run_log import RunLog
 from fedcircuits.tables import Row

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from fedcircuits.client_summaries import logged_masks, summarise_masks
-from fedcircuits.comparisons import compare_masks, mask_pairs
+from fedcircuits.mask_comparisons import compare_masks, mask_pairs
 from fedcircuits.overlap_table import estimated_table
 from fedcircuits.randomised_response import estimated_shares
 from fedcircuits.records import TABLES

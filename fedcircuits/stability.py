@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool
 from numpy import ndarray as Array
 
-from fedcircuits.comparisons import FoundCircuits
+from fedcircuits.found_circuits import FoundCircuits
 from fedcircuits.overlap.set_pairs import layer_slices
 from fedcircuits.records import ALL_LAYERS
 from fedcircuits.tables import Row

@@ -4,12 +4,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 
-from fedcircuits.comparisons import FoundCircuits
 from fedcircuits.config_values import ClassIds
 from fedcircuits.data import Dataset, LabelledImages
 from fedcircuits.deep.examination import Examiner, Tables
 from fedcircuits.deep.round_models import ClientModel, RoundModels
 from fedcircuits.deep.validity import check_validity, verdict
+from fedcircuits.found_circuits import FoundCircuits
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import Weights
 from fedcircuits.partitions import images_together

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from fedcircuits.circuit_state import found_from_state, found_to_state
-from fedcircuits.comparisons import Couples, FoundCircuits
+from fedcircuits.found_circuits import Couples, FoundCircuits
 from fedcircuits.records import ModelKind
 from fedcircuits.run_state import PartState
 

@@ -9,8 +9,9 @@ from typing import Final
 import pyarrow as pa
 
 from fedcircuits.client_summaries import summarise_circuits, summarise_edges
-from fedcircuits.comparisons import FoundCircuits, compare_circuits, compare_edges
+from fedcircuits.comparisons import compare_circuits, compare_edges
 from fedcircuits.data import Dataset
+from fedcircuits.found_circuits import FoundCircuits
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import Weights, build_model
 from fedcircuits.quality import class_accuracies

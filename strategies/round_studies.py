@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from fedcircuits.circuits import Circuits
-from fedcircuits.comparisons import FoundCircuits
 from fedcircuits.connectivity import alive_kernels, circuit_edges, reachable_channels
+from fedcircuits.found_circuits import FoundCircuits
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import Weights
 from fedcircuits.quality import CircuitQuality, is_proper

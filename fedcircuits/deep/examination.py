@@ -18,7 +18,6 @@ from torch import Tensor
 
 from fedcircuits.circuit_scores import balanced_sample
 from fedcircuits.circuits import no_circuits
-from fedcircuits.comparisons import FoundCircuits
 from fedcircuits.connectivity import alive_kernels, reachable_channels
 from fedcircuits.data import Dataset
 from fedcircuits.deep.activations import activation_retention
@@ -32,6 +31,7 @@ from fedcircuits.deep.patching import patch_circuits
 from fedcircuits.deep.round_models import ClientModel, RoundModels
 from fedcircuits.deep.scrutiny import scrutinise
 from fedcircuits.deep.swaps import swap_circuits
+from fedcircuits.found_circuits import FoundCircuits
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import GateSite, Weights, initial_weights
 from fedcircuits.records import DataKind

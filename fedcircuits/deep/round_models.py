@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from fedcircuits.comparisons import FoundCircuits
 from fedcircuits.config_values import ClassIds
 from fedcircuits.data import LabelledImages
+from fedcircuits.found_circuits import FoundCircuits
 from fedcircuits.models import Weights
 from fedcircuits.sparsity import Masks
 from fedcircuits.training import RoundPosition

@@ -7,10 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from fedcircuits import client_summaries, comparisons
+from fedcircuits import client_summaries, comparisons, mask_comparisons
 from fedcircuits.circuits import Circuits, unpack_bits
 from fedcircuits.client_summaries import logged_masks, summarise_circuits, summarise_edges, summarise_masks
-from fedcircuits.comparisons import FoundCircuits, compare_circuits, compare_edges, compare_masks
+from fedcircuits.comparisons import compare_circuits, compare_edges
+from fedcircuits.found_circuits import FoundCircuits
+from fedcircuits.mask_comparisons import compare_masks
 from fedcircuits.records import TABLES, ModelKind
 
 NAMES, SIZES = ("conv1", "conv2"), (6, 9)
@@ -25,7 +27,7 @@ FIGURES = ("iou", "expected_iou", "adjusted_iou", "phi", "common_adjusted_iou", 
 @pytest.fixture
 def crowd(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three clients are too many to be compared pair by pair."""
-    for module in (comparisons, client_summaries):
+    for module in (comparisons, mask_comparisons, client_summaries):
         monkeypatch.setattr(module, "MAX_PAIR_CLIENTS", 2)
     monkeypatch.setattr(comparisons, "_CHUNK_CLIENTS", 2)
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from fedcircuits import comparisons
-from fedcircuits.comparisons import compare_masks
+from fedcircuits import mask_comparisons
+from fedcircuits.mask_comparisons import compare_masks
 from fedcircuits.mask_tables import mask_tables
 from fedcircuits.overlap import SetPairs, overlap_figures
 from fedcircuits.overlap.noisy_pairs import EstimatedPairs, estimate_pairs, estimated_figures
@@ -110,7 +110,7 @@ def test_clients_that_send_no_masks_leave_no_rows() -> None:
 
 
 def test_many_clients_noisy_masks_are_compared_with_the_average_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(comparisons, "MAX_PAIR_CLIENTS", 2)
+    monkeypatch.setattr(mask_comparisons, "MAX_PAIR_CLIENTS", 2)
     tables = mask_tables(1, {p: random_masks(p) for p in range(3)}, random_masks(9), 0.1)
     assert set(frame(tables.overlap)["comparison"]) == {"parameter_mask_local_vs_global"}
     assert tables.overlap_summary.num_rows == 0

@@ -9,8 +9,8 @@ from safetensors.torch import save
 
 from fedcircuits.circuit_state import found_from_state, found_to_state
 from fedcircuits.circuits import Circuits
-from fedcircuits.comparisons import FoundCircuits
 from fedcircuits.errors import RunLogError
+from fedcircuits.found_circuits import FoundCircuits
 from fedcircuits.records import ModelKind
 from fedcircuits.run_state import Part, PartState, encode_state, read_state
 

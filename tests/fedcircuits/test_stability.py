@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fedcircuits.circuits import Circuits
-from fedcircuits.comparisons import FoundCircuits
+from fedcircuits.found_circuits import FoundCircuits
 from fedcircuits.overlap import membership_phi, pair_sets
 from fedcircuits.records import TABLES, ModelKind
 from fedcircuits.stability import stability, stability_rows

@@ -12,7 +12,7 @@ from federation import InProcessGrid, lost
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MessageType, RecordDict
 from tiny_runs import ATTRIBUTION, HEAVY, TINY, all_tables, table
 
-from fedcircuits import client_summaries, comparisons
+from fedcircuits import client_summaries, comparisons, mask_comparisons
 from fedcircuits.checkpoints import read_checkpoint
 from fedcircuits.circuits import unpack_bits
 from fedcircuits.errors import FedCircuitsError, FederationError, SettingsError
@@ -580,7 +580,7 @@ def test_run_json_says_how_to_repeat_the_run(federate):
 
 
 def test_with_more_clients_than_are_compared_pair_by_pair_a_round_has_summaries(federate, monkeypatch):
-    for module in (comparisons, client_summaries):
+    for module in (comparisons, mask_comparisons, client_summaries):
         monkeypatch.setattr(module, "MAX_PAIR_CLIENTS", 2)
     run = federate(InProcessGrid(3), **PROPER)
     across = {"same_class_across_clients", "different_class_across_clients", "different_class_within_client"}

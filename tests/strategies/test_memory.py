@@ -1,7 +1,7 @@
 import torch
 
 from fedcircuits.circuits import Circuits
-from fedcircuits.comparisons import FoundCircuits
+from fedcircuits.found_circuits import FoundCircuits
 from fedcircuits.records import ModelKind
 from strategies.memory import CircuitMemory
 

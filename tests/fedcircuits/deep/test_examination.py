@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from fedcircuits.circuits import Circuits
-from fedcircuits.comparisons import FoundCircuits
 from fedcircuits.connectivity import alive_kernels, reachable_channels
 from fedcircuits.data import Dataset, LabelledImages
 from fedcircuits.deep import examination
 from fedcircuits.deep.examination import Examiner
 from fedcircuits.deep.round_models import ClientModel, RoundModels
+from fedcircuits.found_circuits import FoundCircuits
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import Weights, initial_weights
 from fedcircuits.records import TABLES, ModelKind
