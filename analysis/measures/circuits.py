@@ -1,0 +1,55 @@
+"""How large circuits are, how good, and what averaging costs them."""
+
+import pandas as pd
+
+from analysis.run import Run
+from fedcircuits.records import ALL_LAYERS, ModelKind
+
+_CIRCUIT = ["round", "model", "partition_id", "class_id"]
+
+
+def drift_gaps(run: Run, score: str = "sufficiency") -> pd.DataFrame:
+    """Return what local circuits lose on the averaged weights, against circuits that are found there.
+
+    The drift gap is that of arXiv 2512.23043: sufficiency of the global model's own circuit, found on the data of a
+    client, minus the sufficiency of that client's local circuit on the global weights (the transplant). Zero means that
+    averaging kept the local circuit as good as the global one, or that both fail; a positive gap means that the class
+    moved to other channels.
+
+    Args:
+        run: the run.
+        score: another column of the quality table to compare in the same way.
+
+    Returns:
+        one row per round, partition and class: the score of `client` (local circuit on local weights), `transplant`
+        and `global`, and `drift_gap`. Rows without a transplant are left out; a missing figure is NaN.
+    """
+    rows = run.quality[run.quality["partition_id"].notna()]
+    kinds = [str(ModelKind.CLIENT), str(ModelKind.TRANSPLANT), str(ModelKind.GLOBAL)]
+    key = ["round", "partition_id", "class_id"]
+    wide = rows.pivot_table(index=key, columns="model", values=score).reindex(columns=kinds)
+    wide = wide.dropna(subset=[str(ModelKind.TRANSPLANT)])
+    return wide.assign(drift_gap=wide[ModelKind.GLOBAL] - wide[ModelKind.TRANSPLANT]).reset_index()
+
+
+def circuit_sizes(run: Run) -> pd.DataFrame:
+    """Return each circuit's channels, layer by layer and in all.
+
+    Returns:
+        columns round, model, partition_id, class_id, layer (`all` = summed over layers), num_channels, layer_width.
+    """
+    sizes = run.circuits[[*_CIRCUIT, "layer", "num_channels", "layer_width"]]
+    # The server's circuits have no partition; without dropna=False they would vanish here.
+    total = sizes.groupby(_CIRCUIT, dropna=False)[["num_channels", "layer_width"]].sum().reset_index()
+    return pd.concat([sizes, total.assign(layer=ALL_LAYERS)], ignore_index=True)
+
+
+def client_quality(run: Run) -> pd.DataFrame:
+    """Return the quality rows of circuits found in client models."""
+    return run.quality[run.quality["model"] == ModelKind.CLIENT]
+
+
+def usable_share(quality: pd.DataFrame) -> "pd.Series[float]":
+    """Return the share of usable circuits by round; NaN where the verdict on any of them is not known."""
+    verdicts = quality["usable"].astype("Float64").astype("float64")
+    return verdicts.groupby(quality["round"]).mean(skipna=False)

@@ -1,0 +1,81 @@
+"""Overlaps that may be shown, pair by pair or as means, and how many are left out."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+import pandas as pd
+
+from analysis.run import Run
+from fedcircuits.records import ALL_LAYERS, Comparison, ModelKind
+
+OVERLAPS: Final = {
+    "same_class": Comparison.SAME_CLASS_ACROSS_CLIENTS,
+    "different_class": Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS,
+    "local_vs_global": Comparison.LOCAL_VS_GLOBAL,
+    "retest": Comparison.RETEST,
+}
+"""The comparisons of the summary, by the prefix of their columns."""
+
+
+def pairs(run: Run, comparison: Comparison) -> pd.DataFrame:
+    """Return the overlap rows of a comparison that may be shown: a circuit that says nothing about its class is not.
+
+    Weight masks have no such verdict and are all kept.
+    """
+    rows = run.overlap[run.overlap["comparison"] == comparison]
+    return rows[rows["usable"].fillna(True).astype(bool)]
+
+
+def mean_rows(run: Run, comparison: Comparison) -> pd.DataFrame:
+    """Return rows whose means by round and layer are a comparison's: those of `pairs`, and in rounds in which clients
+    were too many for pairs one row per layer, with the means of the summary in place of a pair's figures.
+    """
+    rows, summary = pairs(run, comparison), summarised(run, comparison)
+    if summary.empty:
+        return rows
+    means = summary.pivot(index=["round", "layer"], columns="figure", values="mean").reset_index()
+    # The log has layers in the order of the network, which a pivot does not keep.
+    order = summary[["round", "layer"]].drop_duplicates()
+    means = order.merge(means, on=["round", "layer"]).assign(comparison=str(comparison), a_model=str(ModelKind.CLIENT))
+    means = means.reindex(columns=rows.columns).astype(rows.dtypes)
+    return means if rows.empty else pd.concat([rows, means], ignore_index=True)
+
+
+def summarised(run: Run, comparison: Comparison) -> pd.DataFrame:
+    """Return the summary's rows of a comparison: none where the log has pairs."""
+    return run.overlap_summary[run.overlap_summary["comparison"] == comparison]
+
+
+def layers_of(rows: pd.DataFrame) -> list[str]:
+    """Return the layers of a table from the input to the output, then all pooled."""
+    layers = [str(layer) for layer in rows["layer"].unique()]
+    return sorted(layers, key=lambda layer: layer == ALL_LAYERS)
+
+
+def pooled_pairs(run: Run, comparison: Comparison) -> pd.DataFrame:
+    """Return the rows of `pairs` that pool all layers: one per pair and round."""
+    rows = pairs(run, comparison)
+    return rows[rows["layer"] == ALL_LAYERS]
+
+
+def pooled_means(run: Run, comparison: Comparison) -> pd.DataFrame:
+    """Return the rows of `mean_rows` that pool all layers."""
+    rows = mean_rows(run, comparison)
+    return rows[rows["layer"] == ALL_LAYERS]
+
+
+def of_client_models(run: Run) -> Run:
+    """Return the run without the overlaps of the global model's circuits with each other."""
+    return replace(run, overlap=run.overlap[run.overlap["a_model"] == ModelKind.CLIENT])
+
+
+def left_out(run: Run, comparisons: Iterable[Comparison]) -> tuple[int, int]:
+    """Return how many pairs are left out as not usable, and out of how many, logged one by one or summarised."""
+    chosen = list(comparisons)
+    rows = run.overlap[(run.overlap["layer"] == ALL_LAYERS) & run.overlap["comparison"].isin(chosen)]
+    summary = run.overlap_summary
+    pooled = summary[(summary["layer"] == ALL_LAYERS) & (summary["figure"] == "iou")]
+    pooled = pooled[pooled["comparison"].isin(chosen)]
+    excluded = int((~rows["usable"].fillna(True).astype(bool)).sum()) + int(pooled["num_left_out"].sum())
+    return excluded, len(rows) + int(pooled[["num_pairs", "num_left_out"]].sum().sum())

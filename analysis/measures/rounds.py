@@ -1,0 +1,44 @@
+"""The figures of the summary, a row per round."""
+
+import pandas as pd
+
+from analysis.measures.accuracy import global_accuracy
+from analysis.measures.circuits import circuit_sizes, client_quality, drift_gaps, usable_share
+from analysis.measures.overlaps import OVERLAPS, pooled_means
+from analysis.run import Run
+from fedcircuits.records import ALL_LAYERS, ModelKind
+
+
+def round_measures(run: Run) -> pd.DataFrame:
+    """Return the figures of the summary, one row per round, NaN where a figure is undefined.
+
+    Overlaps pool all layers and are means over pairs; `retest` is the mean over client models and global model.
+    """
+    rounds = sorted({*run.clients["round"], *run.accuracy["round"]})
+    sizes = circuit_sizes(run)
+    sizes = sizes[(sizes["model"] == ModelKind.CLIENT) & (sizes["layer"] == ALL_LAYERS)]
+    gaps = drift_gaps(run)
+    columns: dict[str, pd.Series] = {
+        **client_counts(run),
+        "circuit_size": by_round(sizes, "num_channels"),
+        "usable_share": usable_share(client_quality(run)),
+        "sufficiency_transplant": by_round(gaps, str(ModelKind.TRANSPLANT)),
+        "drift_gap": by_round(gaps, "drift_gap"),
+    }
+    for prefix, comparison in OVERLAPS.items():
+        rows = pooled_means(run, comparison)
+        for figure in ("iou", "expected_iou", "adjusted_iou", "common_adjusted_iou"):
+            columns[f"{prefix}_{figure}"] = by_round(rows, figure)
+    table = pd.DataFrame(columns).reindex(rounds).rename_axis("round")
+    return global_accuracy(run).reindex(rounds).join(table)
+
+
+def client_counts(run: Run) -> "dict[str, pd.Series[int]]":
+    """Return, by round, how many clients were `asked`, and of how many the reply to train was `accepted`."""
+    accepted = run.clients["accepted"].fillna(False).astype(int)
+    return {"accepted": accepted.groupby(run.clients["round"]).sum(), "asked": run.clients.groupby("round").size()}
+
+
+def by_round(rows: pd.DataFrame, column: str) -> "pd.Series[float]":
+    """Return the mean of a column in each round."""
+    return rows[column].astype("Float64").astype("float64").groupby(rows["round"]).mean()
