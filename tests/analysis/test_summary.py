@@ -87,7 +87,7 @@ def test_who_holds_what_names_classes_that_nobody_holds(tiny_run: Run) -> None:
 
 
 def test_many_clients_are_counted_instead_of_listed(tiny_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.summary._NUM_HELD_CLIENTS", 1)
+    monkeypatch.setattr("analysis.summary.holders._NUM_HELD_CLIENTS", 1)
     text = summary_text(tiny_run)
     assert "… and 1 more (class_counts in the table clients)" in text
     assert ["0", "30", "30", ".", ".", "60"] in [line.split() for line in text.splitlines()]

@@ -1,0 +1,9 @@
+"""The summary of a run: one row of figures per round, as text of at most 100 columns or as JSON."""
+
+from analysis.summary.data import summary_data
+from analysis.summary.facts import run_facts
+from analysis.summary.figures import UNDEFINED
+from analysis.summary.notes import failed_check_notes, rejections
+from analysis.summary.text import summary_text
+
+__all__ = ["UNDEFINED", "failed_check_notes", "rejections", "run_facts", "summary_data", "summary_text"]

@@ -1,0 +1,71 @@
+"""What the head of a summary says of a run: how it ended, data, settings."""
+
+from typing import Any
+
+from analysis.reports import average_noise, mask_noise, withheld
+from analysis.run import Run
+from analysis.summary.figures import number
+
+
+def run_facts(run: Run) -> dict[str, str]:
+    """Return what the head of a summary says of a run, by its labels: how it ended, data, settings."""
+
+    def get(key: str) -> Any:
+        return run.settings.get(key, "unknown")
+
+    reason = f": {run.info['reason']}" if run.info.get("reason") else ""
+    planned = run.settings.get("num-server-rounds", "?")
+    source = f"imported from {get('imported-from')}, SHA-256 {str(get('imported-sha256'))[:12]}…"
+    training = f"{get('strategy')}, weighting {get('weighting')}, local epochs {get('local-epochs')}"
+    data = f"found on {get('discovery-data')} data" if not withheld(run) else "the global model's alone"
+    circuits = f"{_search(run.settings)}, {get('ablation')} ablation, {data}"
+    return {
+        "status": f"{run.info.get('status')}{reason}; {run.info['last_round']} of {planned} rounds",
+        **({"source": source} if "imported-from" in run.settings else {}),
+        "data": f"{get('dataset')}, {_who_holds_what(run)}",
+        "sparsity": f"{get('sparsity')} nominal; mean effective density of client models {number(density(run), 4)}",
+        "strategy": f"{training}, seed {get('seed')}",
+        "circuits": circuits if get("circuit-every") != 0 else "not looked for (circuit-every 0)",
+        **_privacy(run),
+    }
+
+
+def density(run: Run) -> float:
+    """Return the mean effective density of client models, over all rounds."""
+    return float(run.clients["density"].mean())
+
+
+def _privacy(run: Run) -> dict[str, str]:
+    """Say what clients kept to themselves, and what noise there is; nothing if there is nothing to say."""
+    facts = {
+        "reports": withheld(run),
+        "missing": "who holds what, circuits of clients, which classes collapsed" if withheld(run) else "",
+        "masks": mask_noise(run),
+        "average": average_noise(run),
+    }
+    return {name: fact for name, fact in facts.items() if fact}
+
+
+def _search(settings: dict[str, Any]) -> str:
+    """Name the discovery together with what shapes it: gates are learned for an objective."""
+    if settings.get("discovery") == "attribution":
+        return f"attribution, {settings.get('size-rule')}"
+    return f"{settings.get('discovery', 'unknown')}, objective {settings.get('objective', 'unknown')}"
+
+
+def _who_holds_what(run: Run) -> str:
+    """Say how images came to the clients: from a split of the dataset, or with them."""
+    num_clients = run.info.get("num_clients", "?")
+    num_own = sum(client["has_own_images"] for client in run.info.get("clients", []))
+    if num_own and num_own == num_clients:
+        return f"{num_clients} clients with images of their own"
+    mixed = f", {num_own} of them with images of their own instead" if num_own else ""
+    return f"split {_split(run.settings)} over {num_clients} clients{mixed}"
+
+
+def _split(settings: dict[str, Any]) -> str:
+    """Name the partition together with the setting that shapes it."""
+    partition = settings.get("partition", "unknown")
+    shapes = {"dirichlet": "dirichlet-alpha", "pathological": "classes-per-client", "classes": "client-classes"}
+    key = shapes.get(str(partition))
+    return f"{partition} ({key} {settings.get(key)})" if key else str(partition)

@@ -1,0 +1,45 @@
+"""What a summary's figures do not count: failed checks, pairs left out, replies set aside."""
+
+from analysis.measures import OVERLAPS, failed_checks, left_out
+from analysis.run import Run
+from analysis.summary.holders import client_labels
+
+
+def failed_check_notes(run: Run) -> list[str]:
+    """Say of each failed validity check which circuits it takes with it."""
+    checks = failed_checks(run)
+    notes = []
+    for check in sorted(set(checks.values())):
+        rounds = [server_round for server_round, governing in checks.items() if governing == check]
+        reach = f"of rounds {rounds[0]} to {rounds[-1]}" if len(rounds) > 1 else f"of round {check}"
+        notes.append(f"discovery failed its validity check in round {check}: no circuit {reach} counts as usable")
+    return notes
+
+
+def failed_checks_section(run: Run) -> str:
+    """List the failed validity checks; empty if there is none."""
+    lines = [f"  {note}" for note in failed_check_notes(run)]
+    return "\n".join(["Failed checks (see `analysis diagnose`)", *lines]) if lines else ""
+
+
+def left_out_section(run: Run) -> str:
+    """Count the pairs that are not in the overlaps; empty if no pairs were logged."""
+    counts = {name.replace("_", " "): left_out(run, [comparison]) for name, comparison in OVERLAPS.items()}
+    if not sum(total for _, total in counts.values()):
+        return ""
+    listed = ", ".join(f"{name} {excluded} of {total}" for name, (excluded, total) in counts.items())
+    return f"Left out of the overlaps, because a circuit of the pair is not usable:\n  {listed}"
+
+
+def rejections(run: Run) -> list[tuple[int, int, str]]:
+    """Return round, partition and reason of each reply that was set aside, also of replies to evaluate."""
+    rows = run.clients.dropna(subset=["reason"])
+    columns = (rows["round"], rows["partition_id"], rows["reason"])
+    return [(int(r), int(p), str(why)) for r, p, why in zip(*columns, strict=True)]
+
+
+def rejected_section(run: Run) -> str:
+    """List the replies that were set aside; empty if there is none."""
+    labels = client_labels(run)
+    lines = [f"  round {r}, partition {p}{labels.get(p, '')}: {why}" for r, p, why in rejections(run)]
+    return "\n".join(["Rejected replies", *lines]) if lines else ""
