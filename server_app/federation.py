@@ -80,7 +80,8 @@ def _log_failure(run_log: RunLog, reason: str) -> None:
     try:
         run_log.fail(reason)
     except RunLogError as error:
-        _log.error("the run stays marked as running: %s", error)
+        seen_as = "interrupted" if run_log.is_locked else "running"
+        _log.error("run.json does not say that the run has failed, so status will call it %s: %s", seen_as, error)
 
 
 def _log_refusal(config: Mapping[str, Any], error: SettingsError) -> None:
