@@ -23,7 +23,7 @@ from fedcircuits.records import TABLES
 from fedcircuits.run_lock import RunLock
 from fedcircuits.run_reader import RUN_FILE, SCHEMA_VERSION, read_info
 from fedcircuits.run_state import RunState
-from fedcircuits.whole_files import write_whole
+from fedcircuits.whole_files import flush_folder, write_whole
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -191,6 +191,9 @@ class RunLog:
             part = self.path / name / f"round-{server_round:04d}.parquet"
             write_whole(part, partial(_write_part, table.cast(schema)))
         digests = {} if weights is None else write_checkpoint(self.path, server_round, weights, state)
+        for folder in (*TABLES, CHECKPOINTS):
+            # All together and not file by file: a file system that keeps a journal then writes it once.
+            flush_folder(self.path / folder)
         self._info.update({"last_round": server_round, DIGESTS: digests})
         self._write_info()
 
@@ -209,6 +212,7 @@ class RunLog:
         text = json.dumps(self._info, indent=2) + "\n"
         with _explained(RUN_FILE):
             write_whole(self.path / RUN_FILE, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        flush_folder(self.path)
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 import errno
 import json
+import os
 import re
 import shutil
+import stat
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -262,6 +264,39 @@ def test_a_run_whose_first_run_json_cannot_be_written_says_so(tmp_path: Path, mo
     monkeypatch.setattr(Path, "write_text", fill_the_disk)
     with pytest.raises(RunLogError, match=r"run\.json cannot be written: .*No space left"):
         RunLog.create(tmp_path, "test", {})
+
+
+def test_folders_are_flushed_before_run_json_names_a_round_and_its_own_folder_afterwards(
+    log: RunLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flush, flushed = os.fsync, []
+
+    def note(descriptor: int) -> None:
+        flushed.append(os.fstat(descriptor).st_ino)
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    write_accuracy(log, 1)
+    run_json = flushed.index((log.path / RUN_FILE).stat().st_ino)
+    for folder in (*TABLES, CHECKPOINTS):
+        last_file = max(flushed.index(path.stat().st_ino) for path in (log.path / folder).iterdir())
+        assert last_file < flushed.index((log.path / folder).stat().st_ino) < run_json
+    assert flushed[run_json + 1 :] == [log.path.stat().st_ino]
+
+
+def test_a_file_system_that_cannot_flush_folders_stops_nothing(log: RunLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    flush, refused = os.fsync, []
+
+    def refuse_folders(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            refused.append(descriptor)
+            raise OSError(errno.EINVAL, "Invalid argument")
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse_folders)
+    write_accuracy(log, 1)
+    assert refused
+    assert rounds_of(log) == [1]
 
 
 def test_no_temporary_files_are_left_behind(log: RunLog) -> None:

@@ -9,6 +9,7 @@ import os
 import random
 import shutil
 import signal
+import stat
 import time
 
 import pytest
@@ -62,11 +63,13 @@ def run_and_die(folder, config, nth_file):
     dying, left = os.fsync, [nth_file]
 
     def flush_or_die(descriptor):
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return dying(descriptor)  # a folder, which has nothing that could be written by half
         left[0] -= 1
         if left[0] == 0:
             os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
             os.kill(os.getpid(), signal.SIGKILL)
-        dying(descriptor)
+        return dying(descriptor)
 
     whole_files.os.fsync = flush_or_die
     resumed = {"resume_from": str(folder)} if list(folder.glob(f"*/{RUN_FILE}")) else {}
