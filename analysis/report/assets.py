@@ -1,12 +1,16 @@
-"""The files that a page is made of: template, style and scripts, from the folder static."""
+"""What a page is made of: template, style and scripts, all in static.json, which is gathered from the folder static."""
 
 import base64
 import hashlib
+import json
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Final
 
 from fedcircuits.errors import FedCircuitsError
+
+GATHERED: Final = "static.json"
+"""A JSON object from file name to text; `gather` writes it."""
 
 _SCRIPTS: Final = (
     "dom.js",
@@ -34,6 +38,11 @@ _SCRIPTS: Final = (
 )
 """In the order in which they are joined into one script."""
 
+_TEMPLATE: Final = "page.html.j2"
+_STYLE: Final = "style.css"
+
+_REMEDY: Final = "in a checkout, `python -m analysis.report.gather` makes it anew"
+
 
 class ReportError(FedCircuitsError):
     """A page cannot be made."""
@@ -59,24 +68,26 @@ class Assets:
 
 
 def read_assets() -> Assets:
-    """Read all files.
+    """Read the texts.
 
     Raises:
-        ReportError: if one is missing.
+        ReportError: if they cannot be read, or one is missing.
     """
-    scripts = "\n".join(_read(name) for name in _SCRIPTS)
-    return Assets(_read("page.html.j2"), f"\n{_read('style.css')}", f'\n(() => {{\n"use strict";\n{scripts}}})();\n')
+    texts = _texts()
+    scripts = "\n".join(texts[name] for name in _SCRIPTS)
+    return Assets(texts[_TEMPLATE], f"\n{texts[_STYLE]}", f'\n(() => {{\n"use strict";\n{scripts}}})();\n')
 
 
-def _read(name: str) -> str:
-    file = files("analysis.report") / "static" / name
+def _texts() -> dict[str, str]:
+    file = files("analysis.report") / GATHERED
     try:
-        return file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ReportError(
-            f"{file} cannot be read: {error.strerror}. Reports are made from a checkout or an installed package; the "
-            "bundle that Flower sends to machines has no such files"
-        ) from error
+        texts: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ReportError(f"{file} cannot be read: {error}; {_REMEDY}") from error
+    missing = {_TEMPLATE, _STYLE, *_SCRIPTS} - set(texts)
+    if missing:
+        raise ReportError(f"{file} lacks {', '.join(sorted(missing))}; {_REMEDY}")
+    return texts
 
 
 def _digest(text: str) -> str:

@@ -91,5 +91,5 @@ def test_a_missing_file_of_the_page_is_one_line(
     monkeypatch.setattr(assets, "files", lambda package: tmp_path)
     assert main(["report", str(write_run().path)]) == 2
     error = capsys.readouterr().err
-    assert re.match(r"error: .*dom\.js cannot be read: No such file or directory\. Reports are made from", error)
+    assert re.match(r"error: .*static\.json cannot be read: .*No such file or directory", error)
     assert error.count("\n") == 1
