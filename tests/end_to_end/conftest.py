@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ import pytest
 from sweep.processes import end_processes, free_ports, processes_at
 
 PROJECT = Path(__file__).parents[2]
-COPIED = ("analysis", "client_app", "fedcircuits", "server_app", "strategies", "pyproject.toml", "README.md", "LICENSE")
+PACKAGES = ("analysis", "client_app", "deployment", "fedcircuits", "server_app", "strategies", "sweep")
+COPIED = (*PACKAGES, "conf", "docs", "pyproject.toml", "README.md", "LICENSE")
 
 
 @dataclass(frozen=True)
@@ -32,26 +33,27 @@ class FinishedRun:
 
 
 class Flower:
-    """Runs the app as a user does, with `flwr run`."""
+    """Runs the app as a user does, with `flwr run`.
 
-    def __init__(self, home: Path) -> None:
+    Args:
+        home: gets all that Flower writes.
+        app: the app's folder; None = a copy in `home`.
+        scripts: the folder of the environment's commands.
+    """
+
+    def __init__(self, home: Path, app: Path | None = None, scripts: Path = Path(sys.executable).parent) -> None:
         self.home = home
-        self.app = home / "app"
-        self.app.mkdir()
-        for name in COPIED:
-            source = PROJECT / name
-            copy = shutil.copytree if source.is_dir() else shutil.copy
-            copy(source, self.app / name)
+        self.app = app or _copy_app(home / "app")
         self._flower_home = home / "flwr"
         port, control_port = free_ports(2)
-        self._environment = {
-            **os.environ,
+        self.environment = {
+            **{key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
             "FLWR_HOME": str(self._flower_home),
             "FLWR_LOCAL_SUPERLINK_HTTP_API_PORT": str(port),
             "FLWR_LOCAL_CONTROL_API_PORT": str(control_port),
             "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
             "FLWR_TELEMETRY_ENABLED": "0",
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
         }
 
     def run(self, settings: Mapping[str, Any], num_clients: int, cpus_per_client: int = 1) -> FinishedRun:
@@ -87,6 +89,20 @@ class Flower:
         found = re.search(r"run directory: (\S+)", output)
         return FinishedRun(Path(found[1]) if found else None, output, status, details)
 
+    def command(self, *arguments: str) -> str:
+        """Type a `flwr` command that is soon over, in the app's folder, and return what it prints."""
+        command = ["flwr", *arguments]
+        return subprocess.run(
+            command,
+            cwd=self.app,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            timeout=60,
+            check=False,
+        ).stdout
+
     def edit(self, name: str, old: str, new: str) -> None:
         """Change this copy of the app: a fault that the product itself has no switch for."""
         path = self.app / name
@@ -106,7 +122,7 @@ class Flower:
         return subprocess.Popen(
             ["flwr", *arguments],
             cwd=folder,
-            env=self._environment,
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -115,26 +131,21 @@ class Flower:
     def _wait_for_end(self, run_id: str) -> tuple[str, str]:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            listed = json.loads(self._flwr("list", "--format", "json", timeout_s=60))["runs"]
+            listed = json.loads(self.command("list", "--format", "json"))["runs"]
             run = next(run for run in listed if run["run-id"] == run_id)
             if run["status"].startswith("finished"):
                 return run["status"], run["status-details"]
             time.sleep(0.5)
         raise TimeoutError(f"run {run_id} is still {run['status']}")
 
-    def _flwr(self, *arguments: str, timeout_s: float) -> str:
-        command = ["flwr", *arguments]
-        done = subprocess.run(
-            command,
-            cwd=self.app,
-            env=self._environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            timeout=timeout_s,
-            check=False,
-        )
-        return done.stdout
+
+def _copy_app(folder: Path) -> Path:
+    folder.mkdir()
+    for name in COPIED:
+        source = PROJECT / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, folder / name)
+    return folder
 
 
 def _toml(value: Any) -> str:
@@ -159,4 +170,18 @@ def broken_flower(tmp_path: Path) -> Iterator[Flower]:
     try:
         yield running
     finally:
+        running.stop()
+
+
+@pytest.fixture
+def make_flower(tmp_path: Path) -> Iterator[Callable[..., Flower]]:
+    """Return a function that makes a Flower for an app and an environment that the test has made."""
+    made: list[Flower] = []
+
+    def make(app: Path, scripts: Path) -> Flower:
+        made.append(Flower(tmp_path, app, scripts))
+        return made[-1]
+
+    yield make
+    for running in made:
         running.stop()
