@@ -55,4 +55,5 @@ def counted(number: int, noun: str) -> str:
 
 def points(fraction: float) -> str:
     """Show a difference of fractions in percentage points, with its sign."""
-    return "?" if pd.isna(fraction) else f"{100 * fraction + 0.0:+.0f}"
+    # Rounding comes first: adding zero then turns the -0 of a small loss into +0.
+    return "?" if pd.isna(fraction) else f"{round(100 * fraction, 0) + 0.0:+.0f}"

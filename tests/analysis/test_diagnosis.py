@@ -1,6 +1,7 @@
 """Numbers and sentences of a diagnosis, against the hand-made rows of `heavy_rows`."""
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from analysis.diagnosis.agreement import examine_agreement
 from analysis.diagnosis.alignment import examine_alignment
 from analysis.diagnosis.averaging import examine_averaging
 from analysis.diagnosis.costs import examine_costs
-from analysis.diagnosis.findings import NotMeasuredError
+from analysis.diagnosis.findings import NotMeasuredError, points
 from analysis.diagnosis.ladder import examine_ladder
 from analysis.diagnosis.quality import examine_quality
 from analysis.diagnosis.validity import examine_validity
@@ -302,3 +303,10 @@ def test_undefined_figures_are_dashes_in_text_and_null_in_json(write_run: WriteR
     row = next(line for line in diagnosis_text(diagnosis).splitlines() if line.startswith("  faithfulness F"))
     assert row.split() == ["faithfulness", "F", "–", "–", "1"]
     assert diagnosis_data(diagnosis)["sections"]["quality"]["findings"]["models"][0]["faithfulness"] is None
+
+
+@pytest.mark.parametrize(
+    ("fraction", "text"), [(-0.003, "+0"), (-0.0, "+0"), (0.004, "+0"), (-0.006, "-1"), (0.25, "+25"), (math.nan, "?")]
+)
+def test_a_loss_too_small_to_show_is_not_minus_zero(fraction: float, text: str) -> None:
+    assert points(fraction) == text
