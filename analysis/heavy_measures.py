@@ -55,6 +55,9 @@ def why_not_measured(run: Run, table: str) -> str:
     every = run.settings.get(setting, 0)
     if not every:
         return f"no heavy measures were logged ({setting} = 0)"
+    first, last = min(every, run.settings.get("num-server-rounds", every)), run.info["last_round"]
+    if table != "validity" and last < first:
+        return f"heavy measures begin in round {first} ({setting} = {every}), and the log ends with round {last}"
     return f"the table {table} is empty, although {setting} = {every}"
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.run import load_info
+from analysis.run import Run, load_info
 from fedcircuits.run_lock import is_written
 
 
@@ -29,8 +29,8 @@ class Standing:
 
     @property
     def reason(self) -> str:
-        """Why the run failed; empty if it did not."""
-        return str(self.info.get("reason") or "")
+        """Why the run failed; empty if it did not, or is going on again."""
+        return str(self.info.get("reason") or "") if self.is_over else ""
 
 
 def standing_of(folder: Path) -> Standing:
@@ -40,6 +40,9 @@ def standing_of(folder: Path) -> Standing:
         RunLogError: if its run.json is damaged.
     """
     info = load_info(folder)
+    if info.get("status") == "failed" and is_written(folder):
+        # Whoever resumes a run has its lock before run.json says so.
+        return Standing(info, "running", True)
     if info.get("status") != "running":
         return _ended(info)
     is_alive = is_written(folder)
@@ -48,6 +51,14 @@ def standing_of(folder: Path) -> Standing:
         info = load_info(folder)
         return Standing(info, "interrupted", False) if info.get("status") == "running" else _ended(info)
     return Standing(info, "running", is_alive)
+
+
+def status_of(run: Run) -> str:
+    """Return how a run stood when its log was read, put right where its process is gone."""
+    status = str(run.info.get("status"))
+    if status == "running" and standing_of(run.path).word == "interrupted":
+        return "interrupted"
+    return status
 
 
 def _ended(info: dict[str, Any]) -> Standing:

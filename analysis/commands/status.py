@@ -1,14 +1,13 @@
 """`status`: how a run ended, for people and for scripts."""
 
 import argparse
-import json
-import shlex
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from analysis.commands import EXIT_NOT_COMPLETED, EXIT_OK, Commands, add_run, new_command
 from analysis.commands.output import add_format, put, put_json
+from analysis.resuming import can_resume, resume_command
 from analysis.run import Run, load_run
 from analysis.standing import standing_of
 from fedcircuits.run_reader import RUN_FILE
@@ -72,17 +71,17 @@ def run_status(run: Run) -> RunStatus:
     """Return how a run ended, as far as can be seen from this machine."""
     now = standing_of(run.path)
     ended, last_round, has_writer = now.word, now.info["last_round"], now.is_alive
-    can_go_on = ended == "interrupted" or (ended == "failed" and last_round) or has_writer is None
+    can_go_on = can_resume(ended, last_round) or has_writer is None
     return RunStatus(
         run=run.path.name,
         path=str(run.path.resolve()),
         status=ended,
-        reason=now.info.get("reason"),
+        reason=now.reason or None,
         last_round=last_round,
         num_rounds=run.settings.get("num-server-rounds"),
         has_writer=has_writer,
         written_ago_s=max(0.0, time.time() - (run.path / RUN_FILE).stat().st_mtime),
-        resume_command=_command(run) if can_go_on else None,
+        resume_command=resume_command(run) if can_go_on else None,
     )
 
 
@@ -98,18 +97,3 @@ def _text(found: RunStatus) -> str:
     elif found.resume_command:
         lines.append(f"to go on after round {found.last_round}, type in the project's folder:")
     return "\n".join([*lines, *([found.resume_command] if found.resume_command else [])]) + "\n"
-
-
-def _command(run: Run) -> str:
-    """Return what resumes a run. A simulation must be given as many clients again; a federation is where it was."""
-    parts = ["flwr", "run", ".", "--stream"]
-    if run.info.get("is_simulation"):
-        num_clients = run.info.get("num_clients")
-        size = f"num-supernodes={num_clients} " if num_clients else ""
-        parts += ["--federation-config", f"{size}client-resources-num-cpus=1"]
-    else:
-        parts.insert(3, "CONNECTION")
-    # A string in JSON is the same string in TOML, which Flower reads.
-    return shlex.join(
-        [*parts, "--run-config", f"resume-from={json.dumps(str(run.path.resolve()), ensure_ascii=False)}"]
-    )

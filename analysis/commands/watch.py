@@ -41,7 +41,7 @@ def add(commands: Commands) -> None:
     )
     examples = {
         "": "the newest run in ./runs; if there is none yet, wait for it",
-        "runs --next --wait 300": "the run that is about to be started, within five minutes",
+        "runs --next --wait 300": "the run that is about to be started, or resumed, within five minutes",
         "runs --once": "as it is now",
         "runs --to tensorboard --to wandb=offline": "and hand its figures on, also those of a run that is over",
     }
@@ -54,7 +54,8 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--wait", type=_seconds, metavar="S", help="seconds to wait for a run to appear; default: 60, with --once 0"
     )
-    parser.add_argument("--next", action="store_true", help="wait for a run that is not there yet")
+    awaited = "wait for a run that is not there yet, or for one that is over to be resumed"
+    parser.add_argument("--next", action="store_true", help=awaited)
     parser.add_argument("--to", action="append", default=[], metavar="TOOL", help=_TARGETS)
 
 
@@ -72,8 +73,8 @@ def _awaited(options: argparse.Namespace) -> Path:
     """Return the run directory, once there is one."""
     path = Path(options.run).expanduser()
     wait_s = options.wait if options.wait is not None else 0.0 if options.once else _WAIT_S
-    there = {path, *(file.parent for file in path.glob(f"*/{RUN_FILE}"))}
-    if wait_s and (options.next or not any((run / RUN_FILE).is_file() for run in there)):
+    there = {file.parent for file in (path / RUN_FILE, *path.glob(f"*/{RUN_FILE}")) if file.is_file()}
+    if wait_s and (options.next or not there):
         remark(f"waiting up to {wait_s:g} s for a run in {path.resolve()}")
     pause = partial(time.sleep, min(options.interval, wait_s or options.interval))
     return wait_for_run(path, wait_s, there if options.next else (), pause, time.monotonic)

@@ -6,6 +6,7 @@ from analysis.measures.checks import failed_checks
 from analysis.measures.holdings import found_classes, has_shared_class, holdings
 from analysis.measures.overlaps import summarised
 from analysis.reports import reports_on, withheld
+from analysis.round_text import named_rounds
 from analysis.run import Run
 from fedcircuits.records import Comparison
 
@@ -43,5 +44,5 @@ def why_unusable(run: Run, rounds: Collection[int]) -> str:
     checks = failed_checks(run)
     if not checks.keys() >= set(rounds):
         return "no pairs: none of two usable circuits"
-    failed = ", ".join(str(check) for check in sorted({checks[server_round] for server_round in rounds}))
-    return f"no pairs: discovery failed its validity check in round {failed}, no circuit counts as usable"
+    failed = named_rounds(sorted({checks[server_round] for server_round in rounds}))
+    return f"no pairs: discovery failed its validity check in {failed}, no circuit counts as usable"

@@ -6,7 +6,8 @@ from analysis import measures
 from analysis.heavy_measures import why_not_measured
 from analysis.reports import average_noise, mask_noise, withheld
 from analysis.run import Run
-from analysis.summary import failed_check_notes, rejections
+from analysis.standing import status_of
+from analysis.summary import failed_checks_note, rejections
 
 _HEAVY: Final = {
     "validity": "check of the discovery against controls",
@@ -29,10 +30,11 @@ _OTHERS: Final = {
 
 def caveats(run: Run) -> list[str]:
     """Return what limits a run's findings, the gravest first."""
-    notes = [*_status(run), *map(_sentence, failed_check_notes(run))]
+    notes = _status(run)
     if "imported-from" in run.settings:
         notes.append("An imported log: what it lacks was not measured, and is listed below.")
-    notes += [_sentence(note) for note in (withheld(run), mask_noise(run), average_noise(run)) if note]
+    limits = (failed_checks_note(run), withheld(run), mask_noise(run), average_noise(run))
+    notes += [_sentence(note) for note in limits if note]
     notes += _unusable(run)
     excluded, total = measures.left_out(run, measures.OVERLAPS.values())
     if excluded:
@@ -50,10 +52,12 @@ def _sentence(text: str) -> str:
 
 
 def _status(run: Run) -> list[str]:
-    status, last = run.info.get("status"), run.info["last_round"]
+    status, last = status_of(run), run.info["last_round"]
     planned: Any = run.settings.get("num-server-rounds", "?")
     if status == "failed":
         return [f"The run failed after {last} of {planned} rounds: {run.info.get('reason') or 'no reason was logged'}."]
+    if status == "interrupted":
+        return [f"The run was interrupted after {last} of {planned} rounds: the process that wrote it is gone."]
     if status != "completed":
         return [f"The run has not ended: {last} of {planned} rounds, status {status}. Later rounds are not in here."]
     return []

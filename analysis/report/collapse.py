@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
 from analysis import measures
 from analysis.run import Run
 
@@ -35,13 +33,6 @@ def collapses(run: Run) -> list[Collapse] | None:
             lost.setdefault(class_id, []).append(int(str(server_round)))
     last = int(table.index.max())
     return [Collapse(class_id, rounds, rounds[-1] == last) for class_id, rounds in sorted(lost.items())]
-
-
-def ranges(rounds: Sequence[int]) -> str:
-    """Show ascending rounds, those that follow each other as a range: `1–3, 6`."""
-    numbers = pd.Series(rounds)
-    runs = numbers.groupby((numbers.diff() != 1).cumsum())
-    return ", ".join(f"{own.iloc[0]}" if len(own) == 1 else f"{own.iloc[0]}–{own.iloc[-1]}" for _, own in runs)
 
 
 def class_names(class_ids: Sequence[int]) -> str:

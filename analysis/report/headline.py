@@ -54,4 +54,5 @@ def _overlap_sentence(run: Run, table: pd.DataFrame) -> str:
             server_round, row = last
             iou, chance = number(row[f"{prefix}_iou"], 2), number(row[f"{prefix}_expected_iou"], 2)
             return f"Circuits {whose} overlap with an IoU of {iou} in round {server_round}; chance would give {chance}."
-    return f"Circuits could not be compared: {measures.why_no_pairs(run, Comparison.LOCAL_VS_GLOBAL)}."
+    why = measures.why_no_pairs(run, Comparison.LOCAL_VS_GLOBAL).removeprefix("no pairs: ")
+    return f"Circuits could not be compared: {why}."

@@ -18,8 +18,10 @@ from analysis.report.headline import headline
 from analysis.report.repeat import repeat_command
 from analysis.report.run_data import run_data
 from analysis.report.story import Card, story
+from analysis.resuming import can_resume, resume_command
 from analysis.run import Run
-from analysis.summary import rejections, run_facts
+from analysis.standing import status_of
+from analysis.summary import client_labels, rejections, run_facts
 from analysis.text_table import number
 from fedcircuits.whole_files import write_whole
 
@@ -39,7 +41,9 @@ class RunView:
     sections: list[tuple[Section, str]]
     diagnosed_round: int | None
     rejections: list[tuple[int, int, str]]
+    labels: dict[int, str]
     command: str | None
+    resume: str | None
     settings: dict[str, Any]
     versions: dict[str, Any]
     data: Markup
@@ -80,12 +84,12 @@ def _ready(assets: Assets) -> dict[str, Any]:
 
 
 def _view(run: Run, num_runs: int) -> RunView:
-    data = run_data(run, num_runs)
+    data, status = run_data(run, num_runs), status_of(run)
     diagnosis = diagnose(run)
     ladder = next(section.findings for section in diagnosis.sections if section.name == "ladder")
     return RunView(
         name=run.path.name,
-        status=str(run.info.get("status")),
+        status=status,
         facts=run_facts(run),
         headline=headline(run),
         cards=story(run),
@@ -95,7 +99,9 @@ def _view(run: Run, num_runs: int) -> RunView:
         sections=[(section, findings_text(section)) for section in diagnosis.sections],
         diagnosed_round=diagnosis.server_round,
         rejections=rejections(run),
+        labels=client_labels(run),
         command=repeat_command(run),
+        resume=resume_command(run) if can_resume(status, run.info["last_round"]) else None,
         settings=run.settings,
         versions=run.info.get("versions") or {},
         data=Markup(json_for_html(data)),

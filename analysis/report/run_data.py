@@ -10,6 +10,7 @@ from analysis.report.graphs import circuit_graphs
 from analysis.report.tables import plot_tables
 from analysis.report.thinning import GRAPH_BYTES, TABLE_BYTES
 from analysis.run import Run
+from analysis.summary import client_labels
 from fedcircuits.records import ALL_LAYERS
 
 
@@ -31,6 +32,7 @@ def run_data(run: Run, num_runs: int) -> dict[str, Any]:
         "layers": _layers(run),
         "classes": sorted(int(class_id) for class_id in {*run.accuracy["class_id"], *run.circuits["class_id"]}),
         "clients": sorted(int(partition) for partition in _clients(run)),
+        "labels": {str(partition): label for partition, label in client_labels(run).items()},
         "held": _held(run),
         "measures": _measures(run),
         "tables": tables,

@@ -6,7 +6,8 @@ from typing import Any, Final
 import pandas as pd
 
 from analysis import measures
-from analysis.report.collapse import class_names, collapses, ranges
+from analysis.report.collapse import class_names, collapses
+from analysis.round_text import named_rounds
 from analysis.run import Run
 from analysis.text_table import number
 from fedcircuits.records import COLLAPSED_RECALL, Comparison
@@ -78,14 +79,10 @@ def _collapsed(run: Run, table: pd.DataFrame) -> Card:
     still = [str(own.class_id) for own in lost if own.is_lost]
     together: dict[str, list[int]] = {}
     for own in lost:
-        together.setdefault(_counted_rounds(own.rounds), []).append(own.class_id)
+        together.setdefault(named_rounds(own.rounds), []).append(own.class_id)
     when = [f"{class_names(class_ids)}: {rounds}" for rounds, class_ids in together.items()]
     meaning = f"collapsed = trained on, but recall below {COLLAPSED_RECALL:.0%}"
     return Card(title, ", ".join(still) or "none", (*when, meaning))
-
-
-def _counted_rounds(rounds: list[int]) -> str:
-    return f"round{'' if len(rounds) == 1 else 's'} {ranges(rounds)}"
 
 
 def _same_class(run: Run, table: pd.DataFrame) -> Card:

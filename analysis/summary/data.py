@@ -6,6 +6,7 @@ import pandas as pd
 
 from analysis.measures import OVERLAPS, failed_checks, holdings, left_out, round_measures
 from analysis.run import Run
+from analysis.standing import status_of
 from analysis.summary.facts import density
 from analysis.summary.notes import rejections
 
@@ -16,7 +17,7 @@ def summary_data(run: Run) -> dict[str, Any]:
     excluded, total = left_out(run, OVERLAPS.values())
     return {
         "run": run.path.name,
-        "status": run.info.get("status"),
+        "status": status_of(run),
         "reason": run.info.get("reason"),
         "settings": run.settings,
         "effective_density": _json_value(density(run)),

@@ -4,6 +4,7 @@ from typing import Any
 
 from analysis.reports import average_noise, mask_noise, withheld
 from analysis.run import Run
+from analysis.standing import status_of
 from analysis.summary.figures import number
 
 
@@ -20,7 +21,7 @@ def run_facts(run: Run) -> dict[str, str]:
     data = f"found on {get('discovery-data')} data" if not withheld(run) else "the global model's alone"
     circuits = f"{_search(run.settings)}, {get('ablation')} ablation, {data}"
     return {
-        "status": f"{run.info.get('status')}{reason}; {run.info['last_round']} of {planned} rounds",
+        "status": f"{status_of(run)}{reason}; {run.info['last_round']} of {planned} rounds",
         **({"source": source} if "imported-from" in run.settings else {}),
         "data": f"{get('dataset')}, {_who_holds_what(run)}",
         "sparsity": f"{get('sparsity')} nominal; mean effective density of client models {number(density(run), 4)}",

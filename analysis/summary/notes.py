@@ -1,25 +1,26 @@
 """What a summary's figures do not count: failed checks, pairs left out, replies set aside."""
 
+import textwrap
+
 from analysis.measures import OVERLAPS, failed_checks, left_out
+from analysis.round_text import named_rounds
 from analysis.run import Run
 from analysis.summary.holders import client_labels
 
 
-def failed_check_notes(run: Run) -> list[str]:
-    """Say of each failed validity check which circuits it takes with it."""
+def failed_checks_note(run: Run) -> str:
+    """Say which validity checks failed, and which circuits they take with them; empty if none did."""
     checks = failed_checks(run)
-    notes = []
-    for check in sorted(set(checks.values())):
-        rounds = [server_round for server_round, governing in checks.items() if governing == check]
-        reach = f"of rounds {rounds[0]} to {rounds[-1]}" if len(rounds) > 1 else f"of round {check}"
-        notes.append(f"discovery failed its validity check in round {check}: no circuit {reach} counts as usable")
-    return notes
+    if not checks:
+        return ""
+    failed, reach = named_rounds(sorted(set(checks.values()))), named_rounds(sorted(checks))
+    return f"discovery failed its validity check in {failed}: no circuit of {reach} counts as usable"
 
 
 def failed_checks_section(run: Run) -> str:
-    """List the failed validity checks; empty if there is none."""
-    lines = [f"  {note}" for note in failed_check_notes(run)]
-    return "\n".join(["Failed checks (see `analysis diagnose`)", *lines]) if lines else ""
+    """Put `failed_checks_note` under a title; empty if no check failed."""
+    note = failed_checks_note(run)
+    return f"Failed checks (see `analysis diagnose`)\n{textwrap.indent(textwrap.fill(note, 98), '  ')}" if note else ""
 
 
 def left_out_section(run: Run) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from analysis.sinks.sink import Sink
+from analysis.standing import standing_of
 from analysis.watch.displays import Display, Now
 from analysis.watch.follower import Progress, RunFollower
 from fedcircuits.errors import RunLogError
@@ -70,7 +71,7 @@ def wait_for_run(path: Path, wait_s: float, ignored: Collection[Path], pause: Pa
     Args:
         path: a run directory, or a folder of run directories; it may appear later.
         wait_s: seconds to wait for it, 0 or more.
-        ignored: run directories that do not count.
+        ignored: run directories that do not count; but those of runs that are over do as soon as they go on.
         pause: waits until the next look.
         now: the clock.
 
@@ -78,15 +79,27 @@ def wait_for_run(path: Path, wait_s: float, ignored: Collection[Path], pause: Pa
         RunLogError: if there is none in time.
     """
     deadline = now() + wait_s
+    over = set(filter(_is_over, ignored))
     while True:
         try:
             run = find_run(path)
+            goes_on = run in over and not standing_of(run).is_over
         except RunLogError:
             if now() >= deadline:
                 raise
         else:
-            if run not in ignored:
+            if run not in ignored or goes_on:
                 return run
             if now() >= deadline:
-                raise RunLogError(f"no new run has appeared in {path.resolve()} within {wait_s:g} s")
+                raise RunLogError(
+                    f"no new run has appeared in {path.resolve()} within {wait_s:g} s, and none that is over goes on"
+                )
         pause()
+
+
+def _is_over(run: Path) -> bool:
+    """Tell whether a run is over; what cannot be read is not, so that it never goes on."""
+    try:
+        return standing_of(run).is_over
+    except RunLogError:
+        return False

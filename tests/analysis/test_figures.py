@@ -95,7 +95,7 @@ def test_a_run_without_usable_circuits_draws_no_overlap(write_run: WriteRun) -> 
         tables["overlap"] = [{**row, "usable": False} for row in tables["overlap"]]
 
     run = load_run(write_run(change=spoil).path)
-    with pytest.raises(NothingToDrawError, match="failed its validity check in round 1, 2"):
+    with pytest.raises(NothingToDrawError, match="failed its validity check in rounds 1–2"):
         FIGURES["03-overlap-across-clients"](run)
 
 

@@ -125,7 +125,7 @@ def test_failed_checks_of_the_discovery_are_named_with_the_rounds_that_they_reac
         tables["validity"] = [{**row, "beaten": True} for row in tables["validity"]]
 
     run = load_run(write_run(change=check_once).path)
-    said = "discovery failed its validity check in round 1: no circuit of rounds 1 to 2 counts as usable"
+    said = "discovery failed its validity check in round 1: no circuit of rounds 1–2 counts as usable"
     assert said in summary_text(run)
     assert summary_data(run)["failed_validity_checks"] == [1]
     assert "failed its validity check" not in summary_text(load_run(write_run("good", change=pass_all).path))

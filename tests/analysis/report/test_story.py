@@ -4,11 +4,9 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-import pytest
-
 from analysis import Run, load_run
 from analysis.report.caveats import caveats, missing
-from analysis.report.collapse import Collapse, collapses, ranges
+from analysis.report.collapse import Collapse, collapses
 from analysis.report.headline import headline
 from analysis.report.story import Card, story
 from fedcircuits.run_log import RunLog
@@ -57,11 +55,6 @@ def test_collapses_are_told_with_their_rounds(write_run: WriteRun) -> None:
     assert lost == [Collapse(2, [1], is_lost=False), Collapse(3, [1, 2, 3], is_lost=True)]
 
 
-@pytest.mark.parametrize(("rounds", "text"), [([4], "4"), ([1, 2, 3], "1–3"), ([1, 3, 4, 7], "1, 3–4, 7")])
-def test_rounds_that_follow_each_other_are_shown_as_a_range(rounds: list[int], text: str) -> None:
-    assert ranges(rounds) == text
-
-
 def test_a_run_of_one_seed_that_completed_has_the_one_caveat(tiny_run: Run) -> None:
     checked = dataclasses.replace(tiny_run, validity=tiny_run.validity.iloc[:0])
     assert caveats(checked) == [
@@ -84,7 +77,31 @@ def test_caveats_name_failure_rejections_and_unusable_circuits(write_run: WriteR
 
 
 def test_a_run_that_still_goes_on_says_so(write_run: WriteRun) -> None:
-    assert caveats(load_run(write_run(num_rounds=1).path))[0].startswith("The run has not ended: 1 of 2 rounds")
+    log = write_run(num_rounds=1)
+    assert caveats(load_run(log.path))[0].startswith("The run has not ended: 1 of 2 rounds, status running")
+
+
+def test_a_run_whose_process_is_gone_is_called_interrupted(write_run: WriteRun) -> None:
+    log = write_run(num_rounds=1)
+    log.close()
+    told = caveats(load_run(log.path))
+    assert told[0] == "The run was interrupted after 1 of 2 rounds: the process that wrote it is gone."
+
+
+def test_checks_that_failed_round_after_round_are_one_caveat(write_run: WriteRun) -> None:
+    def fail(server_round: int, tables: dict[str, Any]) -> None:
+        for row in tables["validity"]:
+            row["beaten"] = False
+
+    told = caveats(load_run(write_run(change=fail, num_rounds=3).path))
+    failed = [note for note in told if "validity check" in note]
+    assert failed == ["Discovery failed its validity check in rounds 1–3: no circuit of rounds 1–3 counts as usable."]
+
+
+def test_heavy_measures_that_were_not_due_are_not_called_empty(write_run: WriteRun) -> None:
+    run = load_run(write_run(change=drop("ladder"), num_rounds=1, num_server_rounds=50, deep_every=25).path)
+    due = "Where accuracy went: heavy measures begin in round 25 (deep-every = 25), and the log ends with round 1."
+    assert due in missing(run)
 
 
 def test_what_a_log_lacks_is_listed_with_the_reason(write_run: WriteRun) -> None:

@@ -10,6 +10,7 @@ from analysis.watch.displays import LineDisplay
 from analysis.watch.follower import RunFollower
 from analysis.watch.following import catch_up, follow, wait_for_run
 from fedcircuits.errors import RunLogError
+from fedcircuits.run_log import RunLog
 
 
 class Recorder:
@@ -161,3 +162,23 @@ def test_runs_that_were_there_before_do_not_count_as_the_next_one(growing_run):
         wait_for_run(folder, 5.0, there, clock.pause, clock.now)
     clock = Clock(lambda: run.path.rename(run.path.with_name("20990101T000000Z-new")))
     assert wait_for_run(folder, 5.0, there, clock.pause, clock.now).name == "20990101T000000Z-new"
+
+
+def test_a_run_that_is_over_counts_as_the_next_one_once_it_goes_on(growing_run):
+    run = growing_run()
+    run.grow(1)
+    run.log.fail("node lost")
+    reopened = []
+    clock = Clock(lambda: reopened.append(RunLog.reopen(run.path)))
+    assert wait_for_run(run.path, 5.0, [run.path], clock.pause, clock.now) == run.path
+    assert clock.time == 103.0
+
+
+def test_a_log_that_cannot_be_read_is_no_next_run_and_no_error(growing_run):
+    run = growing_run()
+    broken = run.path.with_name("00000000T000000Z-broken")
+    broken.mkdir()
+    (broken / "run.json").write_text("{")
+    clock = Clock(lambda: run.path.rename(run.path.with_name("20990101T000000Z-new")))
+    found = wait_for_run(run.path.parent, 5.0, list(run.path.parent.iterdir()), clock.pause, clock.now)
+    assert found.name == "20990101T000000Z-new"
