@@ -11,7 +11,7 @@ const state = {
     overlap: "iou",
     quality: "sufficiency",
     interference: "cancellation",
-    pairs: "same_class_across_clients",
+    pairs: null,
     pairFigure: "iou",
     kept: "overlap/iou",
   },
@@ -40,9 +40,17 @@ function changeState(changes) {
 
 // Redraws, and puts the focus back on what took the place of the focused element.
 function keepingFocus(redraw) {
-  const key = document.activeElement?.dataset?.focus;
+  const place = focusPlace(document.activeElement);
   redraw();
-  if (key) document.querySelector(`[data-focus="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
+  if (place) document.querySelector(place)?.focus({ preventScroll: true });
+}
+
+// Returns where an element will be found again: by its own mark, or as a choice of the panel that it stands in.
+function focusPlace(focused) {
+  if (focused?.dataset?.focus) return `[data-focus="${CSS.escape(focused.dataset.focus)}"]`;
+  const panel = focused?.closest("[id]");
+  const label = focused?.getAttribute("aria-label");
+  return panel && label ? `#${CSS.escape(panel.id)} [aria-label="${CSS.escape(label)}"]` : null;
 }
 
 function draw() {
@@ -156,7 +164,9 @@ function start() {
   startResizing();
   byId("print").addEventListener("click", () => window.print());
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") hideTooltip();
+    if (event.key !== "Escape") return;
+    hideTooltip();
+    byId("clients")?.removeAttribute("open");
   });
   openRun(0);
 }

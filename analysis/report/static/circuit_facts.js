@@ -1,6 +1,6 @@
 // What the log says about the circuits in the graph: their sizes, what they can do, how they overlap.
 
-function circuitFacts(log, choice, compared) {
+function circuitFacts(log, choice) {
   const rows = [
     ["A", choice.keys.a, choice.a],
     ["B", choice.keys.b, choice.b],
@@ -9,8 +9,16 @@ function circuitFacts(log, choice, compared) {
     .map(([letter, key, circuit]) => factsRow(log, choice, letter, key, circuit));
   const titles = ["", "channels by layer", "edges", "recall alone", "false positives", "recall without", "usable"];
   const head = element("thead", {}, element("tr", {}, ...titles.map((title) => element("th", {}, title))));
-  const caption = element("caption", {}, pairText(log, choice, compared));
-  return element("table", { class: "plain facts" }, caption, head, element("tbody", {}, ...rows));
+  return element(
+    "div",
+    {},
+    element("p", { class: "hint" }, pairText(log, choice)),
+    element(
+      "div",
+      { class: "scroll" },
+      element("table", { class: "plain facts" }, head, element("tbody", {}, ...rows)),
+    ),
+  );
 }
 
 function factsRow(log, choice, letter, key, circuit) {

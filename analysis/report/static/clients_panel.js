@@ -33,7 +33,7 @@ function drawClients(hosts, log, state, change) {
   const choose = (name) => (value) => change({ figures: { ...state.figures, [name]: value } });
   fill(
     hosts.pairControls,
-    selectBox("Compare", PAIR_COMPARISONS, state.figures.pairs, choose("pairs")),
+    selectBox("Compare", PAIR_COMPARISONS, chosenPairs(log, state), choose("pairs")),
     selectBox("Figure", PAIR_FIGURES, state.figures.pairFigure, choose("pairFigure")),
   );
   drawClientPairs(hosts.pairs, log, state, change);
@@ -52,13 +52,25 @@ function clientLabels(clients) {
   return clients.map((client) => ({ label: client, value: client }));
 }
 
+// What is compared unless it was chosen: the first comparison that the log has, as clients may share no class.
+function chosenPairs(log, state) {
+  if (state.figures.pairs) return state.figures.pairs;
+  log.firstPairs ??= PAIR_COMPARISONS.map(({ value }) => value).find((comparison) =>
+    log.parts.overlap.some((part) => part.column("a") && part.rows({ comparison }).length > 0),
+  );
+  return log.firstPairs ?? PAIR_COMPARISONS[0].value;
+}
+
+function whyNoPairs(log, comparison) {
+  if (comparison === "same_class_across_clients" && !log.hasSharedClass()) return NO_SHARED_CLASS;
+  return "No pair of clients is in this page for this round, layer and class: none was logged, none is usable, or the round was thinned out.";
+}
+
 function drawClientPairs(host, log, state, change) {
-  const { pairs: comparison, pairFigure: figure } = state.figures;
+  const [comparison, figure] = [chosenPairs(log, state), state.figures.pairFigure];
   const cells = pairMeans(log, state, comparison, `${figure}:${state.layer}`);
   if (cells.size === 0) {
-    const why =
-      "No pair of clients is in this page for this round, layer and class: none was logged, none is usable, or the round was thinned out.";
-    host.replaceChildren(element("p", { class: "empty" }, why));
+    host.replaceChildren(element("p", { class: "empty" }, whyNoPairs(log, comparison)));
     return;
   }
   const clients = chosenClients(log, state);
@@ -119,7 +131,7 @@ function drawKept(host, log, state, change) {
     high: 1,
     digits: 2,
     describe: (client, classId) => [
-      `Client ${client}, class ${classId}, round ${state.round}`,
+      `Client ${log.clientName(client)}, class ${classId}, round ${state.round}`,
       formatNumber(value(client, classId)),
     ],
     chosen: { column: state.classId },
@@ -164,7 +176,7 @@ function drawHoldings(host, log, state, change) {
     high: Math.max(...log.held.flatMap((row) => row.images)),
     digits: 0,
     describe: (client, classId) => [
-      `Client ${client}, class ${classId}`,
+      `Client ${log.clientName(client)}, class ${classId}`,
       plural(images.get(client)?.[classId] ?? 0, "image"),
     ],
     chosen: { column: state.classId },
@@ -186,7 +198,7 @@ function drawClientTable(host, log, state) {
   const rows = table.rows({ round: state.round }).filter((row) => chosen.has(table.column("partition_id")(row)));
   const titles = ["client", ...CLIENT_COLUMNS.map(({ title }) => title), "reply"];
   const head = element("tr", {}, ...titles.map((title) => element("th", {}, title)));
-  const body = rows.map((row) => clientRow(table, row));
+  const body = rows.map((row) => clientRow(log, row));
   fill(
     host,
     element(
@@ -197,15 +209,15 @@ function drawClientTable(host, log, state) {
   );
 }
 
-function clientRow(table, row) {
-  const value = (name) => table.column(name)(row);
+function clientRow(log, row) {
+  const value = (name) => log.clientTable.column(name)(row);
   const cells = CLIENT_COLUMNS.map(({ name, digits }) => element("td", {}, formatNumber(value(name), digits)));
   const verdict = value("accepted") ? "accepted" : "set aside";
   const reason = value("reason") === null ? verdict : `${verdict}: ${value("reason")}`;
   return element(
     "tr",
     {},
-    element("th", { scope: "row" }, value("partition_id")),
+    element("th", { scope: "row" }, log.clientName(value("partition_id"))),
     ...cells,
     element("td", { class: "text" }, reason),
   );

@@ -51,6 +51,6 @@ function drawComparison(host, logs, state, change) {
 function comparedSeries(log, place, one) {
   const [colour, shape] = LAYER_STYLES[place % LAYER_STYLES.length];
   const series = [{ name: log.name, colour, shape, points: log.measured(one.figure) }];
-  if (one.chance) series.push({ name: `chance, ${log.name}`, colour, of: log.name, points: log.measured(one.chance) });
+  if (one.chance) series.push({ name: `chance, ${log.name}`, colour, shape, of: log.name, points: log.measured(one.chance) });
   return series;
 }

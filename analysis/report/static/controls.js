@@ -68,7 +68,7 @@ function stopPlaying() {
 }
 
 function clientControl(log, change) {
-  const boxes = log.clients.map((client) => [client, checkBox(`client ${client}`, true, apply)]);
+  const boxes = log.clients.map((client) => [client, checkBox(`client ${log.clientName(client)}`, true, apply)]);
   const isChecked = ([, box]) => box.firstChild.checked;
   function apply() {
     const chosen = boxes.filter(isChecked).map(([client]) => client);
@@ -103,4 +103,13 @@ function updateControls(host, log, state) {
   layers.selectedIndex = log.layers.indexOf(state.layer);
   byId("clients-shown").textContent =
     state.clients === null ? `all ${log.clients.length}` : `${state.clients.size} of ${log.clients.length}`;
+  byId("on-paper").textContent = choicesText(log, state);
+}
+
+// Says what was chosen: on paper the bar is not there.
+function choicesText(log, state) {
+  const classes = state.classId === null ? "all classes" : `class ${state.classId}`;
+  const layer = state.layer === "all" ? "all layers" : state.layer;
+  const clients = state.clients === null ? "all clients" : `clients ${[...state.clients].join(", ") || "none"}`;
+  return `Round ${state.round} of ${log.rounds.at(-1)}; ${classes}, ${layer}, ${clients}.`;
 }

@@ -51,7 +51,12 @@ function selectBox(label, options, chosen, onChange) {
 }
 
 function checkBox(label, isChecked, onChange) {
-  const box = element("input", { type: "checkbox", checked: isChecked, change: () => onChange(box.checked) });
+  const box = element("input", {
+    type: "checkbox",
+    checked: isChecked,
+    "data-focus": `check/${label}`,
+    change: () => onChange(box.checked),
+  });
   return element("label", { class: "check" }, box, element("span", {}, label));
 }
 
@@ -67,6 +72,8 @@ function markPath(shape, x, y, size) {
       return `M${x - s} ${y - s}h${2 * s}v${2 * s}h${-2 * s}z`;
     case "triangle":
       return `M${x} ${y - 1.25 * s}L${x + 1.25 * s} ${y + s}H${x - 1.25 * s}z`;
+    case "flag":
+      return `M${x} ${y + 1.25 * s}L${x - 1.25 * s} ${y - s}H${x + 1.25 * s}z`;
     case "diamond":
       return `M${x} ${y - 1.35 * s}L${x + 1.35 * s} ${y}L${x} ${y + 1.35 * s}L${x - 1.35 * s} ${y}z`;
     case "cross":

@@ -86,7 +86,7 @@ function comparedCircuits(log, choice) {
     element("p", { class: "graph-summary", "aria-live": "polite" }, graphSummary(compared, choice)),
     graphLegend(compared, choice),
     drawing,
-    element("div", { class: "scroll" }, circuitFacts(log, choice, compared)),
+    circuitFacts(log, choice),
   );
 }
 

@@ -136,14 +136,14 @@ function nodeMark(node, layout) {
   return group;
 }
 
-// The shape of a kind of node, under a cross if averaging has lost it.
+// The shape of a kind of node: hollow, with a cross in it, if averaging has lost it.
 function nodeShapes(kind, isLost, x, y) {
   const shape = svgElement("path", {
     d: markPath(KIND_SHAPES[kind], x, y, NODE_SIZE),
     class: isLost ? "is-lost" : null,
   });
   return isLost
-    ? [shape, svgElement("path", { d: markPath("cross", x, y, NODE_SIZE + 1), class: "lost-mark" })]
+    ? [shape, svgElement("path", { d: markPath("cross", x, y, NODE_SIZE - 2.4), class: "lost-mark" })]
     : [shape];
 }
 

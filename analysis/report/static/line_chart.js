@@ -4,7 +4,7 @@ const hiddenSeries = new Set();
 
 // Draws a chart into `host`.
 // options: id; label; series, each {name, colour, shape, points: Map of round to {mean, low, high, count}} or, to be
-// drawn dashed and shown and hidden together with another one, {name, colour, of: the other's name, points};
+// drawn dashed, with hollow marks, and shown and hidden together with another one, {…, of: the other's name};
 // range [low, high], or null to fit; rounds; current; digits; onPick(round).
 function drawLineChart(host, options) {
   const series = options.series.filter((one) => one.points.size > 0);
@@ -59,7 +59,7 @@ function legendSample(one) {
 function seriesMark(one, x, y, size = 3.6) {
   return svgElement("path", {
     d: markPath(one.shape, x, y, size),
-    class: "mark",
+    class: one.of ? "mark is-hollow" : "mark",
     fill: one.colour,
     stroke: one.colour,
   });
@@ -107,8 +107,7 @@ function seriesShapes(one, scale, numRounds) {
     stroke: one.colour,
     "stroke-dasharray": one.of ? "5 4" : null,
   });
-  if (one.of) return [line];
-  const size = numRounds > 25 ? 2.2 : 3.6;
+  const size = (numRounds > 25 ? 2.2 : 3.6) - (one.of ? 0.8 : 0);
   return [line, ...places.map(([x, y]) => seriesMark(one, x, y, size))];
 }
 

@@ -17,6 +17,17 @@ class RunLog {
     );
   }
 
+  // Returns a client's number, and the name that it gave itself if it did.
+  clientName(client) {
+    return `${client}${this.labels[client] ?? ""}`;
+  }
+
+  // False where clients said what they hold, and no class is held by two.
+  hasSharedClass() {
+    const held = [...this.heldClasses.values()].flatMap((classes) => [...classes]);
+    return held.length === 0 || new Set(held).size < held.length;
+  }
+
   // Returns the figures of the summary as points by round.
   measured(name) {
     return pointsOf(this.measures.map((row) => [row.round, row[name]]));

@@ -15,7 +15,7 @@ const LAYER_STYLES = [
   [COLOURS.green, "square"],
   [COLOURS.purple, "diamond"],
   [COLOURS.red, "cross"],
-  [COLOURS.sky, "circle"],
+  [COLOURS.sky, "flag"],
 ];
 
 const COMPARISONS = [
@@ -66,7 +66,7 @@ const QUALITY_FIGURES = [
 ];
 
 const INTERFERENCE_FIGURES = [
-  { value: "cancellation", label: "cancellation of updates" },
+  { value: "cancellation", label: "length that the mean update keeps" },
   { value: "sign_conflict", label: "sign conflict" },
   { value: "norm_retention", label: "norm kept by the average" },
   { value: "activation_retention", label: "activation kept by the average" },
@@ -78,10 +78,13 @@ const MODELS = [
   { name: "global model's own circuit", model: "global", colour: COLOURS.green, shape: "square" },
 ];
 
+const NO_SHARED_CLASS = "No two clients hold the same class, so there is nothing to compare.";
+
 const UNIT = [0, 1];
 const AROUND_CHANCE = [-0.25, 1];
 
-// Each plot: id; title; hint, what to look for; figures to choose from; series(log, state, figure) and range(figure).
+// Each plot: id; title; hint, what to look for; figures to choose from; series(log, state, figure) and range(figure);
+// why(log), what is said if there is nothing to draw.
 const PLOTS = [
   {
     id: "accuracy",
@@ -110,7 +113,7 @@ const PLOTS = [
   {
     id: "interference",
     title: "What averaging does to weights",
-    hint: "By layer. 1 = nothing is lost; of sign conflict, 0 is best, and dashed is what chance gives.",
+    hint: "By layer, as a share of what clients have: 1 = nothing cancels. Of sign conflict 0 is best; dashed: chance.",
     figures: INTERFERENCE_FIGURES,
     series: interferenceSeries,
     range: () => null,
@@ -121,6 +124,7 @@ const PLOTS = [
     hint: "Stability Φ of a class's circuits over all clients: 1 = the same channels, 0 = chance.",
     series: stabilitySeries,
     range: () => AROUND_CHANCE,
+    why: (log) => (log.hasSharedClass() ? "No agreement was logged for this choice." : NO_SHARED_CLASS),
   },
 ];
 
@@ -149,16 +153,29 @@ function plotCard(host, plot, state, change) {
   return card;
 }
 
+const drawnSeries = new Map();
+
+// Lines depend on all choices but the round: a step of the slider takes those that are there.
+function seriesOf(plot, log, state, figure) {
+  const choices = [figure, state.classId, state.layer, state.clients, log];
+  const drawn = drawnSeries.get(plot.id);
+  if (drawn && choices.every((choice, place) => choice === drawn.choices[place])) return drawn.series;
+  const series = plot.series(log, state, figure);
+  drawnSeries.set(plot.id, { choices, series });
+  return series;
+}
+
 function drawPlot(card, plot, log, state, change) {
   const figure = state.figures[plot.id];
   drawLineChart(card.querySelector(".drawing"), {
     id: plot.id,
     label: plot.title,
-    series: plot.series(log, state, figure),
+    series: seriesOf(plot, log, state, figure),
     range: plot.range(figure),
     rounds: log.rounds,
     current: state.round,
     digits: figure === "num_channels" ? 1 : 3,
     onPick: (round) => change({ round }),
+    why: plot.why?.(log),
   });
 }

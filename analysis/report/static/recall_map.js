@@ -1,7 +1,7 @@
 // The global model's recall by class and round.
 
 function drawRecallMap(host, log, state, change) {
-  const recalls = recallsByClass(log);
+  const recalls = (log.recallsByClass ??= recallsByClass(log));
   if (recalls.size === 0) {
     host.replaceChildren(element("p", { class: "empty" }, "No recall by class was logged."));
     return;

@@ -33,15 +33,18 @@ class Table {
   }
 
   // Returns the rows whose columns have the wanted values; a wanted value that is undefined allows every one.
-  rows(wanted) {
-    const tests = Object.entries(wanted)
+  rows({ round, ...others }) {
+    const tests = Object.entries(others)
       .filter(([, value]) => value !== undefined)
       .map(([name, value]) => [this.column(name), value]);
-    const found = [];
-    for (let row = 0; row < this.length; row += 1) {
-      if (tests.every(([column, value]) => column(row) === value)) found.push(row);
-    }
-    return found;
+    return this.rowsOfRound(round).filter((row) => tests.every(([column, value]) => column(row) === value));
+  }
+
+  // Rows are looked up by their round at every step of the slider, so they are sorted by it once.
+  rowsOfRound(round) {
+    if (round === undefined) return [...Array(this.length).keys()];
+    this.byRound ??= Map.groupBy(Array(this.length).keys(), this.column("round"));
+    return this.byRound.get(round) ?? [];
   }
 }
 

@@ -383,3 +383,71 @@ def test_a_single_circuit_is_not_compared_with_itself(write_run: WriteRun, open_
 
     page = open_page(load_run(write_run(num_rounds=1, change=only_the_servers).path)).page
     assert "shared" not in page.locator("#graph").inner_text()
+
+
+def focused(page: Any) -> str:
+    return page.evaluate("document.activeElement.getAttribute('aria-label') ?? document.activeElement.dataset.focus")
+
+
+def test_a_choice_made_with_the_keyboard_keeps_the_focus(open_tiny: OpenPage) -> None:
+    page = open_tiny().page
+    for panel, label in (("#graph", "B"), ("#pair-controls", "Compare"), ("#kept-controls", "Figure")):
+        choice = page.locator(panel).get_by_label(label, exact=True)
+        before = choice.input_value()
+        choice.focus()
+        page.keyboard.press("ArrowDown")
+        assert choice.input_value() != before
+        assert focused(page) == label
+    page.get_by_label("mark channels lost in averaging").focus()
+    page.keyboard.press("Space")
+    assert not page.get_by_label("mark channels lost in averaging").is_checked()
+    assert focused(page) == "check/mark channels lost in averaging"
+
+
+def test_clients_that_share_no_class_are_compared_by_what_they_have(write_run: WriteRun, open_page: OpenPage) -> None:
+    page = open_page(load_run(write_run(is_shared=False).path)).page
+    compared = page.locator("#pair-controls").get_by_label("Compare")
+    assert compared.input_value() == "circuits of different classes"
+    assert cells(page, "#pair-map") == [["", "0.20"], ["0.20", ""]]
+    choose(page, "#pair-controls", "Compare", "circuits of the same class")
+    assert page.locator("#pair-map .empty").inner_text().startswith("No two clients hold the same class")
+
+
+def test_an_interrupted_run_says_so_and_how_it_goes_on(write_run: WriteRun, open_page: OpenPage) -> None:
+    log = write_run(num_rounds=1)
+    log.close()
+    page = open_page(load_run(log.path)).page
+    assert page.locator("h1 .status").inner_text() == "interrupted"
+    assert "interrupted after 1 of 2 rounds" in page.locator(".caveats").inner_text()
+    assert f'resume-from="{log.path}"' in page.locator("#resume-0").inner_text()
+
+
+def test_clients_are_called_by_the_names_that_they_chose(write_run: WriteRun, open_page: OpenPage) -> None:
+    def refuse(server_round: int, tables: dict[str, list[dict[str, Any]]]) -> None:
+        tables["clients"][1] |= {"accepted": False, "reason": "NaN in weights"}
+
+    log = write_run(change=refuse)
+    run = load_run(log.path)
+    run.info["clients"] = [{"partition_id": 1, "label": "<b>north</b>", "has_own_images": False}]
+    opened = open_page(run)
+    page = opened.page
+    assert page.locator("#client-table tbody th").all_inner_texts() == ["0", "1 (<b>north</b>)"]
+    assert page.locator("#faults tbody td").nth(1).inner_text() == "1 (<b>north</b>)"
+    assert page.locator("b").count() == 0
+    opened.settle()
+
+
+def test_paper_says_what_was_chosen(open_tiny: OpenPage) -> None:
+    page = open_tiny().page
+    choose(page, "#controls", "Class", "class 2")
+    choose_round(page, 1)
+    page.emulate_media(media="print")
+    assert page.locator("#on-paper").inner_text() == "Round 1 of 2; class 2, all layers, all clients."
+
+
+def test_chance_has_marks_of_the_shape_of_what_it_belongs_to(open_tiny: OpenPage) -> None:
+    page = open_tiny().page
+    hollow = page.locator("[data-plot=overlap] svg.chart path.mark.is-hollow")
+    # Two rounds of chance for the same class, different classes, and client and global model: circle, triangle, square.
+    shapes = [re.sub(r"[-\d. ]", "", mark.get_attribute("d")) for mark in hollow.all()]
+    assert shapes == ["Maaz", "Maaz", "MLHz", "MLHz", "Mhvhz", "Mhvhz"]
