@@ -47,15 +47,24 @@ def why_not_measured(run: Run, table: str) -> str:
     rounds = sorted(set(getattr(run, table)["round"]))
     if rounds:
         return f"measured in other rounds only: {', '.join(str(number) for number in rounds)}"
+    if not run.info["last_round"]:
+        return "no round was finished"
+    if "imported-from" in run.settings:
+        return "not in imported logs"
     if table in _OF_CLIENTS_CIRCUITS and withheld(run):
         return withheld(run)
     if table == "stability":
         return "no class is held by two clients" if not has_shared_class(run) else "no stability was logged"
+    return _why_not_taken(run, table)
+
+
+def _why_not_taken(run: Run, table: str) -> str:
+    """Say why the settings have left a table empty, as far as they have."""
     setting = "validity-every" if table == "validity" else "deep-every"
-    every = run.settings.get(setting, 0)
+    every, last = run.settings.get(setting, 0), run.info["last_round"]
     if not every:
         return f"no heavy measures were logged ({setting} = 0)"
-    first, last = min(every, run.settings.get("num-server-rounds", every)), run.info["last_round"]
+    first = min(every, run.settings.get("num-server-rounds", every))
     if table != "validity" and last < first:
         return f"heavy measures begin in round {first} ({setting} = {every}), and the log ends with round {last}"
     return f"the table {table} is empty, although {setting} = {every}"

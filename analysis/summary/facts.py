@@ -56,7 +56,7 @@ def _search(settings: dict[str, Any]) -> str:
 
 def _who_holds_what(run: Run) -> str:
     """Say how images came to the clients: from a split of the dataset, or with them."""
-    num_clients = run.info.get("num_clients", "?")
+    num_clients = run.info.get("num_clients") or "?"
     num_own = sum(client["has_own_images"] for client in run.info.get("clients", []))
     if num_own and num_own == num_clients:
         return f"{num_clients} clients with images of their own"

@@ -150,7 +150,7 @@ function describeNode(log, choice, node, near) {
   const scores = [
     ["A", choice.a],
     ["B", choice.b],
-    ["global model", choice.average],
+    ["global model", choice.average === choice.b ? null : choice.average],
   ]
     .filter(([, circuit]) => circuit)
     .map(([name, circuit]) => `score ${score(circuit)} in ${name}`);

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from analysis import Run, load_run
+from analysis.diagnosis import diagnose
 from analysis.report.caveats import caveats, missing
 from analysis.report.collapse import Collapse, collapses
 from analysis.report.headline import headline
@@ -123,3 +124,11 @@ def test_a_run_without_a_round_has_no_cards(write_run: WriteRun) -> None:
     assert story(run) == []
     assert headline(run) == "No round was finished, so there is nothing to show but the settings."
     assert missing(run) == ["No round was finished, so every table is empty."]
+
+
+def test_what_an_imported_log_lacks_has_one_reason(write_run: WriteRun) -> None:
+    heavy = ("validity", "ladder", "scrutiny", "alignment", "patching", "stability")
+    run = load_run(write_run(change=drop("interference", *heavy), imported_from="log.json", imported_sha256="0").path)
+    assert [note.rsplit(": ")[1] for note in missing(run)] == ["not in imported logs."]
+    agreement = next(section for section in diagnose(run).sections if section.name == "agreement")
+    assert agreement.meaning == "Not measured: not in imported logs."
