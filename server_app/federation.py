@@ -55,7 +55,7 @@ def run_federation(grid: Grid, config: Mapping[str, Any]) -> None:
         raise
     _log.info("completed; run directory: %s", run_log.path)
     _log.info("next: python -m analysis summary %s", shlex.quote(str(run_log.path)))
-    _log.info("      python -m analysis figures %s", shlex.quote(str(run_log.path)))
+    _log.info("      python -m analysis report %s", shlex.quote(str(run_log.path)))
 
 
 def _is_resumption(config: Mapping[str, Any]) -> bool:

@@ -44,5 +44,5 @@ def import_fedmi(options: argparse.Namespace) -> int:
     path = write_fedmi_run(log, Path(options.out))
     put(f"imported; run directory: {path}\n")
     put(f"next: python -m analysis summary {shlex.quote(str(path))}\n")
-    put(f"      python -m analysis figures {shlex.quote(str(path))}\n")
+    put(f"      python -m analysis report {shlex.quote(str(path))}\n")
     return EXIT_OK

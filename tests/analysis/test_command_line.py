@@ -179,7 +179,7 @@ def test_a_published_log_is_imported_and_can_be_summarised(tmp_path: Path, capsy
     assert main(["import-fedmi", str(file), str(tmp_path / "runs"), "--channels", "2,4"]) == 0
     first, *commands = capsys.readouterr().out.splitlines()
     path = first.removeprefix("imported; run directory: ")
-    assert commands == [f"next: python -m analysis summary {path}", f"      python -m analysis figures {path}"]
+    assert commands == [f"next: python -m analysis summary {path}", f"      python -m analysis report {path}"]
     assert main(["status", path]) == 0
     assert main(["summary", str(tmp_path / "runs")]) == 0
     assert "imported from published.json" in capsys.readouterr().out
