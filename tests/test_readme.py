@@ -5,7 +5,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from documentation import dead_links
 
 PROJECT = Path(__file__).parents[1]
 
@@ -28,13 +27,3 @@ def test_every_setting_is_explained_beside_its_default(defaults):
 @pytest.mark.parametrize("path", sorted((PROJECT / "conf").rglob("*.toml")), ids=lambda path: path.stem)
 def test_every_named_experiment_has_sound_settings(make_settings, path):
     make_settings(tomllib.loads(path.read_text(encoding="utf-8")))
-
-
-def test_every_link_in_the_documentation_leads_somewhere():
-    assert dead_links(PROJECT, is_picture=False) == []
-
-
-def test_every_picture_in_the_documentation_exists():
-    if not (PROJECT / "docs" / "images").is_dir():
-        pytest.skip("there is no docs/images: Flower's Hub carries no pictures")
-    assert dead_links(PROJECT, is_picture=True) == []

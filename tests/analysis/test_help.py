@@ -5,6 +5,7 @@ import re
 import shlex
 from pathlib import Path
 
+import documentation
 import pytest
 
 from analysis.__main__ import build_parser, main
@@ -13,6 +14,9 @@ PROJECT = Path(__file__).parents[2]
 
 SHOWN = re.compile(r"^ *python -m analysis (.*?)(?:  +#.*)?$", flags=re.MULTILINE)
 """A command line of analysis in a text, without the comment behind it."""
+
+TYPED = re.compile(r"\bpython -m analysis (.*?)(?= (?:>|&&|\|) |  +#|$)", flags=re.MULTILINE)
+"""The arguments of a command line in a block of commands, up to what the shell would take for its own."""
 
 FORMATS = {
     "summary": ["text", "json", "csv"],
@@ -76,20 +80,16 @@ def test_commands_that_print_tables_offer_their_formats() -> None:
         assert offered == ([tuple(FORMATS[name])] if name in FORMATS else [])
 
 
-def test_every_command_line_in_the_readme_can_be_typed() -> None:
-    text = (PROJECT / "README.md").read_text(encoding="utf-8")
-    lines = [
-        re.split(r" (?:>|&&|\|) |  +#", line)[0]
-        for line in re.findall(r"^python -m analysis (.*)$", text, flags=re.MULTILINE)
-    ]
-    assert lines
+def test_every_command_line_in_the_documentation_can_be_typed() -> None:
+    lines = [line for block in documentation.commands(PROJECT) for line in TYPED.findall(block)]
+    assert len(lines) > 20
     for line in lines:
         build_parser().parse_args(shlex.split(line))
 
 
-def test_the_readme_shows_every_command() -> None:
-    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
-    assert {name for name in commands() if f"python -m analysis {name}" not in readme} == set()
+def test_the_page_on_looking_at_runs_shows_every_command() -> None:
+    page = (PROJECT / "docs" / "analysis.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([a-z-]+)` \| ", page, flags=re.MULTILINE)) == set(commands())
 
 
 @pytest.mark.parametrize(
