@@ -14,7 +14,7 @@ from analysis.summary import summary_text
 from fedcircuits.errors import FederationError
 from fedcircuits.records import Key, RungName
 from fedcircuits.run_reader import read_info
-from strategies.refusals import by_reason
+from strategies.refusals import Refusal, by_reason
 
 OWN = {"share_probe": False}
 
@@ -144,7 +144,7 @@ def test_the_console_names_clients_by_their_labels(federate, console, sites):
 
 
 def test_one_problem_of_many_clients_is_one_line():
-    refusals = [(f"partition {i}", "no data") for i in range(12)] + [("", "node 7 is odd")]
+    refusals = [*(Refusal("no data", f"partition {i}") for i in range(12)), Refusal("node 7 is odd")]
     first, second = by_reason(refusals)
     assert first.startswith("  - partition 0, partition 1, partition 10, ")
     assert first.endswith(" and 2 more: no data")
