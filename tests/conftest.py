@@ -3,6 +3,7 @@
 Shapes and types of the core's functions are checked at run time: a call with a wrong shape or dtype fails the test.
 """
 
+import signal
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -52,3 +53,11 @@ def double() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def heeded_interrupts() -> Iterator[None]:
+    """Let programs that are started heed an interrupt, also where the tests run in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

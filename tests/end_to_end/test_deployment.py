@@ -175,6 +175,7 @@ def test_nothing_stays_behind_when_what_uses_a_federation_fails(tmp_path):
     assert not left_behind(tmp_path)
 
 
+@pytest.mark.usefixtures("heeded_interrupts")
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 def test_the_example_stops_everything_when_it_is_interrupted(tmp_path, signal_number):
     command = [sys.executable, "-m", "deployment", str(tmp_path / "federation"), "--insecure"]

@@ -116,14 +116,6 @@ def read_until(master, ending, deadline_s=60.0):
     return read
 
 
-@pytest.fixture
-def heeded_interrupts():
-    """Let programs that are started heed an interrupt, also where the tests run in the background, which ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("heeded_interrupts")
 def test_in_a_terminal_the_panel_changes_in_place_until_ctrl_c(growing_run):
     run = growing_run()
