@@ -79,17 +79,17 @@ def wait_for_run(path: Path, wait_s: float, ignored: Collection[Path], pause: Pa
         RunLogError: if there is none in time.
     """
     deadline = now() + wait_s
-    over = set(filter(_is_over, ignored))
+    over = [run for run in sorted(ignored) if _is_over(run)]
     while True:
         try:
             run = find_run(path)
-            goes_on = run in over and not standing_of(run).is_over
         except RunLogError:
             if now() >= deadline:
                 raise
         else:
-            if run not in ignored or goes_on:
-                return run
+            next_runs = [run] if run not in ignored else [own for own in over if _is_over(own) is False]
+            if next_runs:
+                return next_runs[-1]
             if now() >= deadline:
                 raise RunLogError(
                     f"no new run has appeared in {path.resolve()} within {wait_s:g} s, and none that is over goes on"
@@ -97,9 +97,9 @@ def wait_for_run(path: Path, wait_s: float, ignored: Collection[Path], pause: Pa
         pause()
 
 
-def _is_over(run: Path) -> bool:
-    """Tell whether a run is over; what cannot be read is not, so that it never goes on."""
+def _is_over(run: Path) -> bool | None:
+    """Tell whether a run is over; None if its log cannot be read."""
     try:
         return standing_of(run).is_over
     except RunLogError:
-        return False
+        return None

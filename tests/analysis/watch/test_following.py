@@ -11,6 +11,7 @@ from analysis.watch.follower import RunFollower
 from analysis.watch.following import catch_up, follow, wait_for_run
 from fedcircuits.errors import RunLogError
 from fedcircuits.run_log import RunLog
+from fedcircuits.run_reader import find_run
 
 
 class Recorder:
@@ -172,6 +173,16 @@ def test_a_run_that_is_over_counts_as_the_next_one_once_it_goes_on(growing_run):
     clock = Clock(lambda: reopened.append(RunLog.reopen(run.path)))
     assert wait_for_run(run.path, 5.0, [run.path], clock.pause, clock.now) == run.path
     assert clock.time == 103.0
+
+
+def test_a_run_that_goes_on_counts_although_newer_ones_are_over(growing_run):
+    run, newer = growing_run(), growing_run()
+    for one in (run, newer):
+        one.log.fail("node lost")
+    folder, reopened = run.path.parent, []
+    clock = Clock(lambda: reopened.append(RunLog.reopen(run.path)))
+    assert find_run(folder) == newer.path
+    assert wait_for_run(folder, 5.0, [run.path, newer.path], clock.pause, clock.now) == run.path
 
 
 def test_a_log_that_cannot_be_read_is_no_next_run_and_no_error(growing_run):
