@@ -71,6 +71,7 @@ class RunLog:
         }
         log = cls(path, info, num_checkpoints, lock)
         log._write_info()
+        flush_folder(path.parent)  # which has the run's own folder
         return log
 
     @classmethod

@@ -266,16 +266,27 @@ def test_a_run_whose_first_run_json_cannot_be_written_says_so(tmp_path: Path, mo
         RunLog.create(tmp_path, "test", {})
 
 
-def test_folders_are_flushed_before_run_json_names_a_round_and_its_own_folder_afterwards(
-    log: RunLog, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    flush, flushed = os.fsync, []
+@pytest.fixture
+def flushed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The inodes of what is flushed to disk from now on."""
+    flush, inodes = os.fsync, []
 
     def note(descriptor: int) -> None:
-        flushed.append(os.fstat(descriptor).st_ino)
+        inodes.append(os.fstat(descriptor).st_ino)
         flush(descriptor)
 
     monkeypatch.setattr(os, "fsync", note)
+    return inodes
+
+
+def test_a_new_run_s_folder_is_flushed_and_then_the_folder_of_runs(tmp_path: Path, flushed: list[int]) -> None:
+    path = RunLog.create(tmp_path, "test", {}).path
+    assert flushed == [(path / RUN_FILE).stat().st_ino, path.stat().st_ino, tmp_path.stat().st_ino]
+
+
+def test_folders_are_flushed_before_run_json_names_a_round_and_its_own_folder_afterwards(
+    log: RunLog, flushed: list[int]
+) -> None:
     write_accuracy(log, 1)
     run_json = flushed.index((log.path / RUN_FILE).stat().st_ino)
     for folder in (*TABLES, CHECKPOINTS):
