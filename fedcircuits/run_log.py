@@ -71,7 +71,8 @@ class RunLog:
         }
         log = cls(path, info, num_checkpoints, lock)
         log._write_info()
-        flush_folder(path.parent)  # which has the run's own folder
+        with _explained(path.name):
+            flush_folder(path.parent)  # which has the run's own folder
         return log
 
     @classmethod
@@ -213,7 +214,7 @@ class RunLog:
         text = json.dumps(self._info, indent=2) + "\n"
         with _explained(RUN_FILE):
             write_whole(self.path / RUN_FILE, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-        flush_folder(self.path)
+            flush_folder(self.path)
 
 
 @contextmanager

@@ -1,10 +1,13 @@
 """Writes a file as a whole or not at all, so that no reader ever sees half of one."""
 
+import errno
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+_UNABLE: Final = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM}
+"""What systems say that cannot open or flush a folder."""
 
 
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
@@ -28,10 +31,16 @@ def flush_folder(folder: Path) -> None:
 
     Some systems and file systems cannot do this. What was renamed is in its place for every reader all the same, so
     that is no error.
+
+    Raises:
+        OSError: if the disk fails.
     """
-    with suppress(OSError):
+    try:
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _UNABLE:
+            raise

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import stat
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -295,18 +296,41 @@ def test_folders_are_flushed_before_run_json_names_a_round_and_its_own_folder_af
     assert flushed[run_json + 1 :] == [log.path.stat().st_ino]
 
 
-def test_a_file_system_that_cannot_flush_folders_stops_nothing(log: RunLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    flush, refused = os.fsync, []
+@pytest.fixture
+def fail_to_flush(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
+    """Return a function that lets flushes of folders fail with an error, and returns the list of those that did."""
+    flush: Callable[[int], None] = os.fsync
+    refused: list[int] = []
 
-    def refuse_folders(descriptor: int) -> None:
-        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            refused.append(descriptor)
-            raise OSError(errno.EINVAL, "Invalid argument")
-        flush(descriptor)
+    def begin(error: int) -> list[int]:
+        def refuse_folders(descriptor: int) -> None:
+            if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+                refused.append(descriptor)
+                raise OSError(error, os.strerror(error))
+            flush(descriptor)
 
-    monkeypatch.setattr(os, "fsync", refuse_folders)
+        monkeypatch.setattr(os, "fsync", refuse_folders)
+        return refused
+
+    return begin
+
+
+def test_a_file_system_that_cannot_flush_folders_stops_nothing(
+    log: RunLog, fail_to_flush: Callable[[int], list[int]]
+) -> None:
+    refused = fail_to_flush(errno.EINVAL)
     write_accuracy(log, 1)
     assert refused
+    assert rounds_of(log) == [1]
+
+
+def test_a_disk_that_fails_while_folders_are_flushed_leaves_the_round_invisible(
+    log: RunLog, fail_to_flush: Callable[[int], list[int]]
+) -> None:
+    write_accuracy(log, 1)
+    fail_to_flush(errno.EIO)
+    with pytest.raises(RunLogError, match="Input/output error"):
+        write_accuracy(log, 2)
     assert rounds_of(log) == [1]
 
 
