@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from analysis.commands import EXIT_OK, Commands, add_run, new_command
+from analysis.commands import EXIT_ERROR, EXIT_OK, Commands, add_run, new_command
 from analysis.commands.figure_options import add_figure_options, chosen_formats, written_paths
 from analysis.commands.output import put
 from analysis.run import load_run
@@ -30,9 +30,10 @@ def add(commands: Commands) -> None:
     sets = (
         "overview: what happened; paper: the figures of arXiv 2512.23043, into the subfolder paper; default: overview"
     )
-    parser.add_argument("--set", choices=("overview", "paper", "all"), default="overview", help=sets)
-    only = "draw these instead of a set, named as their files, such as paper/drift-gap; put RUN before"
-    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help=only)
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--set", choices=("overview", "paper", "all"), default="overview", help=sets)
+    only = "these alone, named as their files, such as paper/drift-gap, and an error if one cannot be; put RUN before"
+    choice.add_argument("--only", nargs="+", default=[], metavar="NAME", help=only)
     add_figure_options(parser)
 
 
@@ -46,6 +47,8 @@ def figures(options: argparse.Namespace) -> int:
 
     folder = Path(options.out).expanduser() if options.out else run.path / "figures"
     saved = save_figures(run, folder, chosen_formats(options), options.set, options.style, options.only)
+    written = set()
     for path in written_paths(saved):
         put(f"{path}\n")
-    return EXIT_OK
+        written.add(path.relative_to(folder).with_suffix("").as_posix())
+    return EXIT_OK if written.issuperset(options.only) else EXIT_ERROR

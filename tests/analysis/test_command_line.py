@@ -162,6 +162,12 @@ def test_an_unknown_figure_is_one_line_that_names_all_there_are(write_run: Write
     assert not (path / "figures").exists()
 
 
+def test_a_figure_that_was_asked_for_and_cannot_be_drawn_is_an_error(write_run: WriteRun, capsys: Output) -> None:
+    path = write_run(num_rounds=1).path
+    assert main(["figures", str(path), "--only", "05-stability"]) == 2
+    assert capsys.readouterr().err == "skipped 05-stability: no pairs: circuits were not found in two rounds\n"
+
+
 def test_a_folder_that_cannot_be_written_is_one_line_and_exits_with_two(
     write_run: WriteRun, tmp_path: Path, capsys: Output
 ) -> None:
