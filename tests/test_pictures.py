@@ -3,6 +3,8 @@
 import os
 import runpy
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +36,11 @@ def test_the_pictures_of_the_tour_can_be_taken(runs: Path, tmp_path: Path) -> No
     pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
     if not (os.environ.get("FEDCIRCUITS_CHROMIUM") or shutil.which("chromium")):
         pytest.skip("no chromium was found, and FEDCIRCUITS_CHROMIUM is not set")
-    main = runpy.run_path(str(DOCS / "tour_images.py"))["main"]
-    main(runs, tmp_path)
+    # A process of its own: a worker in which other tests have a browser open cannot start Playwright again.
+    command = [sys.executable, str(DOCS / "tour_images.py"), str(runs), str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(DOCS.parent)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
     pictures = {path.name: Image.open(path) for path in tmp_path.iterdir() if path.is_file()}
     assert {"circuits.gif", "tour-clients.png", "tour-overview.png", "tour-rounds.png"} == set(pictures)
     assert pictures["circuits.gif"].n_frames == 2
