@@ -64,8 +64,8 @@ class Ladder(Findings):
         if pd.isna(self.head_gap) and pd.isna(self.body_gap) and pd.isna(self.negatives_gap):
             return "No gap is defined: rungs that it lies between were not measured, or trained classes are not known."
         gaps = (
-            f"On trained classes, repairing the head is worth {points(self.head_gap)} points, the body as it was "
-            f"before averaging {points(self.body_gap)}, and having seen all classes {points(self.negatives_gap)}"
+            f"On trained classes, a new head on the averaged body is worth {points(self.head_gap)} points, clients' "
+            f"own bodies in its place {points(self.body_gap)}, and having seen all classes {points(self.negatives_gap)}"
         )
         return f"{gaps}: {self._body()} (one run, one seed)."
 

@@ -34,11 +34,11 @@ def differences(study: SeedStudy) -> FigureBase:
         }
         draw_rows(panel, values, colour, is_interval=True)
         panel.axvline(0, color=GREY, linewidth=1)
-        reach = max((float(one.abs().max()) for one in values.values() if one.notna().any()), default=0.0)
-        panel.set_xlim(-1.15 * max(reach, 0.05), 1.15 * max(reach, 0.05))
+        reach = max(0.05, *(abs(end) for end in panel.get_xlim()))
+        panel.set_xlim(-reach, reach)
     put_legend(legend, seed_handles("95 % interval"))
     caption = (
-        f"Each point: a seed's value minus the same seed's in the baseline, {base}. A difference holds where the bar "
-        "stays clear of 0; bars are not corrected for their number, and one seed has none."
+        f"Each point: a seed's value minus the same seed's in the baseline, {base}. A bar clear of 0 is a "
+        "hint; bars are not corrected for their number (what may be said stands in the table), and one seed has none."
     )
     return label_comparison(figure, study, f"Differences to {base} at the last round", caption)

@@ -30,8 +30,8 @@ def overlap_between_classes(run: Run) -> FigureBase:
     figure = draw_layers(lines, "pairs")
     caption = (
         "Two classes' circuits are disjoint only below their chance (dashed): small circuits share little in any case. "
-        "Clients differ where red lies below orange, both seen from their chance; part of that can be that two models "
-        f"reach different channels. {left_out_note(run, [within, across])}"
+        "Clients differ where pairs across clients lie below those within a client, both seen from their chance; part "
+        f"of that can be that two models reach different channels. {left_out_note(run, [within, across])}"
     )
     return label_figure(figure, run, "Overlap between classes", caption)
 

@@ -119,7 +119,7 @@ def _usable(run: Run) -> Card:
         return Card(title, "unknown", ("the log lacks the false-positive rates that decide it",))
     shares = measures.usable_share(quality)
     all_usable = [int(str(known)) for known in shares.index[shares == 1]]
-    since = f"all of them first in round {all_usable[0]}" if all_usable else "never all of them"
+    since = f"all usable for the first time in round {all_usable[0]}" if all_usable else "never all of them"
     return Card(title, f"{int(verdicts.sum())} of {len(verdicts)}", (f"round {server_round}", since))
 
 

@@ -22,6 +22,11 @@ class RunLog {
     return `${client}${this.labels[client] ?? ""}`;
   }
 
+  // False where clients said what they hold, and none holds this class.
+  isHeld(classId) {
+    return this.heldClasses.size === 0 || [...this.heldClasses.values()].some((classes) => classes.has(classId));
+  }
+
   // False where clients said what they hold, and no class is held by two.
   hasSharedClass() {
     const held = [...this.heldClasses.values()].flatMap((classes) => [...classes]);

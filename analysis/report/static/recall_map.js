@@ -12,7 +12,7 @@ function drawRecallMap(host, log, state, change) {
     id: "recall",
     label: "Recall of the global model, by class and round",
     corner: "class",
-    rows: log.classes.map((classId) => ({ label: classId, value: classId })),
+    rows: log.classes.map((classId) => ({ label: log.isHeld(classId) ? classId : `${classId}*`, value: classId })),
     columns: log.rounds.map((round) => ({ label: round, value: round })),
     cell: recall,
     high: 1,
@@ -20,6 +20,7 @@ function drawRecallMap(host, log, state, change) {
     describe: (classId, round) => [
       `Class ${classId}, round ${round}`,
       `recall ${formatNumber(recall(classId, round))}`,
+      ...(log.isHeld(classId) ? [] : ["no client holds it"]),
     ],
     chosen: { row: state.classId, column: state.round },
     onPick: (classId, round) => change({ round, classId }),

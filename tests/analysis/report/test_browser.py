@@ -213,6 +213,21 @@ def test_a_pointer_over_a_plot_shows_the_numbers_of_that_round(open_tiny: OpenPa
     assert "same class, two clients: 0.600" in shown
 
 
+def test_classes_that_no_client_holds_are_told_from_collapsed_ones(write_run: WriteRun, open_page: OpenPage) -> None:
+    def withdraw(_: int, tables: dict[str, list[dict[str, Any]]]) -> None:
+        for row in tables["clients"]:
+            row["class_counts"] = [0, *row["class_counts"][1:]]
+
+    run = load_run(write_run(change=withdraw).path)
+    held = (measures.holdings(run) > 0).any()
+    page = open_page([run]).page
+    heads = page.locator("#recall-map tbody th").all_inner_texts()
+    assert heads[0] == "0*"
+    assert heads == [
+        f"{class_id}{'' if held[class_id] else '*'}" for class_id in map(int, (h.strip("*") for h in heads))
+    ]
+
+
 def test_a_cell_of_the_pair_map_opens_the_pair_in_the_graph(open_tiny: OpenPage) -> None:
     page = open_tiny().page
     page.locator("#kept-map tbody td").nth(1).click()
