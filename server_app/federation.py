@@ -105,6 +105,8 @@ def _run_rounds(grid: Grid, settings: Settings, run_log: RunLog, restart: Restar
     roster.check_complete(settings.federation.node_timeout_s)
     run_log.note(num_clients=clients.num_partitions, clients=clients.descriptions())
     _log.info("%d clients, %d training images", clients.num_partitions, clients.num_images)
+    if clients.num_partitions == 1:
+        _log.info("one client: nothing is averaged, and there is no overlap across clients")
     for client in clients.descriptions():
         own = ", its own" if client["has_own_images"] else ""
         _log.info("  %s: %d training images%s", clients.name(client["partition_id"]), client["num_images"], own)
