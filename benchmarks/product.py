@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from fedcircuits.circuits import Circuits
+from fedcircuits.config_values import kebab
 from fedcircuits.cuda_graphs import Replayed
 from fedcircuits.data import LabelledImages
 from fedcircuits.discovery import discover_circuits, discovery_images
 from fedcircuits.models import initial_weights, model_spec
 from fedcircuits.seeding import Purpose, torch_generator
-from fedcircuits.settings import DiscoverySettings, Settings, kebab
+from fedcircuits.settings import DiscoverySettings, Settings
 from fedcircuits.study import Bench, Subject
 from fedcircuits.training import RoundPosition, TrainedModel, train_sparse
 

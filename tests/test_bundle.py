@@ -14,11 +14,11 @@ from flwr.cli.auth_plugin.oidc_cli_plugin import OidcCliPlugin
 from flwr.cli.build import build_fab_from_disk, build_fab_from_files
 from flwr.cli.utils import collect_files
 from flwr.supercore.fab_format_version import FabFormatMetadata
+from true_runs import PACKAGES
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:pathspec")
 
 PROJECT = Path(__file__).parents[1]
-PACKAGES = ("analysis", "client_app", "deployment", "fedcircuits", "server_app", "strategies", "sweep")
 LITTER = (
     ".flwr/config.toml",
     ".hypothesis/notes.md",

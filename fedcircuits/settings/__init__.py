@@ -4,7 +4,6 @@ Keys are kebab-case in the config and snake_case here; `Settings.from_config` is
 Defaults live in pyproject.toml alone, where each key is explained.
 """
 
-from fedcircuits.config_values import kebab
 from fedcircuits.settings.federation_size import check_num_clients
 from fedcircuits.settings.groups import (
     DataSettings,
@@ -36,5 +35,4 @@ __all__ = [
     "SparsitySettings",
     "TrainingSettings",
     "check_num_clients",
-    "kebab",
 ]

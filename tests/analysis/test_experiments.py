@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from analysis.experiments import SPLIT, Experiment, group, read_seed_runs
+from fedcircuits.config_values import kebab
 from fedcircuits.errors import RunLogError
 from fedcircuits.run_log import RunLog
-from fedcircuits.settings import DataSettings, kebab
+from fedcircuits.settings import DataSettings
 
 WriteRun = Callable[..., RunLog]
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import psutil
 import pytest
+from true_runs import PACKAGES
 
 from sweep.processes import end_processes, free_ports, processes_at
 
 PROJECT = Path(__file__).parents[2]
-PACKAGES = ("analysis", "client_app", "deployment", "fedcircuits", "server_app", "strategies", "sweep")
 COPIED = (*PACKAGES, "conf", "docs", "pyproject.toml", "README.md", "LICENSE")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from bundles import copy_hub_files, names_in
 from flwr.cli.utils import collect_files
+from true_runs import QUICK
 
 from fedcircuits import __version__
 from fedcircuits.run_reader import read_info
@@ -18,18 +19,7 @@ from fedcircuits.run_reader import read_info
 pytestmark = pytest.mark.long
 
 PROJECT = Path(__file__).parents[2]
-TINY = {
-    "train-limit": 200,
-    "heldout-limit": 100,
-    "channels": "4,4",
-    "sparsity": 0.5,
-    "local-epochs": 1,
-    "attribution-images": 16,
-    "attribution-points": 1,
-    "deep-every": 0,
-    "validity-every": 0,
-    "num-server-rounds": 1,
-}
+TINY = {**QUICK, "num-server-rounds": 1}
 OTHER_VERSION = "0.0.0+bundle"
 
 

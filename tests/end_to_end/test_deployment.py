@@ -15,6 +15,7 @@ import pytest
 import torch
 from own_images import write_digits
 from tiny_runs import all_tables, table
+from true_runs import QUICK
 
 from analysis.run import load_run
 from analysis.summary import summary_text
@@ -25,18 +26,7 @@ from fedcircuits.run_reader import read_info
 
 pytestmark = pytest.mark.long
 
-TINY = {
-    "num-server-rounds": 2,
-    "train-limit": 200,
-    "heldout-limit": 100,
-    "channels": "4,6",
-    "sparsity": 0.5,
-    "local-epochs": 1,
-    "attribution-images": 16,
-    "attribution-points": 1,
-    "validity-every": 0,
-    "deep-every": 0,
-}
+TINY = {**QUICK, "num-server-rounds": 2, "channels": "4,6"}
 OWN = {"share-probe": False}
 
 

@@ -5,6 +5,7 @@ import time
 
 import psutil
 import pytest
+from true_runs import QUICK
 
 from analysis.__main__ import main
 from fedcircuits.checkpoints import read_checkpoint
@@ -12,19 +13,7 @@ from fedcircuits.run_reader import read_info, read_table
 
 pytestmark = pytest.mark.long
 
-SMALL = {
-    "num-server-rounds": 2,
-    "train-limit": 200,
-    "heldout-limit": 100,
-    "channels": "8,8",
-    "sparsity": 0.5,
-    "local-epochs": 1,
-    "attribution-images": 16,
-    "attribution-points": 1,
-    "deep-every": 0,
-    "validity-every": 0,
-    "run-dir": "runs",
-}
+SMALL = {**QUICK, "num-server-rounds": 2, "channels": "8,8", "run-dir": "runs"}
 TRAIN = '''    """Train on this client's images and find the circuits of the trained model."""
 '''
 DIES_WITHIN_S = 60

@@ -7,6 +7,7 @@ import time
 import psutil
 import pytest
 from interruption import assert_same_logs
+from true_runs import QUICK
 
 from analysis.__main__ import main
 from fedcircuits.run_lock import is_written
@@ -16,18 +17,12 @@ pytestmark = pytest.mark.long
 
 NUM_CLIENTS = 2
 SETTINGS = {
+    **QUICK,
     "num-server-rounds": 12,
     "strategy": "fedadam",
-    "train-limit": 200,
-    "heldout-limit": 100,
     "channels": "4,6",
-    "local-epochs": 1,
-    "sparsity": 0.5,
-    "attribution-images": 16,
-    "attribution-points": 1,
     "circuit-classes": "0,1,2",
     "validity-every": 3,
-    "deep-every": 0,
 }
 
 

@@ -10,24 +10,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+from true_runs import QUICK
 
 pytestmark = pytest.mark.long
 
 PROJECT = Path(__file__).parents[2]
-SMALL = {
-    "dataset": "digits",
-    "num-clients": 2,
-    "train-limit": 200,
-    "heldout-limit": 100,
-    "channels": "4,4",
-    "sparsity": 0.5,
-    "local-epochs": 1,
-    "attribution-images": 16,
-    "attribution-points": 1,
-    "deep-every": 0,
-    "validity-every": 0,
-    "num-server-rounds": 1,
-}
+SMALL = {**QUICK, "dataset": "digits", "num-clients": 2, "num-server-rounds": 1}
 
 
 @pytest.fixture
