@@ -154,7 +154,7 @@ def _load(source: _Source, train_limit: int, heldout_limit: int, probe_fraction:
             f"heldout-limit = {heldout_limit}: each class of {source.name} needs two held-out images, one for the "
             "probe set and one for the test set; use a higher limit, or 0 for all"
         )
-    probe, test = _stratified_split(heldout, probe_fraction, numpy_generator(HELDOUT_SEED, Purpose.PROBE_SPLIT))
+    probe, test = stratified_split(heldout, probe_fraction, numpy_generator(HELDOUT_SEED, Purpose.PROBE_SPLIT))
     return Dataset(train, probe, test)
 
 
@@ -164,7 +164,7 @@ def _read_digits(source: _Source) -> tuple[LabelledImages, LabelledImages]:
 
     digits = load_digits()
     everything = _labelled(source, digits.images[:, None] / 16.0, digits.target)
-    heldout, train = _stratified_split(everything, DIGITS_HELDOUT_FRACTION, np.random.default_rng(0))
+    heldout, train = stratified_split(everything, DIGITS_HELDOUT_FRACTION, np.random.default_rng(0))
     return train, heldout
 
 
@@ -241,10 +241,10 @@ def _limit(data: LabelledImages, limit: int, generator: np.random.Generator) -> 
     """Keep about `limit` images, each class in proportion; 0 keeps everything."""
     if limit == 0 or limit >= len(data):
         return data
-    return _stratified_split(data, limit / len(data), generator)[0]
+    return stratified_split(data, limit / len(data), generator)[0]
 
 
-def _stratified_split(
+def stratified_split(
     data: LabelledImages, fraction: float, generator: np.random.Generator
 ) -> tuple[LabelledImages, LabelledImages]:
     """Split into (`fraction`, rest) within each class, at least one image of a class on each side if it has two."""

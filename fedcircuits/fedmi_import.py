@@ -15,8 +15,8 @@ from fedcircuits.circuits import Circuits
 from fedcircuits.comparisons import compare_circuits
 from fedcircuits.errors import RunLogError
 from fedcircuits.fedmi_logs import FedMILog, LoggedCircuit, LoggedClient
-from fedcircuits.found_circuits import FoundCircuits
-from fedcircuits.records import DataKind, ModelKind
+from fedcircuits.found_circuits import Couples, FoundCircuits, Question
+from fedcircuits.records import Comparison, DataKind, ModelKind
 from fedcircuits.run_log import RunLog
 from fedcircuits.tables import Row
 
@@ -78,9 +78,18 @@ def _tables(log: FedMILog) -> Iterator[_Tables]:
             "edges": [row for client in clients for row in _edge_rows(server_round, client)],
             "quality": [row for client in clients for row in _quality_rows(log, server_round, client)],
             "overlap": compare_circuits(
-                list(log.layers), list(log.layers.values()), local, on_global, retested=[], successive=successive
+                list(log.layers),
+                list(log.layers.values()),
+                local,
+                {Comparison.LOCAL_VS_GLOBAL: _of_one_client(local, on_global), Comparison.ROUND_TO_ROUND: successive},
             ),
         }
+
+
+def _of_one_client(local: Sequence[FoundCircuits], on_global: Sequence[FoundCircuits]) -> Couples:
+    """Pair each client's circuits with those of the global model on its images, if there are any."""
+    by_partition = {found.partition_id: found for found in on_global}
+    return [(found, by_partition[found.partition_id]) for found in local if found.partition_id in by_partition]
 
 
 def _found(
@@ -99,6 +108,7 @@ def _found(
         Circuits.ranked_by_score(tuple(circuit.class_id for circuit in circuits), members, members.float()),
         reachable=torch.ones(sum(widths), dtype=torch.bool),
         usable=tuple(_usable(log, circuit, circuit.sufficiency) for circuit in circuits),
+        question=Question(DataKind.CLIENT, partition_id, ()),
     )
 
 

@@ -67,10 +67,10 @@ class TrainReply:
 
 @dataclass(frozen=True)
 class EvaluateReply:
-    """A client's answer to an evaluate message."""
+    """A client's answer to an evaluate message; `study` is None from clients that find circuits on the probe set."""
 
     partition_id: int
     num_examples: int
-    study: Study
+    study: Study | None
     transplant: list[CircuitQuality]
     evaluate_seconds: float

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from fedcircuits.circuits import Circuits
 from fedcircuits.connectivity import LayerEdges
+from fedcircuits.found_circuits import FoundCircuits
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.quality import CircuitQuality, ClassAccuracy
 from fedcircuits.records import DataKind, ModelKind
@@ -44,34 +44,35 @@ def quality_rows(
     return [{**identity, **asdict(entry)} for entry in quality]
 
 
-def circuit_rows(
-    spec: ModelSpec,
-    server_round: int,
-    model: ModelKind,
-    partition_id: int | None,
-    data: DataKind,
-    circuits: Circuits,
-    reachable: Bool[Tensor, " channel"],
-) -> list[Row]:
+def circuit_rows(spec: ModelSpec, found: FoundCircuits) -> list[Row]:
     """Return one row per circuit and layer; channel numbers count within their layer."""
-    sizes = list(spec.channels)
-    identity = {"round": server_round, "model": str(model), "partition_id": partition_id, "data": str(data)}
-    found = zip(circuits.class_ids, circuits.members, circuits.scores, circuits.ranking.argsort(1), strict=True)
+    circuits, sizes = found.circuits, list(spec.channels)
+    identity = {
+        "round": found.server_round,
+        "model": str(found.model),
+        "partition_id": found.partition_id,
+        "data": str(found.question.data),
+    }
+    retest = [None] * len(circuits.class_ids) if found.retest is None else found.retest.members
+    columns = (circuits.members, circuits.scores, circuits.ranking.argsort(1), retest)
     rows = []
-    for class_id, *columns in found:
-        parts = [column.split(sizes) for column in (*columns, reachable)]
-        for layer, member, score, rank, alive in zip(spec.conv_names, *parts, strict=True):
+    for class_id, *parts in zip(circuits.class_ids, *columns, strict=True):
+        member, score, rank, alive = (part.split(sizes) for part in (*parts[:3], found.reachable))
+        again = None if parts[3] is None else parts[3].split(sizes)
+        for number, layer in enumerate(spec.conv_names):
             rows.append(
                 {
                     **identity,
                     "class_id": class_id,
+                    "negatives": found.question.negatives(class_id),
                     "layer": layer,
-                    "num_channels": int(member.sum()),
-                    "layer_width": len(member),
-                    "channels": _positions(member),
-                    "score": score.tolist(),
-                    "rank": rank.tolist(),
-                    "reachable": _positions(alive),
+                    "num_channels": int(member[number].sum()),
+                    "layer_width": len(member[number]),
+                    "channels": _positions(member[number]),
+                    "retest_channels": None if again is None else _positions(again[number]),
+                    "score": score[number].tolist(),
+                    "rank": rank[number].tolist(),
+                    "reachable": _positions(alive[number]),
                 }
             )
     return rows

@@ -9,10 +9,11 @@ from fedcircuits.data import Dataset, LabelledImages
 from fedcircuits.deep.examination import Examiner, Tables
 from fedcircuits.deep.round_models import ClientModel, RoundModels
 from fedcircuits.deep.validity import check_validity, verdict
-from fedcircuits.found_circuits import FoundCircuits
+from fedcircuits.found_circuits import Couples, FoundCircuits
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import Weights
 from fedcircuits.partitions import images_together
+from fedcircuits.records import Comparison
 from fedcircuits.replies import TrainReply
 from fedcircuits.settings import Settings
 from fedcircuits.study import Bench, server_bench
@@ -110,7 +111,7 @@ class HeavyMeasures:
         on_clients: Sequence[FoundCircuits],
         on_server: FoundCircuits | None,
         trained_classes: ClassIds,
-    ) -> tuple[Tables, Mapping[str, float | None]]:
+    ) -> tuple[Tables, Mapping[str, float | None], Mapping[Comparison, Couples]]:
         """Examine the models of a round.
 
         Args:
@@ -119,15 +120,18 @@ class HeavyMeasures:
             shares: each reply's weight in the average.
             weights: the global weights that the round started from, and the new ones.
             local: circuits of the clients' own models.
-            on_clients: circuits of the new global model, found on clients' data.
-            on_server: circuits of the new global model, found on the server's data.
+            on_clients: circuits of the new global model, found on clients' own images.
+            on_server: circuits of the new global model, found on the probe set.
             trained_classes: classes that any client has trained on so far, ascending; empty if clients do not say.
 
         Returns:
-            rows of the tables for heavy measures, and the activation retention of each convolution.
+            rows of the tables for heavy measures, the activation retention of each convolution, and further circuits to
+            compare.
         """
         found = {circuits.partition_id: circuits for circuits in local}
-        found_global = {circuits.partition_id: circuits for circuits in on_clients}
+        averages = {circuits.question.partition_id: circuits for circuits in on_clients}
+        if on_server is not None:
+            averages[on_server.question.partition_id] = on_server
         clients = [
             ClientModel(
                 reply.partition_id,
@@ -135,8 +139,8 @@ class HeavyMeasures:
                 reply.masks,
                 reply.num_examples,
                 self._classes(reply),
-                found.get(reply.partition_id),
-                found_global.get(reply.partition_id),
+                own := found.get(reply.partition_id),
+                None if own is None else averages.get(own.question.partition_id),
             )
             for reply in replies
         ]
@@ -151,7 +155,12 @@ class HeavyMeasures:
             on_server,
             trained_classes,
         )
-        return self._examiner.examine(models), self._examiner.retention(models)
+        tables = self._examiner.examine(models)
+        started = time.perf_counter()
+        controls = self._examiner.controls(models)
+        seconds = time.perf_counter() - started
+        tables["costs"].append({"round": position.server_round, "measure": "controls of overlap", "seconds": seconds})
+        return tables, self._examiner.retention(models), controls
 
     def _checked(
         self, position: RoundPosition, replies: Sequence[TrainReply], average: Weights

@@ -11,8 +11,8 @@ _CIRCUIT = ["round", "model", "partition_id", "class_id"]
 def drift_gaps(run: Run, score: str = "sufficiency") -> pd.DataFrame:
     """Return what local circuits lose on the averaged weights, against circuits that are found there.
 
-    The drift gap is that of arXiv 2512.23043: sufficiency of the global model's own circuit, found on the data of a
-    client, minus the sufficiency of that client's local circuit on the global weights (the transplant). Zero means that
+    The drift gap is that of arXiv 2512.23043: sufficiency of the global model's own circuit, found on the same images
+    as the client's, minus the sufficiency of the client's circuit on the global weights (the transplant). Zero means that
     averaging kept the local circuit as good as the global one, or that both fail; a positive gap means that the class
     moved to other channels.
 
@@ -24,12 +24,22 @@ def drift_gaps(run: Run, score: str = "sufficiency") -> pd.DataFrame:
         one row per round, partition and class: the score of `client` (local circuit on local weights), `transplant`
         and `global`, and `drift_gap`. Rows without a transplant are left out; a missing figure is NaN.
     """
-    rows = run.quality[run.quality["partition_id"].notna()]
-    kinds = [str(ModelKind.CLIENT), str(ModelKind.TRANSPLANT), str(ModelKind.GLOBAL)]
-    key = ["round", "partition_id", "class_id"]
-    wide = rows.pivot_table(index=key, columns="model", values=score).reindex(columns=kinds)
-    wide = wide.dropna(subset=[str(ModelKind.TRANSPLANT)])
-    return wide.assign(drift_gap=wide[ModelKind.GLOBAL] - wide[ModelKind.TRANSPLANT]).reset_index()
+    client, transplant, average = str(ModelKind.CLIENT), str(ModelKind.TRANSPLANT), str(ModelKind.GLOBAL)
+    quality = run.quality[["round", "model", "partition_id", "data", "class_id", score]]
+    rows = _scores(quality, transplant).merge(_scores(quality, client), how="left")
+    of_average = _scores(quality, average)
+    is_on_probe = of_average["partition_id"].isna()
+    on_clients = rows.merge(of_average[~is_on_probe], how="left")[average]
+    on_probe = rows.merge(of_average[is_on_probe].drop(columns="partition_id"), how="left")[average]
+    rows[average] = on_clients.fillna(on_probe)
+    rows = rows.sort_values(["round", "partition_id", "class_id"], ignore_index=True).drop(columns="data")
+    return rows.assign(drift_gap=rows[average] - rows[transplant])
+
+
+def _scores(quality: pd.DataFrame, model: str) -> pd.DataFrame:
+    """Return the known scores of one kind of model's circuits, in a column of the model's name."""
+    rows = quality[quality["model"] == model].drop(columns="model")
+    return rows.rename(columns={rows.columns[-1]: model}).dropna(subset=[model])
 
 
 def circuit_sizes(run: Run) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import Final
 import pandas as pd
 
 from analysis.run import Run
-from fedcircuits.records import ALL_LAYERS, Comparison, ModelKind
+from fedcircuits.records import ALL_LAYERS, MIN_RELIABILITY, Comparison, DataKind, ModelKind
 
 OVERLAPS: Final = {
     "same_class": Comparison.SAME_CLASS_ACROSS_CLIENTS,
@@ -21,10 +21,47 @@ OVERLAPS: Final = {
 def pairs(run: Run, comparison: Comparison) -> pd.DataFrame:
     """Return the overlap rows of a comparison that may be shown: a circuit that says nothing about its class is not.
 
-    Weight masks have no such verdict and are all kept.
+    Nor is a pair whose circuits were asked different questions, where the run has pairs that were asked the same on the
+    probe set. Weight masks have neither verdict nor question and are all kept.
     """
     rows = run.overlap[run.overlap["comparison"] == comparison]
-    return rows[rows["usable"].fillna(True).astype(bool)]
+    rows = rows[rows["usable"].fillna(True).astype(bool)]
+    return rows if comparison is Comparison.OTHER_NEGATIVES else like_with_like(rows)
+
+
+def like_with_like(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the pairs that were asked one question, on the probe set; all of them if there are none."""
+    is_alike = (rows["data"] == DataKind.SERVER) & rows["same_question"].fillna(False).astype(bool)
+    return rows[is_alike] if is_alike.any() else rows
+
+
+def question_note(run: Run) -> str:
+    """Say that circuits of different clients were asked different questions; empty if some were asked the same."""
+    across = (Comparison.SAME_CLASS_ACROSS_CLIENTS, Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS)
+    rows = run.overlap[run.overlap["comparison"].isin(across)]
+    if rows.empty or rows["same_question"].fillna(False).any():
+        return ""
+    return (
+        "circuits were found on each client's own images, so overlap across clients shows what these images and "
+        "classes are as much as what the models are"
+    )
+
+
+def true_phi(rows: pd.DataFrame) -> float:
+    """Return the correlation of pairs of circuits with the noise of images taken out: a ratio of means over the pairs.
+
+    Args:
+        rows: of the overlap table, one per pair; those without a reliability do not count.
+
+    Returns:
+        the mean of phi over both ways to pair the halves, over the mean reliability; NaN if that is below
+        `MIN_RELIABILITY`, where nothing can be measured, or if no pair has one.
+    """
+    known = rows[rows["reliability"].notna() & rows["phi"].notna() & rows["phi_swapped"].notna()]
+    reliability = float(known["reliability"].astype("float64").mean())
+    if not reliability >= MIN_RELIABILITY:
+        return float("nan")
+    return float((known["phi"] + known["phi_swapped"]).astype("float64").mean()) / 2 / reliability
 
 
 def mean_rows(run: Run, comparison: Comparison) -> pd.DataFrame:

@@ -33,7 +33,7 @@ def caveats(run: Run) -> list[str]:
     notes = _status(run)
     if "imported-from" in run.settings:
         notes.append("An imported log: what it lacks was not measured, and is listed below.")
-    limits = (failed_checks_note(run), withheld(run), mask_noise(run), average_noise(run))
+    limits = (failed_checks_note(run), measures.question_note(run), withheld(run), mask_noise(run), average_noise(run))
     notes += [_sentence(note) for note in limits if note]
     notes += _unusable(run)
     excluded, total = measures.left_out(run, measures.OVERLAPS.values())

@@ -125,6 +125,11 @@ class DiscoverySettings:
     discovery_data: Literal["client", "server"]
     share_probe: bool
 
+    @property
+    def finds_on_probe(self) -> bool:
+        """Tell whether clients find the circuits of their models on the server's probe set, not on their own images."""
+        return self.discovery_data == "server" and self.share_probe
+
     def is_circuit_round(self, server_round: int, num_rounds: int) -> bool:
         """Tell whether circuits are extracted in this round (1-based); if they ever are, then also in the last."""
         if self.circuit_every == 0:

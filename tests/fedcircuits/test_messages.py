@@ -96,10 +96,16 @@ def test_an_update_without_circuits_is_fine():
 
 def test_a_view_arrives_as_it_was_sent():
     view = GlobalView(make_study(), [quality_of(0), quality_of(2)], 3.5)
-    reply = decode_view(encode_view(view, 2, 9), SPEC)
+    reply = decode_view(encode_view(view, 2, 9), SPEC, {2: (0, 2)})
     assert (reply.partition_id, reply.evaluate_seconds) == (2, 3.5)
     assert reply.transplant == view.transplant
     assert reply.study.quality == view.study.quality
+
+
+def test_a_client_that_finds_circuits_on_the_probe_set_sends_transplants_only():
+    view = GlobalView(None, [quality_of(0), quality_of(2)], 3.5)
+    reply = decode_view(encode_view(view, 2, 9), SPEC, {2: (0, 2)})
+    assert (reply.study, reply.transplant) == (None, view.transplant)
 
 
 def test_a_client_with_none_of_the_wanted_classes_sends_no_circuit():
@@ -109,7 +115,7 @@ def test_a_client_with_none_of_the_wanted_classes_sends_no_circuit():
         [],
         Negatives.OWN,
     )
-    reply = decode_view(encode_view(GlobalView(study, [], 0.1), 2, 9), SPEC)
+    reply = decode_view(encode_view(GlobalView(study, [], 0.1), 2, 9), SPEC, {2: ()})
     assert reply.study.circuits.class_ids == ()
     assert reply.transplant == []
 
@@ -287,7 +293,8 @@ BAD_VIEWS = {
     "no vote at all": (with_metric(Key.PLAIN_WEIGHT, 0.0), "plain-weight must be 1.0"),
     "a vote that is not a number": (with_metric(Key.PLAIN_WEIGHT, math.nan), "plain-weight must be 1.0"),
     "a negative time": (with_metric(Key.EVALUATE_SECONDS, -3.5), "evaluate-seconds = -3.5"),
-    "no circuits": (without_record(Key.CIRCUITS), "circuits"),
+    "no transplants": (without_record(Key.TRANSPLANT), "transplant: no ConfigRecord"),
+    "a client that was not asked": (with_value(Key.UPDATE, Key.PARTITION_ID, 3), "claims to be partition 3"),
     "truncated circuits": (with_value(Key.CIRCUITS, Key.MEMBERS, b""), "circuits: 0 bytes"),
     "transplants of other classes": (with_value(Key.TRANSPLANT, "class_id", [0, 1]), "transplant: classes"),
     "a text that is too long": (with_value(Key.UPDATE, "more", "x" * 2**20), "bytes, at most"),
@@ -299,7 +306,7 @@ def test_a_damaged_view_is_refused_with_its_reason(change, reason):
     content = encode_view(make_view(), 7, 40)
     change(content)
     with pytest.raises(ReplyError, match=reason):
-        decode_view(content, SPEC)
+        decode_view(content, SPEC, {7: (0, 2)})
 
 
 BAD_INTRODUCTIONS = {

@@ -53,7 +53,7 @@ def striped_images(num_images: int, seed: int) -> LabelledImages:
 
 
 TRAIN, PROBE, TEST = striped_images(240, 0), striped_images(80, 1), striped_images(80, 2)
-BENCH = Bench(0, PROBE, PROBE, None, TEST, (0, 1, 2, 3))
+BENCH = Bench(0, PROBE, None, PROBE, None, TEST, (0, 1, 2, 3))
 
 
 @pytest.fixture(scope="module")

@@ -82,12 +82,6 @@ def test_a_proximal_term_needs_fedprox(make_settings: MakeSettings) -> None:
     assert "fedprox" in problem
 
 
-def test_discovery_on_the_probe_set_needs_the_probe_set(make_settings: MakeSettings) -> None:
-    assert make_settings({"discovery-data": "server"}).discovery.discovery_data == "server"
-    problem = only_problem_of(make_settings, {"discovery-data": "server", "share-probe": False})
-    assert problem == 'discovery-data = "server": clients need the probe set for it; set share-probe to true'
-
-
 @pytest.mark.parametrize("key", ["gate-batch", "attribution-images"])
 def test_images_that_cannot_be_halved_are_refused(make_settings: MakeSettings, key: str) -> None:
     problem = only_problem_of(make_settings, {key: 7})
@@ -135,7 +129,6 @@ def test_the_expected_number_of_clients_must_be_that_of_the_list(make_settings: 
     [
         ({"client-report": "all"}, "client-report = 'all': must be one of full, masks, weights"),
         ({"mask-flip-probability": 0.5}, "mask-flip-probability = 0.5: must be 0 <= x < 0.5"),
-        ({"client-report": "masks", "discovery-data": "server"}, 'discovery-data = "server": says where clients find'),
         ({"client-report": "weights", "mask-flip-probability": 0.1}, "mask-flip-probability = 0.1: with client-report"),
         ({"dp": "client-fixed-clipping"}, 'client-report = "full": with dp = "client-fixed-clipping" the server'),
         ({"dp-noise-multiplier": 0.5}, 'dp-noise-multiplier = 0.5: dp = "off" adds no noise'),
