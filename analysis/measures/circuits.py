@@ -12,9 +12,9 @@ def drift_gaps(run: Run, score: str = "sufficiency") -> pd.DataFrame:
     """Return what local circuits lose on the averaged weights, against circuits that are found there.
 
     The drift gap is that of arXiv 2512.23043: sufficiency of the global model's own circuit, found on the same images
-    as the client's, minus the sufficiency of the client's circuit on the global weights (the transplant). Zero means that
-    averaging kept the local circuit as good as the global one, or that both fail; a positive gap means that the class
-    moved to other channels.
+    as the client's, minus the sufficiency of the client's circuit on the global weights (the transplant). Zero means
+    that averaging kept the local circuit as good as the global one, or that both fail; a positive gap means that the
+    class moved to other channels.
 
     Args:
         run: the run.
