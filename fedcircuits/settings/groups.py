@@ -51,6 +51,7 @@ class DataSettings:
     dirichlet_balanced: bool
     classes_per_client: AtLeastOne
     client_classes: tuple[ClassIds, ...]
+    rotate_classes: bool
 
     @property
     def shape(self) -> ImageShape:

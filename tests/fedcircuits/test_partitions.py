@@ -181,6 +181,12 @@ def test_each_listed_client_has_every_image_of_its_classes(make_settings: MakeSe
         assert part.tolist() == [i for i in range(200) if i % 10 in classes]
 
 
+def test_a_split_that_rotates_gives_each_seed_other_classes(make_settings: MakeSettings) -> None:
+    asked = {"partition": "classes", "client-classes": "0,1;0,9", "rotate-classes": True}
+    held = [list(map(classes_of, split(make_settings, {**asked, "seed": seed}, 2, seed))) for seed in (0, 1)]
+    assert held == [[{0, 1}, {0, 9}], [{1, 2}, {1, 0}]]
+
+
 def test_clients_that_share_a_class_have_all_of_its_images_each(make_settings: MakeSettings) -> None:
     first, second = split(make_settings, {"partition": "classes", "client-classes": "0,1;1,2"}, 2)
     shared = set(first.tolist()) & set(second.tolist())
