@@ -92,12 +92,10 @@ class LabelledImages:
 
     def joined(self, others: "LabelledImages") -> "LabelledImages":
         """Return these images, and after them others of the same dataset."""
-        is_known = self.origins is not None and others.origins is not None
-        return LabelledImages(
-            torch.cat([self.images, others.images]),
-            torch.cat([self.labels, others.labels]),
-            torch.cat([self.origins, others.origins]) if is_known else None,
-        )
+        images, labels = torch.cat([self.images, others.images]), torch.cat([self.labels, others.labels])
+        if self.origins is None or others.origins is None:
+            return LabelledImages(images, labels)
+        return LabelledImages(images, labels, torch.cat([self.origins, others.origins]))
 
     def originals(self) -> tuple[Int[Tensor, " original"], Int[Tensor, " image"]]:
         """Return what can be shared out: the class of each original, and for each image the position of its original.
