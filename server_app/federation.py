@@ -131,11 +131,12 @@ def _run_rounds(grid: Grid, settings: Settings, run_log: RunLog, restart: Restar
 def _describe(settings: Settings) -> str:
     """Say in one line what is run."""
     data, federation = settings.data, settings.federation
+    class_lists = ";".join(",".join(map(str, class_ids)) for class_ids in data.client_classes)
     split = {
         "iid": "IID",
         "dirichlet": f"Dirichlet {data.dirichlet_alpha:g}",
         "pathological": f"{data.classes_per_client} classes per client",
-        "classes": f"classes {settings.config['client-classes']}",
+        "classes": f"classes {class_lists}",
     }[data.partition]
     return (
         f"{data.dataset}, {split} | sparsity {settings.sparsity.sparsity:g} | {federation.strategy} | "

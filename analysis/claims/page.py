@@ -87,6 +87,7 @@ page is generated:
 
 _FAMILIES: Final = {
     "digits": "the bundled digits, with this project's circuit discovery",
+    "cluttered": "the bundled digits among clutter, with this project's circuit discovery",
     "paper": "MNIST in the authors' setting, their circuit discovery included",
     "niid": "dense networks in the setting of NIID-Bench, without circuits",
 }

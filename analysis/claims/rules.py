@@ -57,7 +57,7 @@ RULES: Final = {
 }
 """Claim number to its text and its rule in words."""
 
-_OF_A_SPLIT: Final = frozenset({"partition", "client-classes", "circuit-classes", "train-limit"})
+_OF_A_SPLIT: Final = frozenset({"partition", "client-classes", "rotate-classes", "circuit-classes", "train-limit"})
 """Settings in which a split and its control may differ."""
 
 

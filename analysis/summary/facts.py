@@ -79,4 +79,5 @@ def _split(settings: dict[str, Any]) -> str:
     partition = settings.get("partition", "unknown")
     shapes = {"dirichlet": "dirichlet-alpha", "pathological": "classes-per-client", "classes": "client-classes"}
     key = shapes.get(str(partition))
-    return f"{partition} ({key} {settings.get(key)})" if key else str(partition)
+    rotation = ", plus the seed" if partition == "classes" and settings.get("rotate-classes") else ""
+    return f"{partition} ({key} {settings.get(key)}{rotation})" if key else str(partition)

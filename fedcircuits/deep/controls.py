@@ -72,17 +72,13 @@ def nonsense_candidate(
     circle = torch.tensor(sorted(trained_classes))[torch.randperm(len(trained_classes), generator=generator)]
     moved = torch.arange(subject.model.spec.num_classes)
     moved[circle] = circle.roll(-1)
-    source, test = (
-        LabelledImages(data.images, moved.to(data.device)[data.labels]) for data in (bench.source, bench.test)
-    )
+    source, test = (replace(data, labels=moved.to(data.device)[data.labels]) for data in (bench.source, bench.test))
     return find_circuits(settings, subject, replace(bench, source=source, test=test), generator)
 
 
 def permuted_candidate(settings: Settings, subject: Subject, bench: Bench, generator: torch.Generator) -> Candidate:
     """Find circuits for labels that are shuffled among the images."""
-    source, test = (
-        LabelledImages(data.images, shuffled(data.labels, generator)) for data in (bench.source, bench.test)
-    )
+    source, test = (replace(data, labels=shuffled(data.labels, generator)) for data in (bench.source, bench.test))
     return find_circuits(settings, subject, replace(bench, source=source, test=test), generator)
 
 

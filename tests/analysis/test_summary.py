@@ -86,6 +86,13 @@ def test_who_holds_what_names_classes_that_nobody_holds(tiny_run: Run) -> None:
     assert "Held by nobody: class 3" in text
 
 
+def test_classes_that_rotate_are_told_beside_the_split(write_run: WriteRun) -> None:
+    split = {"partition": "classes", "client_classes": "0,1;2"}
+    assert "split classes (client-classes 0,1;2) over" in summary_text(load_run(write_run(**split).path))
+    rotated = summary_text(load_run(write_run(rotate_classes=True, **split).path))
+    assert "split classes (client-classes 0,1;2, plus the seed) over" in rotated
+
+
 def test_many_clients_are_counted_instead_of_listed(tiny_run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("analysis.summary.holders._NUM_HELD_CLIENTS", 1)
     text = summary_text(tiny_run)

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -122,6 +123,18 @@ def test_an_examined_round_compares_other_questions_and_slightly_changed_copies(
     copies = pooled[pooled["comparison"] == "perturbed_copy"]
     assert copies["same_question"].all()
     assert (copies["a_partition_id"] == copies["b_partition_id"]).all()
+
+
+def test_a_split_that_rotates_is_logged_as_it_was_written_and_as_it_was_held(federate, caplog):
+    by_class = {"partition": "classes", "client_classes": "0,1;0,9", "circuit_classes": "0", "rotate_classes": True}
+    with caplog.at_level("INFO", logger="fedcircuits"):
+        run = federate(InProcessGrid(2), seed=3, num_server_rounds=1, **by_class)
+    settings = read_info(run)["settings"]
+    assert (settings["client-classes"], settings["circuit-classes"]) == ("0,1;0,9", "0")
+    clients = table(run, "clients").set_index("partition_id")["class_counts"]
+    assert [list(counts.nonzero()[0]) for counts in clients.sort_index().map(np.asarray)] == [[3, 4], [2, 3]]
+    assert set(table(run, "circuits")["class_id"]) == {3}
+    assert "digits, classes 3,4;3,2 | sparsity" in caplog.text
 
 
 def test_every_overlap_of_circuits_comes_with_chance_and_noise(federate):

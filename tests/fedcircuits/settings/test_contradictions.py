@@ -36,6 +36,21 @@ def test_a_kernel_that_is_larger_than_the_image_is_refused_without_padding(make_
     )
 
 
+def test_the_canvas_of_cluttered_digits_is_the_size_of_its_images(make_settings: MakeSettings) -> None:
+    asked = {"dataset": "cluttered-digits", "channels": "4,4,4,4"}
+    assert make_settings({**asked, "clutter-size": 16}).data.shape.image_size == 16
+    assert "nothing of an image of 14 pixels" in only_problem_of(make_settings, asked)
+    make_settings({"clutter-size": 28, "channels": "4,4,4"})  # no matter to the digits
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [("clutter-size", 7, "8 or more"), ("clutter-fragments", -1, "0 or more"), ("clutter-copies", 0, "1 or more")],
+)
+def test_clutter_has_its_limits(make_settings: MakeSettings, key: str, value: int, allowed: str) -> None:
+    assert only_problem_of(make_settings, {key: value}) == f"{key} = {value}: must be {allowed}"
+
+
 def test_an_even_kernel_is_refused(make_settings: MakeSettings) -> None:
     assert only_problem_of(make_settings, {"kernel-size": 4}) == "kernel-size = 4: must be odd"
 
