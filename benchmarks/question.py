@@ -193,10 +193,7 @@ def compare_clients(
 
 
 def _parts(dataset: Dataset) -> tuple[LabelledImages, LabelledImages]:
-    everything = LabelledImages(
-        *(torch.cat([getattr(dataset.probe, n), getattr(dataset.test, n)]) for n in ("images", "labels"))
-    )
-    return stratified_split(everything, 0.5, np.random.default_rng(1))
+    return stratified_split(dataset.probe.joined(dataset.test), 0.5, np.random.default_rng(1))
 
 
 def find(

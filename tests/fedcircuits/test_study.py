@@ -72,10 +72,7 @@ def test_copies_of_one_model_on_independent_images_have_a_true_correlation_of_on
     trained = train_sparse(
         spec, start, digits.train, settings.training, settings.sparsity, POSITION, torch.Generator().manual_seed(1)
     )
-    everything = LabelledImages(
-        torch.cat([digits.probe.images, digits.test.images, digits.train.images]),
-        torch.cat([digits.probe.labels, digits.test.labels, digits.train.labels]),
-    )
+    everything = digits.probe.joined(digits.test).joined(digits.train)
     estimates = []
     for draw in range(6):
         order = torch.randperm(len(everything), generator=torch.Generator().manual_seed(draw))
