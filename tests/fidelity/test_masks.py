@@ -59,10 +59,10 @@ def test_masks_of_weights_that_tie_agree_with_the_reference(small, sparsity, num
 
 @pytest.mark.parametrize("target", [0.8, 0.9, 0.95, 0.97, 0.99, 0.995, 0.997])
 def test_every_layer_keeps_as_many_weights_in_every_step_as_the_reference(small, target):
-    sizes = [math.prod(shape) for shape in PAPER_CNN.weight_shapes.values()]
+    sizes, settings = [math.prod(shape) for shape in PAPER_CNN.weight_shapes.values()], small().sparsity
     for total in [*range(1, 61), 590]:
         for step in range(total + 1):
-            ours = kept_counts(PAPER_CNN, sparsity_at(step, total, target), small().sparsity)
+            ours = kept_counts(PAPER_CNN, sparsity_at(step, total, target), settings)
             sparsity = current_sparsity(step, total, target)
             assert ours == [max(1, int((1 - sparsity) * size)) for size in sizes]
 
