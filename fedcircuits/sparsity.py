@@ -30,7 +30,8 @@ def sparsity_at(step: int, total_steps: int, target: float) -> float:
     It rises linearly from 0 during the first half of the steps and then stays at `target`, as in the reference.
     """
     anneal = total_steps // 2
-    return target * step / anneal if step < anneal else target
+    # The ratio first, as the reference does: the other order differs in the last bit, and so in a few counts.
+    return target * (step / anneal) if step < anneal else target
 
 
 def num_kept(num_weights: int, sparsity: float, settings: SparsitySettings) -> int:
@@ -45,13 +46,13 @@ def num_kept(num_weights: int, sparsity: float, settings: SparsitySettings) -> i
 def magnitude_mask(weight: Float[Tensor, "filter ..."], num_keep: Count, min_alive: int) -> Bool[Tensor, "filter ..."]:
     """Keep the `num_keep` largest magnitudes, then `min_alive` per filter on top; 0 switches this floor off.
 
-    Weights that tie with the smallest kept one stay too.
+    Weights that tie with the smallest kept one stay too, and so do those that tie with a filter's `min_alive`-th.
     """
     magnitude = weight.abs().reshape(weight.shape[0], -1)
     mask = magnitude >= _kth_largest(magnitude, num_keep)
     if min_alive:
-        # A filter with enough survivors has its largest weights among them, so this adds to the others only.
-        mask.scatter_(1, magnitude.topk(min_alive, dim=1).indices, True)
+        # A filter with enough survivors has all of these among them, so this adds to the others only.
+        mask |= magnitude >= magnitude.topk(min_alive, dim=1).values[:, -1:]
     return mask.view(weight.shape)
 
 

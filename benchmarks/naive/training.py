@@ -45,7 +45,7 @@ def train(model: nn.Module, loader: Loader, epochs: int, target: float, learning
 def current_sparsity(step: int, total_steps: int, target: float) -> float:
     """Return the sparsity after a step: a ramp over the first half of the steps, then flat."""
     anneal = int(total_steps / 2)
-    return target * step / anneal if step < anneal else target
+    return target * (step / anneal) if step < anneal else target
 
 
 @torch.no_grad()
@@ -62,6 +62,5 @@ def apply_masks(model: nn.Module, sparsity: float) -> None:
         if isinstance(module, nn.Conv2d):
             for i in range(weight.shape[0]):
                 if mask[i].sum() < MIN_ALIVE:
-                    top = torch.topk(magnitude[i].flatten(), MIN_ALIVE).indices
-                    mask[i].view(-1)[top] = True
+                    mask[i] |= magnitude[i] >= torch.topk(magnitude[i].flatten(), MIN_ALIVE).values[-1]
         weight.mul_(mask)

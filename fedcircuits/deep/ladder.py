@@ -14,14 +14,14 @@ from torch import Tensor
 from fedcircuits.circuit_scores import balanced_sample
 from fedcircuits.data import LabelledImages
 from fedcircuits.deep.alternatives import CentralTraining, overlap_count_mean, train_centrally
-from fedcircuits.deep.readouts import fit_head, fit_rescaling
+from fedcircuits.deep.readouts import Readout, fit_head, fit_rescaling, no_readout
 from fedcircuits.model_spec import READOUT, ModelSpec
 from fedcircuits.models import Weights, build_model, in_passes
 from fedcircuits.records import RungName
 from fedcircuits.sparsity import Masks
 
-FIT_IMAGES = 20
-"""Probe images of each class that every readout is fitted on."""
+FIT_IMAGES = 100
+"""Probe images of each class that every readout is fitted on, at most; all there are of a class that has fewer."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def climb_ladder(
         shares: each client's weight in the average, in the order of `clients`; they sum to 1.
         average: the new global weights.
         untrained: initial weights of the run, dense.
-        probe: images to fit readouts on, of which `FIT_IMAGES` per class are drawn; at least one.
+        probe: images to fit readouts on, of which up to `FIT_IMAGES` per class are drawn; at least one.
         test: held-out images that rungs are scored on, on the same device.
         trained_classes: classes that any client has trained on so far.
         central: None leaves the rung of central training out.
@@ -90,7 +90,8 @@ def climb_ladder(
     counted = overlap_count_mean(spec, list(clients.values()), shares)
     predictions.append((RungName.OVERLAP_COUNT, None, _outputs(spec, counted, test).logits.argmax(1)))
     known = _outputs(spec, untrained, fitting)
-    floor = fit_head(known.features, known.labels)
+    # A readout that was never trained means nothing: this ridge leads towards none.
+    floor = fit_head(known.features, known.labels, no_readout(spec.num_classes, known.features.shape[1]))
     predictions.append((RungName.UNTRAINED, None, floor.predict(_outputs(spec, untrained, test).features)))
     if central is not None:
         weights = train_centrally(spec, central, generator)
@@ -105,7 +106,8 @@ def _of_average(
     known, asked = _outputs(spec, average, fitting), _outputs(spec, average, test)
     yield RungName.FEDAVG, None, asked.logits.argmax(1)
     yield RungName.RESCALED, None, fit_rescaling(known.logits, known.labels).predict(asked.logits)
-    yield RungName.NEW_HEAD, None, fit_head(known.features, known.labels).predict(asked.features)
+    head = fit_head(known.features, known.labels, _own_readout(average))
+    yield RungName.NEW_HEAD, None, head.predict(asked.features)
 
 
 def _of_clients(
@@ -115,18 +117,30 @@ def _of_clients(
     fitting: LabelledImages,
     test: LabelledImages,
 ) -> Iterator[Prediction]:
-    """Give each client a new head, then all of them one head, then let them vote by their shares."""
+    """Give each client a new head, then all of them one head, then let them vote by their shares.
+
+    The readout that all features together have of their own is the clients' vote by logits.
+    """
+    owns = [_own_readout(weights) for weights, _ in clients.values()]
     known = [_outputs(spec, weights, fitting) for weights, _ in clients.values()]
     asked = [_outputs(spec, weights, test) for weights, _ in clients.values()]
-    for partition_id, own_known, own_asked in zip(clients, known, asked, strict=True):
-        head = fit_head(own_known.features, own_known.labels)
+    for partition_id, own, own_known, own_asked in zip(clients, owns, known, asked, strict=True):
+        head = fit_head(own_known.features, own_known.labels, own)
         yield RungName.CLIENT_HEAD, partition_id, head.predict(own_asked.features)
-    joint = fit_head(torch.cat([own.features for own in known], dim=1), known[0].labels)
+    voting = Readout(
+        torch.cat([share * own.weight for share, own in zip(shares, owns, strict=True)], dim=1),
+        torch.stack([share * own.bias for share, own in zip(shares, owns, strict=True)]).sum(0),
+    )
+    joint = fit_head(torch.cat([own.features for own in known], dim=1), known[0].labels, voting)
     yield RungName.JOINT_HEAD, None, joint.predict(torch.cat([own.features for own in asked], dim=1))
     logits = sum(share * own.logits for share, own in zip(shares, asked, strict=True))
     yield RungName.ENSEMBLE_LOGITS, None, torch.as_tensor(logits).argmax(1)
     chances = sum(share * own.logits.softmax(1) for share, own in zip(shares, asked, strict=True))
     yield RungName.ENSEMBLE_PROBABILITIES, None, torch.as_tensor(chances).argmax(1)
+
+
+def _own_readout(weights: Weights) -> Readout:
+    return Readout(weights[f"{READOUT}.weight"].double().cpu(), weights[f"{READOUT}.bias"].double().cpu())
 
 
 @torch.no_grad()

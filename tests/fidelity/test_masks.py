@@ -1,12 +1,15 @@
 """Masks: the largest magnitudes stay, and each convolution's filter keeps four. Twins: fedcircuits/test_sparsity.py."""
 
+import math
+
 import pytest
 import torch
 from reference.masks import kept, masks
+from reference.training import current_sparsity
 
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import initial_weights
-from fedcircuits.sparsity import densities, kept_counts, weight_masks
+from fedcircuits.sparsity import densities, kept_counts, sparsity_at, weight_masks
 
 PAPER_CNN = ModelSpec(in_channels=1, image_size=28, channels=(32, 64, 128), num_classes=10)
 
@@ -17,6 +20,9 @@ def test_the_reference_keeps_what_the_description_says():
     assert kept(filters, 0.5) == [[True, True, True, False], [True, False, False, False]]
     assert kept(filters, 0.5, min_alive=2) == [[True, True, True, False], [True, True, False, False]]
     assert kept([[0.1, -0.4], [0.3, 0.2]], 0.999) == [[False, True], [False, False]]
+    # The second filter gets both weights of magnitude 0.5 back, though the floor is one; the third is all ties at zero.
+    starved = [[9.0, 8.0, 7.0], [-0.5, 0.5, 0.1], [0.0, 0.0, 0.0]]
+    assert kept(starved, 0.6, min_alive=1) == [[True, True, True], [True, True, False], [True, True, True]]
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -34,6 +40,31 @@ def test_masks_of_a_whole_network_agree_with_the_reference(small, seed, sparsity
     if sparsity >= 0.8:
         assert not ours["fc"][3].any()
         assert int(ours["conv2"][5].sum()) == 4
+
+
+@pytest.mark.parametrize("num_levels", [1, 2, 4, 8, 40])
+@pytest.mark.parametrize("sparsity", [0.5, 0.8, 0.95, 0.997])
+def test_masks_of_weights_that_tie_agree_with_the_reference(small, sparsity, num_levels):
+    spec = ModelSpec(in_channels=1, image_size=8, channels=(6, 8, 10), num_classes=10)
+    weights = initial_weights(spec, torch.Generator().manual_seed(0))
+    for name in spec.layer_names:
+        weight = weights[f"{name}.weight"]
+        weight.copy_((weight / weight.abs().max() * num_levels).round())  # a few magnitudes only, zero among them
+    weights["conv2.weight"][5] = 0  # a filter that has nothing but ties at zero
+    settings = small().sparsity
+    ours = weight_masks(spec, weights, kept_counts(spec, sparsity, settings), settings)
+    theirs = masks(weights, sparsity)
+    assert all(torch.equal(mask, theirs[f"{name}.weight"].bool()) for name, mask in ours.items())
+
+
+@pytest.mark.parametrize("target", [0.8, 0.9, 0.95, 0.97, 0.99, 0.995, 0.997])
+def test_every_layer_keeps_as_many_weights_in_every_step_as_the_reference(small, target):
+    sizes, settings = [math.prod(shape) for shape in PAPER_CNN.weight_shapes.values()], small().sparsity
+    for total in [*range(1, 61), 590]:
+        for step in range(total + 1):
+            ours = kept_counts(PAPER_CNN, sparsity_at(step, total, target), settings)
+            sparsity = current_sparsity(step, total, target)
+            assert ours == [max(1, int((1 - sparsity) * size)) for size in sizes]
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from fedcircuits.training import RoundPosition, train_sparse
 
 def test_the_ramp_agrees_with_the_reference_bit_for_bit():
     assert [current_sparsity(step, 5, 0.6) for step in range(6)] == [0.0, 0.3, 0.6, 0.6, 0.6, 0.6]
+    assert current_sparsity(5, 12, 0.8) == 0.8 * (5 / 6) != 0.8 * 5 / 6  # the other order is one bit off
     for target in (0.0, 0.8, 0.95, 0.997):
         for total in range(1, 60):
             for step in range(total + 1):  # the masks after the last step included

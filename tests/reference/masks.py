@@ -11,7 +11,8 @@ def kept(filters: list[list[float]], sparsity: float, min_alive: int = 0) -> lis
     """Tell which weights of a layer stay, one list per filter.
 
     The `max(1, int((1 - sparsity) * n))` largest magnitudes stay, and so do those that tie with the smallest of them.
-    Then every filter with fewer than `min_alive` survivors gets its own largest back, as many as `min_alive`.
+    Then every filter with fewer than `min_alive` survivors gets its own largest back, as many as `min_alive` and all
+    that tie with the smallest of these.
     """
     magnitudes = sorted((abs(value) for values in filters for value in values), reverse=True)
     threshold = magnitudes[max(1, int((1 - sparsity) * len(magnitudes))) - 1]
@@ -19,8 +20,8 @@ def kept(filters: list[list[float]], sparsity: float, min_alive: int = 0) -> lis
     for values in filters:
         mask = [abs(value) >= threshold for value in values]
         if sum(mask) < min_alive:
-            largest = sorted(range(len(values)), key=lambda i: abs(values[i]), reverse=True)[:min_alive]
-            mask = [i in largest for i in range(len(values))]
+            floor = sorted((abs(value) for value in values), reverse=True)[min_alive - 1]
+            mask = [abs(value) >= floor for value in values]
         masks.append(mask)
     return masks
 

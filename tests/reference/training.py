@@ -16,7 +16,7 @@ def current_sparsity(step: int, total_steps: int, target: float) -> float:
     """Return the sparsity after step `step`, counted from 0 in every round: a ramp over the first half, then flat."""
     anneal = int(total_steps / 2)
     if step < anneal:
-        return target * step / anneal
+        return target * (step / anneal)
     return target
 
 

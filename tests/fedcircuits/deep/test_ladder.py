@@ -93,6 +93,11 @@ def test_an_average_of_equal_clients_has_no_gap_due_to_averaging(trained: Weight
     assert found["E_logits"] == found["E_probabilities"] == found["overlap_count"] == found["A0"]
 
 
+def test_a_new_head_is_no_worse_than_the_one_that_is_there(trained: Weights) -> None:
+    found = accuracies(climb({0: trained, 1: trained}, trained, probe=bars(3, 20)))
+    assert min(found[rung] for rung in ("A1", "A2", "A3", "A3c")) >= found["A0"] - 0.02  # of 160 images three
+
+
 def test_a_spoilt_head_shows_as_a_gap_of_the_head(trained: Weights) -> None:
     spoilt = trained | {name: trained[name][[1, 2, 3, 0]] for name in ("fc.weight", "fc.bias")}
     found = accuracies(climb({0: trained, 1: trained}, spoilt))
@@ -132,13 +137,15 @@ def test_accuracy_on_trained_classes_leaves_out_images_of_others(trained: Weight
 def test_classes_that_are_missing_in_probe_or_test_images_are_no_obstacle(trained: Weights) -> None:
     no_first, no_last = (PROBE.select(torch.nonzero(PROBE.labels != c).flatten()) for c in (0, 3))
     found = accuracies(climb({0: trained, 1: trained}, trained, probe=no_first, test=no_last))
-    assert found["A2"] == pytest.approx(2 / 3, abs=0.1)  # class 0 cannot be named
+    assert found["A2"] == found["A0"] > 0.9  # nothing tells against the readout of class 0
     assert all(math.isfinite(value) for value in found.values())
 
 
 def test_a_single_class_in_the_probe_images_is_no_obstacle(trained: Weights) -> None:
     single = PROBE.select(torch.nonzero(PROBE.labels == 2).flatten())
-    assert accuracies(climb({0: trained}, trained, probe=single))["A2"] == 0.25
+    found = accuracies(climb({0: trained}, trained, probe=single))
+    assert found["A2"] == found["A0"] > 0.9
+    assert found["R"] == 0.25  # the only class that features without a readout have been shown
 
 
 def test_without_test_images_of_trained_classes_there_is_no_accuracy_on_them(trained: Weights) -> None:
