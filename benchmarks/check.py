@@ -11,26 +11,36 @@ upon without noticing. The CSV has one row per check; a table by kind is printed
 
 import argparse
 import os
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 import torch
-from torch import Tensor
+from federations import (
+    DATA_VARIABLE,
+    Client,
+    Federation,
+    Plan,
+    always_one_class,
+    one_short_epoch,
+    random_labels,
+    settings_of,
+    train_federation,
+    untrained,
+    zeroed_readout,
+)
 
 from fedcircuits.circuit_scores import whole_logits
-from fedcircuits.config_values import ClassIds
 from fedcircuits.data import Dataset, LabelledImages, load_dataset
 from fedcircuits.deep.validity import CheckedModel, check_validity, result_of
 from fedcircuits.discovery import discover_circuits, discovery_images
-from fedcircuits.models import initial_weights, model_spec
+from fedcircuits.models import model_spec
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings
 from fedcircuits.study import client_bench, prepare_subject
-from fedcircuits.training import RoundPosition, train_sparse
+from fedcircuits.training import RoundPosition
 
 GOOD_ACCURACY: Final = 0.9
 """A federation counts as good if its clients' own models reach this on test images of their own classes, on average."""
@@ -51,26 +61,7 @@ PAPER: Final = {
 """The discovery of conf/paper."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A federation that is trained.
-
-    Args:
-        name: what the table calls it.
-        dataset: `digits` or `mnist`.
-        num_clients: how many; the check looks at the first three.
-        classes_per_client: of its own; 0: everybody holds all classes.
-        sparsity: fraction of weights that are zero.
-        num_rounds: rounds of plain averaging; the clients' models of the last one are looked at.
-    """
-
-    name: str
-    dataset: str
-    num_clients: int
-    classes_per_client: int
-    sparsity: float
-    num_rounds: int
-
+MNIST: Final = {"train-limit": 2000, "heldout-limit": 1000, "deep-draws": 30}
 
 PLANS: Final = (
     Plan("digits, one client, dense", "digits", 1, 0, 0.0, 2),
@@ -81,28 +72,11 @@ PLANS: Final = (
     Plan("digits, 2 classes each, sparse", "digits", 3, 2, 0.9, 3),
     Plan("digits, 3 classes each, dense", "digits", 3, 3, 0.0, 3),
     Plan("digits, 3 classes each, sparse", "digits", 3, 3, 0.9, 3),
-    Plan("MNIST, one client, dense", "mnist", 1, 0, 0.0, 1),
-    Plan("MNIST, one client, sparse", "mnist", 1, 0, 0.95, 2),
-    Plan("MNIST, 3 classes each, dense", "mnist", 3, 3, 0.0, 1),
-    Plan("MNIST, 3 classes each, sparse", "mnist", 3, 3, 0.95, 1),
+    Plan("MNIST, one client, dense", "mnist", 1, 0, 0.0, 1, MNIST),
+    Plan("MNIST, one client, sparse", "mnist", 1, 0, 0.95, 2, MNIST),
+    Plan("MNIST, 3 classes each, dense", "mnist", 3, 3, 0.0, 1, MNIST),
+    Plan("MNIST, 3 classes each, sparse", "mnist", 3, 3, 0.95, 1, MNIST),
 )
-
-
-@dataclass(frozen=True)
-class Client:
-    """A client's model, and the classes that it was trained on."""
-
-    weights: Mapping[str, Tensor]
-    classes: ClassIds
-
-
-@dataclass(frozen=True)
-class Federation:
-    """What was trained under a plan."""
-
-    plan: Plan
-    seed: int
-    clients: tuple[Client, ...]
 
 
 @dataclass(frozen=True)
@@ -128,125 +102,6 @@ class Outcome:
     z: float
     num_circuits: int
     passed: bool
-
-
-def settings_of(plan: Plan, seed: int, changes: Mapping[str, Any]) -> Settings:
-    """Return the defaults of pyproject.toml with what a plan and a kind change."""
-    pyproject = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
-    shared = {
-        "dataset": plan.dataset,
-        "data-dir": os.environ.get("FEDCIRCUITS_DATA", "data"),
-        "train-limit": 0 if plan.dataset == "digits" else 2000,
-        "heldout-limit": 0 if plan.dataset == "digits" else 1000,
-        "sparsity": plan.sparsity,
-        "discovery-data": "server",
-        "deep-draws": 100 if plan.dataset == "digits" else 30,
-        "seed": seed,
-    }
-    return Settings.from_config({**pyproject["tool"]["flwr"]["app"]["config"], **shared, **changes})
-
-
-def shards_of(plan: Plan, train: LabelledImages, seed: int) -> list[tuple[LabelledImages, ClassIds]]:
-    """Deal the training images out; classes of its own are the same for every seed, shares of all classes are not."""
-    if not plan.classes_per_client:
-        everything = tuple(sorted(train.labels.unique().tolist()))
-        order = torch.randperm(len(train), generator=torch_generator(seed, Purpose.PARTITION))
-        return [(train.select(part), everything) for part in order.chunk(plan.num_clients)]
-    dealt = []
-    for client in range(plan.num_clients):
-        first = client * plan.classes_per_client
-        own = tuple(range(first, first + plan.classes_per_client))
-        dealt.append((train.of_classes(own), own))
-    return dealt
-
-
-def train_federation(plan: Plan, seed: int) -> Federation:
-    """Train with plain averaging, and return the clients' models of the last round before they are averaged."""
-    settings = settings_of(plan, seed, {})
-    spec, train = model_spec(settings), load_dataset(settings.data, seed).train
-    shards = shards_of(plan, train, seed)
-    weights = initial_weights(spec, torch_generator(seed, Purpose.INITIAL_WEIGHTS))
-    clients: list[Client] = []
-    for server_round in range(1, plan.num_rounds + 1):
-        position, clients = RoundPosition(server_round, plan.num_rounds), []
-        for client, (shard, classes) in enumerate(shards):
-            generator = torch_generator(seed, Purpose.TRAINING, client, server_round)
-            trained = train_sparse(spec, weights, shard, settings.training, settings.sparsity, position, generator)
-            clients.append(Client(trained.weights, classes))
-        weights = {name: torch.stack([one.weights[name] for one in clients]).mean(0) for name in weights}
-    return Federation(plan, seed, tuple(clients))
-
-
-def untrained(federation: Federation) -> Federation:
-    """Give every client weights that have never been trained, cut to the places of its own that are not zero."""
-    spec = model_spec(settings_of(federation.plan, federation.seed, {}))
-
-    def of(index: int, client: Client) -> Client:
-        fresh = initial_weights(spec, torch_generator(federation.seed + 1000, Purpose.INITIAL_WEIGHTS, index))
-        for name in spec.layer_names:
-            fresh[f"{name}.weight"] *= client.weights[f"{name}.weight"] != 0
-        return replace(client, weights=fresh)
-
-    return replace(federation, clients=tuple(of(*pair) for pair in enumerate(federation.clients)))
-
-
-def random_labels(federation: Federation) -> Federation:
-    """Train every client alone on its own images with their labels shuffled."""
-
-    def shuffled(shard: LabelledImages, generator: torch.Generator) -> LabelledImages:
-        return LabelledImages(shard.images, shard.labels[torch.randperm(len(shard), generator=generator)])
-
-    return _trained_alone(federation, {}, shuffled)
-
-
-def one_short_epoch(federation: Federation) -> Federation:
-    """Train every client alone for one epoch at a learning rate of 0.0005, on 252 images at most."""
-
-    def first(shard: LabelledImages, generator: torch.Generator) -> LabelledImages:
-        return shard.select(torch.randperm(len(shard), generator=generator)[:252])
-
-    return _trained_alone(federation, {"local-epochs": 1, "learning-rate": 0.0005}, first)
-
-
-def _trained_alone(
-    federation: Federation,
-    changes: Mapping[str, Any],
-    altered: Callable[[LabelledImages, torch.Generator], LabelledImages],
-) -> Federation:
-    plan, seed = federation.plan, federation.seed
-    settings = settings_of(plan, seed, changes)
-    spec, train = model_spec(settings), load_dataset(settings.data, seed).train
-    initial = initial_weights(spec, torch_generator(seed, Purpose.INITIAL_WEIGHTS))
-    clients = []
-    for index, (shard, classes) in enumerate(shards_of(plan, train, seed)[: settings.deep.deep_clients]):
-        generator = torch_generator(seed + 1000, Purpose.TRAINING, index)
-        given = altered(shard, generator)
-        position = RoundPosition(1, 1)
-        trained = train_sparse(spec, initial, given, settings.training, settings.sparsity, position, generator)
-        clients.append(Client(trained.weights, classes))
-    return replace(federation, clients=tuple(clients))
-
-
-def always_one_class(federation: Federation) -> Federation:
-    """Add so much to the bias of a client's first class that it names nothing else."""
-
-    def biased(client: Client) -> Client:
-        bias = client.weights["fc.bias"].clone()
-        bias[client.classes[0]] += 100
-        return replace(client, weights={**client.weights, "fc.bias": bias})
-
-    return replace(federation, clients=tuple(map(biased, federation.clients)))
-
-
-def zeroed_readout(federation: Federation) -> Federation:
-    """Set the readout's weights of a client's own classes to zero; its biases stay."""
-
-    def cut(client: Client) -> Client:
-        weight = client.weights["fc.weight"].clone()
-        weight[list(client.classes)] = 0
-        return replace(client, weights={**client.weights, "fc.weight": weight})
-
-    return replace(federation, clients=tuple(map(cut, federation.clients)))
 
 
 def check(kind: str, federation: Federation, changes: Mapping[str, Any]) -> Outcome:
@@ -328,7 +183,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.num_threads)
     first, _, last = arguments.seeds.partition("-")
-    datasets = set(arguments.datasets) if "FEDCIRCUITS_DATA" in os.environ else set(arguments.datasets) - {"mnist"}
+    datasets = set(arguments.datasets) if DATA_VARIABLE in os.environ else set(arguments.datasets) - {"mnist"}
     plans = [plan for plan in PLANS if plan.dataset in datasets]
     outcomes: list[Outcome] = []
     for seed in range(int(first), int(last or first) + 1):

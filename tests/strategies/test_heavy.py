@@ -264,8 +264,8 @@ def test_a_failed_check_makes_no_circuit_usable_until_another_is_passed(federate
     assert set(stability["round"]) == {3}
     lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith("round ")]
     failed = [
-        f"discovery failed its check in round {n}: circuits beat random ones of their sizes by only 0.04 balanced accuracy "
-        f"(needed 0.10; z 2.0, needed 3.0), so no circuit of round {n} counts as usable"
+        f"discovery failed its check in round {n}: circuits beat random ones of their sizes by only 0.04 "
+        f"balanced accuracy (needed 0.10; z 2.0, needed 3.0), so no circuit of round {n} counts as usable"
         for n in (1, 2)
     ]
     assert [sum(text in line for text in failed) for line in lines] == [1, 1, 0]
