@@ -2,7 +2,7 @@
 
 from analysis.measures.absences import why_no_pairs, why_unusable
 from analysis.measures.accuracy import client_accuracy, global_accuracy, global_recall
-from analysis.measures.checks import check_verdicts, failed_checks
+from analysis.measures.checks import check_failure, check_verdicts, failed_checks
 from analysis.measures.circuits import circuit_sizes, client_quality, drift_gaps, usable_share
 from analysis.measures.holdings import found_classes, has_shared_class, holdings, trained_classes
 from analysis.measures.overlaps import (
@@ -24,6 +24,7 @@ from analysis.measures.rounds import by_round, client_counts, round_measures
 __all__ = [
     "OVERLAPS",
     "by_round",
+    "check_failure",
     "check_verdicts",
     "circuit_sizes",
     "client_accuracy",

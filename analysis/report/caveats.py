@@ -7,10 +7,10 @@ from analysis.heavy_measures import why_not_measured
 from analysis.reports import average_noise, mask_noise, withheld
 from analysis.run import Run
 from analysis.standing import status_of
-from analysis.summary import failed_checks_note, rejections
+from analysis.summary import rejections
 
 _HEAVY: Final = {
-    "validity": "check of the discovery against controls",
+    "validity": "check of the discovery against random circuits",
     "ladder": "where accuracy went",
     "scrutiny": "tests of single circuits",
     "alignment": "matching of channels between models",
@@ -33,7 +33,13 @@ def caveats(run: Run) -> list[str]:
     notes = _status(run)
     if "imported-from" in run.settings:
         notes.append("An imported log: what it lacks was not measured, and is listed below.")
-    limits = (failed_checks_note(run), measures.question_note(run), withheld(run), mask_noise(run), average_noise(run))
+    limits = (
+        measures.check_failure(run),
+        measures.question_note(run),
+        withheld(run),
+        mask_noise(run),
+        average_noise(run),
+    )
     notes += [_sentence(note) for note in limits if note]
     notes += _unusable(run)
     excluded, total = measures.left_out(run, measures.OVERLAPS.values())
@@ -68,9 +74,10 @@ def _unusable(run: Run) -> list[str]:
     last = quality[quality["round"] == quality["round"].max()]
     if last.empty or (last["usable"].fillna(True)).any():
         return []
-    return [
-        f"Not one client circuit of round {last['round'].iloc[0]} is usable: they do not tell their class from others."
-    ]
+    server_round = int(last["round"].iloc[0])
+    if server_round in measures.failed_checks(run):
+        return []  # The failed check has a note of its own, and says why.
+    return [f"Not one client circuit of round {server_round} is usable, although the discovery did not fail its check."]
 
 
 def missing(run: Run) -> list[str]:

@@ -22,7 +22,7 @@ def summary_data(run: Run) -> dict[str, Any]:
         "settings": run.settings,
         "effective_density": _json_value(density(run)),
         "rounds": [{str(k): _json_value(v) for k, v in row.items()} for row in measures.to_dict("records")],
-        "failed_validity_checks": sorted(set(failed_checks(run).values())),
+        "failed_validity_checks": sorted({check.server_round for check in failed_checks(run).values()}),
         "pairs_left_out": {"left_out": excluded, "of": total},
         "rejected": [{"round": r, "partition_id": p, "reason": why} for r, p, why in rejections(run)],
         "clients": run.info.get("clients", []),

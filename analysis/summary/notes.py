@@ -2,24 +2,14 @@
 
 import textwrap
 
-from analysis.measures import OVERLAPS, failed_checks, left_out
-from analysis.round_text import named_rounds
+from analysis.measures import OVERLAPS, check_failure, left_out
 from analysis.run import Run
 from analysis.summary.holders import client_labels
 
 
-def failed_checks_note(run: Run) -> str:
-    """Say which validity checks failed, and which circuits they take with them; empty if none did."""
-    checks = failed_checks(run)
-    if not checks:
-        return ""
-    failed, reach = named_rounds(sorted(set(checks.values()))), named_rounds(sorted(checks))
-    return f"discovery failed its validity check in {failed}: no circuit of {reach} counts as usable"
-
-
 def failed_checks_section(run: Run) -> str:
-    """Put `failed_checks_note` under a title; empty if no check failed."""
-    note = failed_checks_note(run)
+    """Say under a title which checks failed, and what follows; empty if none did."""
+    note = check_failure(run)
     return f"Failed checks (see `analysis diagnose`)\n{textwrap.indent(textwrap.fill(note, 98), '  ')}" if note else ""
 
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 from claims_evidence import by_seed, family
-from heavy_rows import drop_heavy_tables
+from heavy_rows import drop_heavy_tables, passed_check
 
 from analysis import load_run
 from analysis.claims.decisions import Decision, any_of
@@ -57,10 +57,10 @@ def test_the_ladder_counts_in_the_second_half_and_alignment_in_its_newest_round(
     assert heavy_evidence(run, 1)["fixed_points"] == pytest.approx(0.1)
 
 
-def test_a_check_counts_as_passed_only_if_every_control_was_beaten(write_run):
+def test_checks_count_by_their_pooled_verdicts(write_run):
     def change(server_round, tables):
-        for row in tables["validity"]:
-            row["beaten"] = row["beaten"] or server_round == 4
+        if server_round == 4:
+            tables["validity"] = passed_check(tables["validity"])
 
     run = load_run(write_run(change=change, num_rounds=4).path)
     assert heavy_evidence(run, 4)["checks_passed"] == pytest.approx(0.5)  # of rounds 3 and 4
@@ -68,9 +68,10 @@ def test_a_check_counts_as_passed_only_if_every_control_was_beaten(write_run):
 
 def test_a_check_stands_until_the_next_one(write_run):
     def change(server_round, tables):
-        tables["validity"] = [
-            {**row, "beaten": server_round == 1} for row in tables["validity"] if server_round in (1, 4)
-        ]
+        if server_round == 1:
+            tables["validity"] = passed_check(tables["validity"])
+        elif server_round != 4:
+            tables["validity"] = []
 
     run = load_run(write_run(change=change, num_rounds=4).path)
     assert heavy_evidence(run, 3)["checks_passed"] == 1.0
