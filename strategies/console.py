@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fedcircuits.records import ALL_LAYERS, COLLAPSED_RECALL, Comparison, ModelKind
+from fedcircuits.records import ALL_LAYERS, COLLAPSED_RECALL, Comparison, ModelKind, count_reasons
 from fedcircuits.training import RoundPosition
 
 
@@ -63,8 +63,12 @@ def _circuits(tables: Mapping[str, Any], num_channels: int, failed_check: int | 
     if not quality:
         return []
     sizes = sum(row["num_channels"] for row in tables["circuits"] if row["model"] == model)
-    usable = sum(row["usable"] for row in quality)
-    parts = [f"{model} circuits {sizes / len(quality):.0f} of {num_channels} channels, {usable}/{len(quality)} usable"]
+    usable = sum(row["usable"] is True for row in quality)
+    reasons = count_reasons(row["reason"] for row in quality)
+    parts = [
+        f"{model} circuits {sizes / len(quality):.0f} of {num_channels} channels, {usable}/{len(quality)} usable"
+        f"{f' ({reasons})' if reasons else ''}"
+    ]
     if failed_check is not None:
         parts.append(f"discovery failed its validity check in round {failed_check}: no circuit counts as usable")
     overlap = tables["overlap"]

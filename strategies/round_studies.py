@@ -8,10 +8,10 @@ from fedcircuits.connectivity import alive_kernels, circuit_edges, reachable_cha
 from fedcircuits.found_circuits import FoundCircuits
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import Weights
-from fedcircuits.quality import CircuitQuality, is_proper
-from fedcircuits.records import DataKind, ModelKind
+from fedcircuits.records import DataKind, ModelKind, UnusableReason
 from fedcircuits.study import Study
 from fedcircuits.tables import Row, circuit_rows, edge_rows, quality_rows
+from fedcircuits.verdicts import CircuitQuality, size_reason
 
 
 class RoundStudies:
@@ -59,8 +59,9 @@ class RoundStudies:
 
         first = found(study.circuits, usable)
         if study.retest is not None:
-            # The repetition is not scored on images; that it is neither empty nor everything can be seen here.
-            proper = tuple(self.is_discovery_sound and is_proper(kept, reachable) for kept in study.retest.members)
+            # The repetition is not scored on images; that it is neither empty nor nearly everything can be seen here.
+            sizes = [size_reason(kept, reachable) for kept in study.retest.members]
+            proper = tuple(self.is_discovery_sound and reason is None for reason in sizes)
             self.retested.append((first, found(study.retest, proper)))
         return first
 
@@ -71,7 +72,9 @@ class RoundStudies:
 
     def _judged(self, quality: Sequence[CircuitQuality]) -> list[CircuitQuality]:
         """Return the figures with no circuit usable if the discovery that finds them has failed its check."""
-        return [replace(entry, usable=entry.usable and self.is_discovery_sound) for entry in quality]
+        if self.is_discovery_sound:
+            return list(quality)
+        return [replace(entry, reason=entry.reason or UnusableReason.CHECK_FAILED) for entry in quality]
 
     def _data_kind(self, partition_id: int | None) -> DataKind:
         return DataKind.SERVER if partition_id is None else self._client_data

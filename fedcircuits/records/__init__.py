@@ -14,7 +14,9 @@ from fedcircuits.records.names import (
     MatchingMethod,
     ModelKind,
     RungName,
+    UnusableReason,
 )
+from fedcircuits.records.reasons import count_reasons
 from fedcircuits.records.schemas import ADDED_TABLES, TABLES
 
 __all__ = [
@@ -30,4 +32,6 @@ __all__ = [
     "MatchingMethod",
     "ModelKind",
     "RungName",
+    "UnusableReason",
+    "count_reasons",
 ]
