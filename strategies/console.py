@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fedcircuits.records import ALL_LAYERS, COLLAPSED_RECALL, Comparison, ModelKind, count_reasons
+from fedcircuits.records import ALL_LAYERS, COLLAPSED_RECALL, DEFAULT_ANSWER_RATE, Comparison, ModelKind, count_reasons
 from fedcircuits.training import RoundPosition
 
 
@@ -38,6 +38,7 @@ def round_line(
         f"clients {accepted}/{len(clients)}",
         f"accuracy {accuracy:.3f}",
         _lost_classes(overall, trained_classes),
+        *_default_answers(overall),
         *_circuits(tables, num_channels, failed_check),
     ]
     return " | ".join(parts)
@@ -49,6 +50,13 @@ def _lost_classes(overall: Sequence[Mapping[str, Any]], trained_classes: Collect
     if not trained_classes:
         return f"not recognised {len(lost)} of {len(overall)} classes, trained or not"
     return f"collapsed {sum(class_id in trained_classes for class_id in lost)} of {len(trained_classes)} classes"
+
+
+def _default_answers(overall: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Name the classes that the global model takes most other images for, whose recall says nothing."""
+    rates = {row["class_id"]: row["false_positive_rate"] for row in overall}
+    named = {c: rate for c, rate in rates.items() if rate is not None and rate >= DEFAULT_ANSWER_RATE}
+    return [f"answers class {class_id} to {rate:.0%} of other images" for class_id, rate in named.items()]
 
 
 def _circuits(tables: Mapping[str, Any], num_channels: int, failed_check: int | None) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Final
 
 import pandas as pd
 
+from analysis.measures.verdicts import is_counted
 from analysis.run import Run
 from fedcircuits.records import ALL_LAYERS, Comparison, ModelKind
 
@@ -18,13 +19,16 @@ OVERLAPS: Final = {
 """The comparisons of the summary, by the prefix of their columns."""
 
 
+_MASKS: Final = (Comparison.PARAMETER_MASK_ACROSS_CLIENTS, Comparison.PARAMETER_MASK_LOCAL_VS_GLOBAL)
+
+
 def pairs(run: Run, comparison: Comparison) -> pd.DataFrame:
-    """Return the overlap rows of a comparison that may be shown: a circuit that says nothing about its class is not.
+    """Return the overlap rows of a comparison that may be shown: those of two usable circuits (see `is_counted`).
 
     Weight masks have no such verdict and are all kept.
     """
     rows = run.overlap[run.overlap["comparison"] == comparison]
-    return rows[rows["usable"].fillna(True).astype(bool)]
+    return rows if comparison in _MASKS else rows[is_counted(run, rows["usable"])]
 
 
 def mean_rows(run: Run, comparison: Comparison) -> pd.DataFrame:
@@ -71,11 +75,14 @@ def of_client_models(run: Run) -> Run:
 
 
 def left_out(run: Run, comparisons: Iterable[Comparison]) -> tuple[int, int]:
-    """Return how many pairs are left out as not usable, and out of how many, logged one by one or summarised."""
+    """Return how many pairs of circuits are left out, since one of the two is not usable, and out of how many.
+
+    Both count pairs that are logged one by one and those that are summarised.
+    """
     chosen = list(comparisons)
     rows = run.overlap[(run.overlap["layer"] == ALL_LAYERS) & run.overlap["comparison"].isin(chosen)]
     summary = run.overlap_summary
     pooled = summary[(summary["layer"] == ALL_LAYERS) & (summary["figure"] == "iou")]
     pooled = pooled[pooled["comparison"].isin(chosen)]
-    excluded = int((~rows["usable"].fillna(True).astype(bool)).sum()) + int(pooled["num_left_out"].sum())
+    excluded = int((~is_counted(run, rows["usable"])).sum()) + int(pooled["num_left_out"].sum())
     return excluded, len(rows) + int(pooled[["num_pairs", "num_left_out"]].sum().sum())

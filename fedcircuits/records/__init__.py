@@ -7,6 +7,7 @@ from fedcircuits.records.keys import Key
 from fedcircuits.records.names import (
     ALL_LAYERS,
     COLLAPSED_RECALL,
+    DEFAULT_ANSWER_RATE,
     MIN_RELIABILITY,
     AlignmentVerdict,
     Comparison,
@@ -16,14 +17,16 @@ from fedcircuits.records.names import (
     RungName,
     UnusableReason,
 )
-from fedcircuits.records.reasons import count_reasons
+from fedcircuits.records.reasons import REASON_WORDS, count_reasons
 from fedcircuits.records.schemas import ADDED_TABLES, TABLES
 
 __all__ = [
     "ADDED_TABLES",
     "ALL_LAYERS",
     "COLLAPSED_RECALL",
+    "DEFAULT_ANSWER_RATE",
     "MIN_RELIABILITY",
+    "REASON_WORDS",
     "TABLES",
     "AlignmentVerdict",
     "Comparison",

@@ -112,5 +112,9 @@ ALL_LAYERS: Final = "all"
 COLLAPSED_RECALL: Final = 0.05
 """A class that clients trained on, but of which a model recognises less than this share, has collapsed."""
 
+DEFAULT_ANSWER_RATE: Final = 0.5
+"""A class that a model takes this share of all other classes' images for is its default answer: that it names the
+class's own images as well says nothing."""
+
 MIN_RELIABILITY: Final = 0.3
 """Below this retest correlation a circuit is not measurable: correlations with it are not corrected for noise."""
