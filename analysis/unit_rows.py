@@ -45,8 +45,9 @@ def _measured(run: Run) -> Iterator[tuple[str, pd.DataFrame, str]]:
     sizes = measures.circuit_sizes(run)
     yield "circuit_size", sizes[(sizes["model"] == ModelKind.CLIENT) & (sizes["layer"] == ALL_LAYERS)], "num_channels"
     quality, gaps = measures.client_quality(run), measures.drift_gaps(run)
-    if quality["usable"].notna().all():
-        yield "usable_share", quality, "usable"
+    compared = measures.compared_quality(run)
+    if not measures.is_unknown(compared).any():
+        yield "usable_share", compared, "usable"
     yield "false_positive_rate", quality, "false_positive_rate"
     transplants = run.quality[run.quality["model"] == ModelKind.TRANSPLANT]
     yield "false_positive_rate_transplant", transplants, "false_positive_rate"

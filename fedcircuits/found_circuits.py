@@ -42,7 +42,7 @@ class FoundCircuits:
         server_round: the round they belong to, 1-based.
         circuits: one per class.
         reachable: `[channel]`, channels of this model that carry signal.
-        usable: one verdict per circuit; None where it is not known.
+        usable: one verdict per circuit; None where there is none.
         question: what the discovery was asked.
         retest: the circuits of the other half of the images, of the same classes; None where there was no retest.
         kernels: the model's kernels that are alive, for edges; None where they are not known.

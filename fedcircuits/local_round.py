@@ -11,12 +11,13 @@ from fedcircuits.circuits import Circuits
 from fedcircuits.data import LabelledImages
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import Weights, build_model
-from fedcircuits.quality import CircuitQuality, ClassAccuracy, class_accuracies
+from fedcircuits.quality import ClassAccuracy, class_accuracies
 from fedcircuits.records import DataKind
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings
 from fedcircuits.study import Bench, Study, measure_circuits, prepare_subject, study_model
 from fedcircuits.training import RoundPosition, TrainedModel, train_sparse
+from fedcircuits.verdicts import CircuitQuality
 
 
 @dataclass(frozen=True)

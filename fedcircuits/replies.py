@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from fedcircuits.quality import CircuitQuality, ClassAccuracy
+from fedcircuits.quality import ClassAccuracy
 from fedcircuits.sparsity import Masks
 from fedcircuits.study import Study
+from fedcircuits.verdicts import CircuitQuality
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,12 @@ from fedcircuits.discovery import (
 )
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import GateSite, SparseCNN, Weights, build_model
-from fedcircuits.quality import CircuitQuality, circuit_qualities
+from fedcircuits.quality import circuit_qualities
 from fedcircuits.records import DataKind
 from fedcircuits.seeding import SERVER, Purpose, numpy_generator, torch_generator
 from fedcircuits.settings import Settings
 from fedcircuits.training import RoundPosition
+from fedcircuits.verdicts import CircuitQuality
 
 _RETEST = {Purpose.LOCAL_DISCOVERY: Purpose.RETEST_LOCAL, Purpose.GLOBAL_DISCOVERY: Purpose.RETEST_GLOBAL}
 

@@ -11,10 +11,11 @@ from torch import Tensor
 from fedcircuits.connectivity import LayerEdges
 from fedcircuits.found_circuits import FoundCircuits
 from fedcircuits.model_spec import ModelSpec
-from fedcircuits.quality import CircuitQuality, ClassAccuracy
+from fedcircuits.quality import ClassAccuracy
 from fedcircuits.records import DataKind, ModelKind
 from fedcircuits.replies import TrainReply
 from fedcircuits.sparsity import densities
+from fedcircuits.verdicts import CircuitQuality
 
 Row = dict[str, Any]
 
@@ -41,7 +42,7 @@ def quality_rows(
         "partition_id": partition_id,
         "data": str(data),
     }
-    return [{**identity, **asdict(entry)} for entry in quality]
+    return [{**identity, **asdict(entry), "usable": entry.usable} for entry in quality]
 
 
 def circuit_rows(spec: ModelSpec, found: FoundCircuits) -> list[Row]:

@@ -7,7 +7,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fedcircuits.check_verdict import CheckResult, failure_sentence
-from fedcircuits.records import ALL_LAYERS, COLLAPSED_RECALL, Comparison, ModelKind
+from fedcircuits.records import (
+    ALL_LAYERS,
+    COLLAPSED_RECALL,
+    DEFAULT_ANSWER_RATE,
+    Comparison,
+    ModelKind,
+    count_reasons,
+)
 from fedcircuits.training import RoundPosition
 
 
@@ -39,6 +46,7 @@ def round_line(
         f"clients {accepted}/{len(clients)}",
         f"accuracy {accuracy:.3f}",
         _lost_classes(overall, trained_classes),
+        *_default_answers(overall),
         *_circuits(tables, num_channels, _failed(failed_check, position)),
     ]
     return " | ".join(parts)
@@ -52,6 +60,13 @@ def _lost_classes(overall: Sequence[Mapping[str, Any]], trained_classes: Collect
     return f"collapsed {sum(class_id in trained_classes for class_id in lost)} of {len(trained_classes)} classes"
 
 
+def _default_answers(overall: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Name the classes that the global model takes most other images for, whose recall says nothing."""
+    rates = {row["class_id"]: row["false_positive_rate"] for row in overall}
+    named = {c: rate for c, rate in rates.items() if rate is not None and rate >= DEFAULT_ANSWER_RATE}
+    return [f"answers class {class_id} to {rate:.0%} of other images" for class_id, rate in named.items()]
+
+
 def _circuits(tables: Mapping[str, Any], num_channels: int, failure: list[str]) -> list[str]:
     """Say how large, how usable and how similar the circuits are, if any were looked for.
 
@@ -63,15 +78,24 @@ def _circuits(tables: Mapping[str, Any], num_channels: int, failure: list[str]) 
     quality = [row for row in tables["quality"] if row["model"] == model]
     if not quality:
         return []
-    sizes = sum(row["num_channels"] for row in tables["circuits"] if row["model"] == model)
-    usable = sum(row["usable"] for row in quality)
-    parts = [f"{model} circuits {sizes / len(quality):.0f} of {num_channels} channels, {usable}/{len(quality)} usable"]
-    parts += failure
+    # Of a model whose circuits were found on both kinds of images, those are meant that are compared.
+    data = max(row["data"] for row in quality)
+    quality = [row for row in quality if row["data"] == data]
+    found = [row for row in tables["circuits"] if row["model"] == model and row["data"] == data]
+    sizes = sum(row["num_channels"] for row in found)
+    usable = sum(row["usable"] is True for row in quality)
+    reasons = count_reasons(row["reason"] for row in quality)
+    parts = [
+        f"{model} circuits {sizes / len(quality):.0f} of {num_channels} channels, {usable}/{len(quality)} usable"
+        f"{f' ({reasons})' if reasons else ''}",
+        *failure,
+    ]
     overlap = tables["overlap"]
     parts += _summarised(tables["overlap_summary"])
     same = overlap.filter(
         (pc.field("comparison") == str(Comparison.SAME_CLASS_ACROSS_CLIENTS))
         & (pc.field("layer") == ALL_LAYERS)
+        & (pc.field("data") == data)
         & pc.field("usable")
     )
     if same.num_rows:

@@ -10,10 +10,10 @@ from fedcircuits.connectivity import alive_kernels, circuit_edges, reachable_cha
 from fedcircuits.found_circuits import FoundCircuits, Question
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import Weights
-from fedcircuits.quality import CircuitQuality, is_proper
-from fedcircuits.records import DataKind, ModelKind
+from fedcircuits.records import DataKind, ModelKind, UnusableReason
 from fedcircuits.study import Study
 from fedcircuits.tables import Row, circuit_rows, edge_rows, quality_rows
+from fedcircuits.verdicts import CircuitQuality, size_reason
 
 
 class RoundStudies:
@@ -71,17 +71,18 @@ class RoundStudies:
         rows = quality_rows(self._server_round, model, partition_id, data, self._judged(quality))
         self.rows["quality"] += rows
 
-    def _usable(self, study: Study, reachable: Bool[Tensor, " channel"]) -> tuple[bool, ...]:
+    def _usable(self, study: Study, reachable: Bool[Tensor, " channel"]) -> tuple[bool | None, ...]:
         """Tell which circuits may be compared: those that are usable and, if looked for again, were found again.
 
-        The repetition is not scored on images; that it is neither empty nor everything can be seen here.
+        The repetition is not scored on images; that it is neither empty nor nearly everything can be seen here.
         """
         again = study.circuits if study.retest is None else study.retest
+        sizes = [size_reason(kept, reachable) for kept in again.members]
         judged = self._judged(study.quality)
-        return tuple(
-            entry.usable and is_proper(kept, reachable) for entry, kept in zip(judged, again.members, strict=True)
-        )
+        return tuple(entry.usable if size is None else False for entry, size in zip(judged, sizes, strict=True))
 
     def _judged(self, quality: Sequence[CircuitQuality]) -> list[CircuitQuality]:
         """Return the figures with no circuit usable if the discovery that finds them has failed its check."""
-        return [replace(entry, usable=entry.usable and self.is_discovery_sound) for entry in quality]
+        if self.is_discovery_sound:
+            return list(quality)
+        return [replace(entry, reason=entry.reason or UnusableReason.CHECK_FAILED) for entry in quality]

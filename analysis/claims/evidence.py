@@ -43,9 +43,9 @@ def evidence(run: Run, last_round: int) -> dict[str, float]:
     trained = accuracy["round"].map({number: len(classes) for number, classes in measures.trained_classes(run).items()})
     same = correlations(run, _SAME, last_round)
     different = correlations(run, Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS, last_round)
-    quality = second_half(measures.client_quality(run), last_round)
+    quality = second_half(measures.compared_quality(run), last_round)
     updates = second_half(run.interference, last_round)
-    usable = quality["usable"].fillna(False).astype(bool)
+    usable = measures.is_counted(run, quality["usable"])
     return {
         "accuracy": mean_of_known(accuracy["accuracy_trained"]),
         "collapsed_share": mean_of_known(accuracy["collapsed"].map(len, na_action="ignore") / trained),
@@ -126,10 +126,12 @@ def _left_out(run: Run, last_round: int) -> float:
 
 def _preservation(run: Run, last_round: int) -> "pd.Series[float]":
     """Return what each usable local circuit gains in balanced accuracy on the global weights; negative: it loses."""
-    rows = second_half(run.quality[run.quality["partition_id"].notna()], last_round)
+    quality = measures.on_own_images(run).quality
+    rows = second_half(quality[quality["partition_id"].notna()], last_round)
     by_model = rows.pivot_table(index=_CIRCUIT, columns="model", values="balanced_accuracy")
     by_model = by_model.reindex(columns=[str(ModelKind.CLIENT), str(ModelKind.TRANSPLANT)])
-    local = rows[rows["model"] == ModelKind.CLIENT].set_index(_CIRCUIT)["usable"].fillna(False).astype(bool)
+    local = rows[rows["model"] == ModelKind.CLIENT].set_index(_CIRCUIT)["usable"]
+    local = measures.is_counted(run, local)
     gain = by_model[ModelKind.TRANSPLANT] - by_model[ModelKind.CLIENT]
     return gain[gain.index.isin(local.index[local])]
 

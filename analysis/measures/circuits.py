@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from analysis.measures.image_kinds import on_common_images, on_own_images
 from analysis.run import Run
 from fedcircuits.records import ALL_LAYERS, ModelKind
 
@@ -43,23 +44,26 @@ def _scores(quality: pd.DataFrame, model: str) -> pd.DataFrame:
 
 
 def circuit_sizes(run: Run) -> pd.DataFrame:
-    """Return each circuit's channels, layer by layer and in all.
+    """Return the channels of each circuit that is compared, layer by layer and in all.
 
     Returns:
         columns round, model, partition_id, class_id, layer (`all` = summed over layers), num_channels, layer_width.
     """
-    sizes = run.circuits[[*_CIRCUIT, "layer", "num_channels", "layer_width"]]
+    sizes = on_common_images(run).circuits[[*_CIRCUIT, "layer", "num_channels", "layer_width"]]
     # The server's circuits have no partition; without dropna=False they would vanish here.
     total = sizes.groupby(_CIRCUIT, dropna=False)[["num_channels", "layer_width"]].sum().reset_index()
     return pd.concat([sizes, total.assign(layer=ALL_LAYERS)], ignore_index=True)
 
 
 def client_quality(run: Run) -> pd.DataFrame:
-    """Return the quality rows of circuits found in client models."""
-    return run.quality[run.quality["model"] == ModelKind.CLIENT]
+    """Return how good client models' circuits are, each model's on its client's images, where there are such."""
+    return _of_clients(on_own_images(run).quality)
 
 
-def usable_share(quality: pd.DataFrame) -> "pd.Series[float]":
-    """Return the share of usable circuits by round; NaN where the verdict on any of them is not known."""
-    verdicts = quality["usable"].astype("Float64").astype("float64")
-    return verdicts.groupby(quality["round"]).mean(skipna=False)
+def compared_quality(run: Run) -> pd.DataFrame:
+    """Return how good those circuits of client models are that are compared between clients."""
+    return _of_clients(on_common_images(run).quality)
+
+
+def _of_clients(quality: pd.DataFrame) -> pd.DataFrame:
+    return quality[quality["model"] == ModelKind.CLIENT]

@@ -6,6 +6,7 @@ from typing import Final
 
 import pandas as pd
 
+from analysis.measures.verdicts import is_counted
 from analysis.run import Run
 from fedcircuits.records import ALL_LAYERS, MIN_RELIABILITY, Comparison, DataKind, ModelKind
 
@@ -18,14 +19,19 @@ OVERLAPS: Final = {
 """The comparisons of the summary, by the prefix of their columns."""
 
 
+_MASKS: Final = (Comparison.PARAMETER_MASK_ACROSS_CLIENTS, Comparison.PARAMETER_MASK_LOCAL_VS_GLOBAL)
+
+
 def pairs(run: Run, comparison: Comparison) -> pd.DataFrame:
-    """Return the overlap rows of a comparison that may be shown: a circuit that says nothing about its class is not.
+    """Return the overlap rows of a comparison that may be shown: those of two usable circuits (see `is_counted`).
 
     Nor is a pair whose circuits were asked different questions, where the run has pairs that were asked the same on the
     probe set. Weight masks have neither verdict nor question and are all kept.
     """
     rows = run.overlap[run.overlap["comparison"] == comparison]
-    rows = rows[rows["usable"].fillna(True).astype(bool)]
+    if comparison in _MASKS:
+        return rows
+    rows = rows[is_counted(run, rows["usable"])]
     return rows if comparison is Comparison.OTHER_NEGATIVES else like_with_like(rows)
 
 
@@ -108,11 +114,14 @@ def of_client_models(run: Run) -> Run:
 
 
 def left_out(run: Run, comparisons: Iterable[Comparison]) -> tuple[int, int]:
-    """Return how many pairs are left out as not usable, and out of how many, logged one by one or summarised."""
+    """Return how many pairs of circuits are left out, since one of the two is not usable, and out of how many.
+
+    Both count pairs that are logged one by one and those that are summarised.
+    """
     chosen = list(comparisons)
     rows = run.overlap[(run.overlap["layer"] == ALL_LAYERS) & run.overlap["comparison"].isin(chosen)]
     summary = run.overlap_summary
     pooled = summary[(summary["layer"] == ALL_LAYERS) & (summary["figure"] == "iou")]
     pooled = pooled[pooled["comparison"].isin(chosen)]
-    excluded = int((~rows["usable"].fillna(True).astype(bool)).sum()) + int(pooled["num_left_out"].sum())
+    excluded = int((~is_counted(run, rows["usable"])).sum()) + int(pooled["num_left_out"].sum())
     return excluded, len(rows) + int(pooled[["num_pairs", "num_left_out"]].sum().sum())

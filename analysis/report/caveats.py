@@ -7,7 +7,7 @@ from analysis.heavy_measures import why_not_measured
 from analysis.reports import average_noise, mask_noise, withheld
 from analysis.run import Run
 from analysis.standing import status_of
-from analysis.summary import rejections
+from analysis.summary import rejections, unusable_note
 
 _HEAVY: Final = {
     "validity": "check of the discovery against random circuits",
@@ -44,7 +44,7 @@ def caveats(run: Run) -> list[str]:
     notes += _unusable(run)
     excluded, total = measures.left_out(run, measures.OVERLAPS.values())
     if excluded:
-        notes.append(f"{excluded} of {total} pairs are left out of the overlaps: a circuit of the pair is not usable.")
+        notes.append(f"{excluded} of {total} pairs are left out of the overlaps: not both circuits are usable.")
     if rejected := len(rejections(run)):
         notes.append(f"{rejected} {'reply was' if rejected == 1 else 'replies were'} set aside; see Faults.")
     if len(run.overlap_summary):
@@ -70,14 +70,8 @@ def _status(run: Run) -> list[str]:
 
 
 def _unusable(run: Run) -> list[str]:
-    quality = measures.client_quality(run)
-    last = quality[quality["round"] == quality["round"].max()]
-    if last.empty or (last["usable"].fillna(True)).any():
-        return []
-    server_round = int(last["round"].iloc[0])
-    if server_round in measures.failed_checks(run):
-        return []  # The failed check has a note of its own, and says why.
-    return [f"Not one client circuit of round {server_round} is usable, although the discovery did not fail its check."]
+    note = unusable_note(run)
+    return [_sentence(note)] if note else []
 
 
 def missing(run: Run) -> list[str]:

@@ -4,7 +4,7 @@ from analysis.summary.data import summary_data
 from analysis.summary.facts import run_facts
 from analysis.summary.figures import UNDEFINED
 from analysis.summary.holders import client_labels
-from analysis.summary.notes import rejections
+from analysis.summary.notes import rejections, unusable_note
 from analysis.summary.text import summary_text
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "run_facts",
     "summary_data",
     "summary_text",
+    "unusable_note",
 ]

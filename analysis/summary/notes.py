@@ -2,7 +2,7 @@
 
 import textwrap
 
-from analysis.measures import OVERLAPS, check_failure, left_out
+from analysis.measures import OVERLAPS, check_failure, compared_quality, is_counted, left_out, reasons_in_words
 from analysis.run import Run
 from analysis.summary.holders import client_labels
 
@@ -19,7 +19,20 @@ def left_out_section(run: Run) -> str:
     if not sum(total for _, total in counts.values()):
         return ""
     listed = ", ".join(f"{name} {excluded} of {total}" for name, (excluded, total) in counts.items())
-    return f"Left out of the overlaps, because a circuit of the pair is not usable:\n  {listed}"
+    note = unusable_note(run)
+    why = f"\n{textwrap.indent(textwrap.fill(note, 98), '  ')}" if note else ""
+    return f"Left out of the overlaps, because a circuit of the pair is not usable:\n  {listed}{why}"
+
+
+def unusable_note(run: Run) -> str:
+    """Say how many client circuits of the last round with any are usable, and why others are not; empty if all are."""
+    quality = compared_quality(run)
+    last = quality[quality["round"] == quality["round"].max()]
+    reasons = reasons_in_words(last)
+    if not reasons:
+        return ""
+    usable = int(is_counted(run, last["usable"]).sum())
+    return f"{usable} of {len(last)} client circuits of round {last['round'].iloc[0]} are usable; others: {reasons}"
 
 
 def rejections(run: Run) -> list[tuple[int, int, str]]:

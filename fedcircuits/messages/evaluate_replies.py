@@ -7,14 +7,14 @@ from flwr.app import ConfigRecord, MetricRecord, RecordDict
 from fedcircuits.config_values import ClassIds
 from fedcircuits.errors import ReplyError
 from fedcircuits.local_round import GlobalView
-from fedcircuits.messages.reading import read_metrics, read_record, read_rows
-from fedcircuits.messages.studies import add_study, decode_study
+from fedcircuits.messages.reading import read_metrics, read_record
+from fedcircuits.messages.studies import add_study, decode_study, read_quality
 from fedcircuits.model_spec import ModelSpec
-from fedcircuits.quality import CircuitQuality
 from fedcircuits.record_values import count_value, measured_value, rows_to_columns, typed_value
 from fedcircuits.records import Key
 from fedcircuits.replies import EvaluateReply
 from fedcircuits.reply_size import check_reply_size
+from fedcircuits.verdicts import CircuitQuality
 
 
 def encode_view(view: GlobalView, partition_id: int, num_examples: int) -> RecordDict:
@@ -61,6 +61,6 @@ def decode_view(content: RecordDict, spec: ModelSpec, studied: Mapping[int, Clas
         partition_id=partition_id,
         num_examples=count_value(metrics, Key.NUM_EXAMPLES),
         study=decode_study(content, spec) if Key.CIRCUITS in content else None,
-        transplant=read_rows(content, Key.TRANSPLANT, CircuitQuality, classes) if classes else [],
+        transplant=read_quality(content, Key.TRANSPLANT, classes) if classes else [],
         evaluate_seconds=measured_value(metrics, Key.EVALUATE_SECONDS),
     )

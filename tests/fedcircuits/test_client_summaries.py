@@ -33,7 +33,7 @@ def crowd(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def found(
-    partition_id: int | None, class_ids: tuple[int, ...], *, usable: bool = True, **changes: Any
+    partition_id: int | None, class_ids: tuple[int, ...], *, usable: bool | None = True, **changes: Any
 ) -> FoundCircuits:
     """Draw circuits of a model with 6 and 9 channels on two input channels, for up to three classes."""
     generator = torch.Generator().manual_seed(17 if partition_id is None else partition_id)
@@ -93,8 +93,10 @@ def test_a_summary_stands_for_the_pairs_that_would_be_listed(request: pytest.Fix
     assert set(summary["round"]) == {2}
 
 
-def test_pairs_that_are_not_usable_are_counted(crowd: None) -> None:
-    summary = summarise_circuits(2, NAMES, SIZES, everyone()).to_pandas()
+@pytest.mark.parametrize("verdict", [False, None])
+def test_pairs_that_are_not_usable_or_have_no_verdict_are_counted(crowd: None, verdict: bool | None) -> None:
+    clients = [*everyone()[:-1], found(7, (2,), usable=verdict)]
+    summary = summarise_circuits(2, NAMES, SIZES, clients).to_pandas()
     pooled = summary[(summary["layer"] == "all") & (summary["figure"] == "iou")].set_index("comparison")
     # Class 2 has three circuits, one of them not usable; class 0 has two and class 1 three.
     assert pooled["num_pairs"].to_dict() == {
