@@ -54,10 +54,13 @@ class LabelledImages:
     Args:
         images: `[image, channel, height, width]`, float32, channels last in memory.
         labels: `[image]`, class ids, int64.
+        origins: `[image]`, int64, which original each image was made of; images of one original are never parted. None
+            where each image is its own. `originals` serves both.
     """
 
     images: Float[Tensor, "image channel height width"]
     labels: Int[Tensor, " image"]
+    origins: Int[Tensor, " image"] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -13,8 +13,8 @@ from fedcircuits.comparisons import compare_circuits, compare_edges
 from fedcircuits.data import Dataset
 from fedcircuits.found_circuits import FoundCircuits
 from fedcircuits.model_spec import ModelSpec
-from fedcircuits.models import Weights, build_model
-from fedcircuits.quality import class_accuracies
+from fedcircuits.models import SparseCNN, Weights, build_model
+from fedcircuits.quality import accuracies_of, predicted_classes
 from fedcircuits.records import DataKind, ModelKind
 from fedcircuits.replies import EvaluateReply, TrainReply
 from fedcircuits.run_log import RunLog
@@ -23,7 +23,7 @@ from fedcircuits.seeding import Purpose
 from fedcircuits.settings import Settings
 from fedcircuits.stability import stability_rows
 from fedcircuits.study import prepare_subject, server_bench, study_model
-from fedcircuits.tables import Row, accuracy_rows, client_row, rejected_row
+from fedcircuits.tables import Row, accuracy_rows, client_row, rejected_row, hits_of_class
 from fedcircuits.training import RoundPosition
 from strategies.averaging import compared_masks, interference_rows, shares_of
 from strategies.clients import Clients
@@ -144,8 +144,7 @@ class RoundObserver:
             _log.warning("round %d: %s: %s", self._position.server_round, self._clients.name(partition_id), reason)
         on_clients = [self._take_view(reply, weights) for reply in replies]
         model = build_model(self._spec, weights, self._bench.test.device)
-        accuracy = class_accuracies(model, self._bench.test)
-        self._rows["accuracy"] += accuracy_rows(self._position.server_round, ModelKind.GLOBAL, None, accuracy)
+        self._rows["accuracy"] += self._score(model)
         is_circuit_round = self._settings.discovery.is_circuit_round(
             self._position.server_round, self._position.num_rounds
         )
@@ -220,6 +219,14 @@ class RoundObserver:
         self._client_rows[reply.partition_id]["evaluate_seconds"] = reply.evaluate_seconds
         self._studies.take_quality(ModelKind.TRANSPLANT, reply.partition_id, reply.transplant)
         return self._studies.take(ModelKind.GLOBAL, reply.partition_id, reply.study, weights)
+
+    def _score(self, model: SparseCNN) -> list[Row]:
+        """Return the rows on the accuracy of the new global model, with the test images that it recognises."""
+        test = self._bench.test
+        predicted = predicted_classes(model, test)
+        accuracy = accuracies_of(predicted, test, self._spec.num_classes)
+        rows = accuracy_rows(self._position.server_round, ModelKind.GLOBAL, None, accuracy)
+        return [{**row, "hits": hits_of_class(predicted, test.labels, row["class_id"])} for row in rows]
 
     def _study_global(self, weights: Weights) -> FoundCircuits:
         # A class that nobody has trained on has no circuit to look for; any may have been, where clients do not say.

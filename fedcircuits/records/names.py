@@ -33,6 +33,11 @@ class Comparison(StrEnum):
     PARAMETER_MASK_ACROSS_CLIENTS = "parameter_mask_across_clients"
     PARAMETER_MASK_LOCAL_VS_GLOBAL = "parameter_mask_local_vs_global"
     RETEST = "retest"
+    "One model's circuits of either half of the images: how far images alone change them."
+    OTHER_NEGATIVES = "other_negatives"
+    "One model's circuits, and those that it has if they must be told from some of the classes only: another question."
+    PERTURBED_COPY = "perturbed_copy"
+    "A model's circuits and those of a copy with 1 % of noise on its weights: whether a circuit can be identified."
 
 
 class MatchingMethod(StrEnum):

@@ -35,6 +35,7 @@ _OVERLAP: Final = _schema(
     p_over=_F,
     p_under=_F,
     phi=_F,
+    phi_swapped=_F,
     reliability=_F,
     phi_true=_F,
     graded_overlap=_F,
@@ -42,6 +43,7 @@ _OVERLAP: Final = _schema(
     common_universe=_I,
     common_adjusted_iou=_F,
     common_phi=_F,
+    same_question=_B,
     usable=_B,
 )
 
@@ -87,6 +89,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
         recall=_F,
         false_positive_rate=_F,
         num_examples=_I,
+        hits=pa.binary(),
     ),
     "circuits": _schema(
         round=_I,
