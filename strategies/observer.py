@@ -23,7 +23,7 @@ from fedcircuits.seeding import Purpose
 from fedcircuits.settings import Settings
 from fedcircuits.stability import stability_rows
 from fedcircuits.study import prepare_subject, server_bench, study_model
-from fedcircuits.tables import Row, accuracy_rows, client_row, rejected_row, hits_of_class
+from fedcircuits.tables import Row, accuracy_rows, client_row, hits_of_class, rejected_row
 from fedcircuits.training import RoundPosition
 from strategies.averaging import compared_masks, interference_rows, shares_of
 from strategies.clients import Clients

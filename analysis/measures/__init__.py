@@ -4,6 +4,7 @@ from analysis.measures.absences import why_no_pairs, why_unusable
 from analysis.measures.accuracy import client_accuracy, global_accuracy, global_recall
 from analysis.measures.checks import check_verdicts, failed_checks
 from analysis.measures.circuits import circuit_sizes, client_quality, drift_gaps, usable_share
+from analysis.measures.correlations import of_one_question, true_correlation, true_correlations
 from analysis.measures.holdings import found_classes, has_shared_class, holdings, trained_classes
 from analysis.measures.overlaps import (
     OVERLAPS,
@@ -16,7 +17,7 @@ from analysis.measures.overlaps import (
     pooled_pairs,
     summarised,
 )
-from analysis.measures.rounds import by_round, client_counts, round_measures
+from analysis.measures.rounds import by_round, client_counts, round_measures, second_half
 
 __all__ = [
     "OVERLAPS",
@@ -37,12 +38,16 @@ __all__ = [
     "left_out",
     "mean_rows",
     "of_client_models",
+    "of_one_question",
     "pairs",
     "pooled_means",
     "pooled_pairs",
     "round_measures",
+    "second_half",
     "summarised",
     "trained_classes",
+    "true_correlation",
+    "true_correlations",
     "usable_share",
     "why_no_pairs",
     "why_unusable",

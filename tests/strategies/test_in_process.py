@@ -67,7 +67,8 @@ def test_the_test_images_that_the_global_model_recognises_are_those_of_its_recal
     rows = table(federate(InProcessGrid(3)), "accuracy")
     average = rows[rows["model"] == "global"]
     counted = [
-        int(unpack_bits(row.hits, (row.num_examples,), "hits").sum()) / row.num_examples for row in average.itertuples()
+        int(unpack_bits(row.hits, (int(row.num_examples),), "hits").sum()) / row.num_examples
+        for row in average.itertuples()
     ]
     assert counted == pytest.approx(average["recall"].tolist())
     assert rows.loc[rows["model"] == "client", "hits"].isna().all()
