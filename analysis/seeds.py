@@ -58,9 +58,7 @@ class Interval:
         return self.low > 0 or self.high < 0
 
 
-def interval(
-    values: Iterable[Any], confidence: float = CONFIDENCE, images: ImageVariance | None = None
-) -> Interval:
+def interval(values: Iterable[Any], confidence: float = CONFIDENCE, images: ImageVariance | None = None) -> Interval:
     """Return mean, standard deviation and t-interval of one value per seed.
 
     mean ± t(1 − (1 − confidence) / 2, degrees) · √(sd² / n + variance of images)

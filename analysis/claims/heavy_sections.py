@@ -11,7 +11,7 @@ from analysis.seeds import interval
 
 _GAPS: Final = {
     "room": "room, A3 − R",
-    "head": "head, A2 − A0",
+    "head": "readout, A2 − A0",
     "body": "body, A3 − A2",
     "negatives": "missing negatives, A4 − E",
     "gap_left": "E − better of A0 and overlap-count mean",

@@ -2,6 +2,7 @@
 
 from analysis.measures.absences import why_no_pairs, why_unusable
 from analysis.measures.accuracy import client_accuracy, global_accuracy, global_recall
+from analysis.measures.averaging import averaging_losses, retention
 from analysis.measures.checks import check_verdicts, failed_checks
 from analysis.measures.circuits import circuit_sizes, client_quality, drift_gaps, usable_share
 from analysis.measures.correlations import of_one_question, true_correlation, true_correlations
@@ -21,6 +22,7 @@ from analysis.measures.rounds import by_round, client_counts, round_measures, se
 
 __all__ = [
     "OVERLAPS",
+    "averaging_losses",
     "by_round",
     "check_verdicts",
     "circuit_sizes",
@@ -42,6 +44,7 @@ __all__ = [
     "pairs",
     "pooled_means",
     "pooled_pairs",
+    "retention",
     "round_measures",
     "second_half",
     "summarised",
