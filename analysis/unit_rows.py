@@ -21,18 +21,20 @@ _NOBODY: Final = -1
 """Stands for the server's partition, and for the class where a row is about whole models."""
 
 
-def unit_rows(run: Run, server_round: int) -> pd.DataFrame:
-    """Return the rows behind the measures of one round.
+def unit_rows(run: Run, last_round: int) -> pd.DataFrame:
+    """Return the rows behind the measures of the second half of rounds.
 
     Args:
         run: the run.
-        server_round: the round.
+        last_round: the last round that counts.
 
     Returns:
         `COLUMNS`: the measure's name, its two circuits (one named twice where the row is about one) and the value;
         rows without a value are left out, as they are of the mean. Measures that are not means over circuits have none.
     """
-    parts = [_shaped(rows[rows["round"] == server_round], measure, column) for measure, rows, column in _measured(run)]
+    parts = [
+        _shaped(measures.second_half(rows, last_round), measure, column) for measure, rows, column in _measured(run)
+    ]
     return pd.concat(parts, ignore_index=True)
 
 

@@ -121,7 +121,8 @@ def overlap_table(name: str, items: ItemMatrices, pairs: Sequence[Pair]) -> pa.T
     table["common_universe"] = _with_total(in_common.universe).reshape(-1)
     # An undefined figure is missing from every mean that is taken later.
     table |= {column: pa.array(values.reshape(-1), from_pandas=True) for column, values in figures.items()}
-    return pa.table({column: table[column] for column in schema.names}, schema=schema)
+    undefined = pa.nulls(len(table["layer"]))
+    return pa.table({column: table.get(column, undefined) for column in schema.names}, schema=schema)
 
 
 def estimated_table(items: ItemMatrices, pairs: Sequence[Pair], flip_probability: float) -> pa.Table:

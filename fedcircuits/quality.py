@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from fedcircuits.circuit_scores import circuit_logits, faithfulness, log_odds, separation, whole_logits
@@ -38,11 +38,20 @@ class ClassAccuracy:
 
 
 @torch.no_grad()
+def predicted_classes(model: SparseCNN, test: LabelledImages) -> Int[Tensor, " image"]:
+    """Return what the whole network takes each image for."""
+    return whole_logits(model, test.images).argmax(1)
+
+
 def class_accuracies(model: SparseCNN, test: LabelledImages) -> list[ClassAccuracy]:
     """Return recall and false-positive rate of every class of the whole network."""
-    predicted = whole_logits(model, test.images).argmax(1)
+    return accuracies_of(predicted_classes(model, test), test, model.spec.num_classes)
+
+
+def accuracies_of(predicted: Int[Tensor, " image"], test: LabelledImages, num_classes: int) -> list[ClassAccuracy]:
+    """Return recall and false-positive rate of every class of what a network takes the test images for."""
     rows = []
-    for class_id, count in enumerate(test.class_counts(model.spec.num_classes)):
+    for class_id, count in enumerate(test.class_counts(num_classes)):
         hit, own = predicted == class_id, test.labels == class_id
         rows.append(ClassAccuracy(class_id, _share(hit, own), _share(hit, ~own), count))
     return rows

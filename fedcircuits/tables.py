@@ -5,10 +5,12 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor
 
+from fedcircuits.circuits import pack_bits
 from fedcircuits.connectivity import LayerEdges
+from fedcircuits.data import LabelledImages
 from fedcircuits.found_circuits import FoundCircuits
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.quality import ClassAccuracy
@@ -26,6 +28,29 @@ def accuracy_rows(
     """Return one row per class of one model."""
     identity = {"round": server_round, "model": str(model), "partition_id": partition_id}
     return [{**identity, **asdict(entry)} for entry in accuracy]
+
+
+def hits_of_class(predicted: Int[Tensor, " image"], labels: Int[Tensor, " image"], class_id: int) -> bytes:
+    """Return which test images of a class are recognised: one bit each, in the order of the test set."""
+    own = labels == class_id
+    return pack_bits(predicted[own] == class_id)
+
+
+def origins_by_class(test: LabelledImages, num_classes: int) -> list[list[int]] | None:
+    """Return which original each test image was made of, for the bits of `hits_of_class`; None if each is its own.
+
+    Returns:
+        for each class, in the order of its images in the test set, the number of each image's original within the
+        class: 0 for that of the first image, 1 for the next original, and so on.
+    """
+    if test.origins is None:
+        return None
+    numbered = []
+    for class_id in range(num_classes):
+        own = test.origins[test.labels == class_id].tolist()
+        numbers = {origin: number for number, origin in enumerate(dict.fromkeys(own))}
+        numbered.append([numbers[origin] for origin in own])
+    return numbered
 
 
 def quality_rows(

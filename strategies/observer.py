@@ -15,8 +15,8 @@ from fedcircuits.data import Dataset
 from fedcircuits.discovery import Negatives
 from fedcircuits.found_circuits import Couples, FoundCircuits, Question
 from fedcircuits.model_spec import ModelSpec
-from fedcircuits.models import Weights, build_model
-from fedcircuits.quality import class_accuracies
+from fedcircuits.models import SparseCNN, Weights, build_model
+from fedcircuits.quality import accuracies_of, predicted_classes
 from fedcircuits.records import Comparison, DataKind, ModelKind
 from fedcircuits.replies import EvaluateReply, TrainReply
 from fedcircuits.run_log import RunLog
@@ -25,7 +25,7 @@ from fedcircuits.seeding import Purpose
 from fedcircuits.settings import Settings
 from fedcircuits.stability import stability_rows
 from fedcircuits.study import Study, prepare_subject, server_bench, study_model
-from fedcircuits.tables import Row, accuracy_rows, client_row, rejected_row
+from fedcircuits.tables import Row, accuracy_rows, client_row, hits_of_class, rejected_row
 from fedcircuits.training import RoundPosition
 from strategies.averaging import compared_masks, interference_rows, shares_of
 from strategies.clients import Clients
@@ -156,8 +156,7 @@ class RoundObserver:
             _log.warning("round %d: %s: %s", self._position.server_round, self._clients.name(partition_id), reason)
         on_clients = [found for reply in replies if (found := self._take_view(reply, weights)) is not None]
         model = build_model(self._spec, weights, self._bench.test.device)
-        accuracy = class_accuracies(model, self._bench.test)
-        self._rows["accuracy"] += accuracy_rows(self._position.server_round, ModelKind.GLOBAL, None, accuracy)
+        self._rows["accuracy"] += self._score(model)
         is_circuit_round = self._settings.discovery.is_circuit_round(
             self._position.server_round, self._position.num_rounds
         )
@@ -309,6 +308,14 @@ class RoundObserver:
         bench = replace(bench, classes=tuple(c for c in bench.classes if c in classes))
         subject = prepare_subject(self._settings, self._spec, weights, bench)
         return study_model(self._settings, subject, bench, self._position, trained_classes, purpose)
+
+    def _score(self, model: SparseCNN) -> list[Row]:
+        """Return the rows on the accuracy of the new global model, with the test images that it recognises."""
+        test = self._bench.test
+        predicted = predicted_classes(model, test)
+        accuracy = accuracies_of(predicted, test, self._spec.num_classes)
+        rows = accuracy_rows(self._position.server_round, ModelKind.GLOBAL, None, accuracy)
+        return [{**row, "hits": hits_of_class(predicted, test.labels, row["class_id"])} for row in rows]
 
     def _study_global(self, weights: Weights) -> FoundCircuits:
         # A class that nobody has trained on has no circuit to look for; any may have been, where clients do not say.

@@ -5,6 +5,8 @@ The models reach 12 channels. Circuits of the clients' models are good, those of
 
 from typing import Any
 
+import numpy as np
+
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]
 Holders = dict[int, list[int]]
@@ -37,6 +39,11 @@ RUNGS = {
     "R": 0.6,
     "overlap_count": 0.55,
 }
+
+
+def first_hits(recall: float, num_images: int) -> bytes:
+    """Return the bits of a class of which the first images are recognised."""
+    return np.packbits(np.arange(num_images) < round(recall * num_images)).tobytes()
 
 
 def drop_heavy_tables(_: int, tables: Tables) -> None:

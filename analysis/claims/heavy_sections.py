@@ -12,7 +12,7 @@ from fedcircuits.check_verdict import MIN_EFFECT, MIN_Z
 
 _GAPS: Final = {
     "room": "room, A3 − R",
-    "head": "head, A2 − A0",
+    "head": "readout, A2 − A0",
     "body": "body, A3 − A2",
     "negatives": "missing negatives, A4 − E",
     "gap_left": "E − better of A0 and overlap-count mean",

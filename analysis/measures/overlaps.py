@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.measures.verdicts import is_counted
 from analysis.run import Run
-from fedcircuits.records import ALL_LAYERS, MIN_RELIABILITY, Comparison, DataKind, ModelKind
+from fedcircuits.records import ALL_LAYERS, Comparison, DataKind, ModelKind
 
 OVERLAPS: Final = {
     "same_class": Comparison.SAME_CLASS_ACROSS_CLIENTS,
@@ -51,23 +51,6 @@ def question_note(run: Run) -> str:
         "circuits were found on each client's own images, so overlap across clients shows what these images and "
         "classes are as much as what the models are"
     )
-
-
-def true_phi(rows: pd.DataFrame) -> float:
-    """Return the correlation of pairs of circuits with the noise of images taken out: a ratio of means over the pairs.
-
-    Args:
-        rows: of the overlap table, one per pair; those without a reliability do not count.
-
-    Returns:
-        the mean of phi over both ways to pair the halves, over the mean reliability; NaN if that is below
-        `MIN_RELIABILITY`, where nothing can be measured, or if no pair has one.
-    """
-    known = rows[rows["reliability"].notna() & rows["phi"].notna() & rows["phi_swapped"].notna()]
-    reliability = float(known["reliability"].astype("float64").mean())
-    if not reliability >= MIN_RELIABILITY:
-        return float("nan")
-    return float((known["phi"] + known["phi_swapped"]).astype("float64").mean()) / 2 / reliability
 
 
 def mean_rows(run: Run, comparison: Comparison) -> pd.DataFrame:

@@ -39,6 +39,14 @@ def _transplants(run: Run) -> pd.DataFrame:
     return run.quality[run.quality["model"] == ModelKind.TRANSPLANT]
 
 
+def second_half(rows: pd.DataFrame, last_round: int) -> pd.DataFrame:
+    """Return the rows of the rounds after the middle of the first `last_round` rounds, with which runs are compared.
+
+    The last round alone would be noise: accuracy under a non-IID split jumps from round to round.
+    """
+    return rows[(rows["round"] > last_round / 2) & (rows["round"] <= last_round)]
+
+
 def client_counts(run: Run) -> "dict[str, pd.Series[int]]":
     """Return, by round, how many clients were `asked`, and of how many the reply to train was `accepted`."""
     accepted = run.clients["accepted"].fillna(False).astype(int)

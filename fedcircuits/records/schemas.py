@@ -90,6 +90,7 @@ TABLES: Final[dict[str, pa.Schema]] = {
         recall=_F,
         false_positive_rate=_F,
         num_examples=_I,
+        hits=pa.binary(),
     ),
     "circuits": _schema(
         round=_I,

@@ -137,6 +137,17 @@ def test_a_split_that_rotates_is_logged_as_it_was_written_and_as_it_was_held(fed
     assert "digits, classes 3,4;3,2 | sparsity" in caplog.text
 
 
+def test_the_test_images_that_the_global_model_recognises_are_those_of_its_recall(federate):
+    rows = table(federate(InProcessGrid(3)), "accuracy")
+    average = rows[rows["model"] == "global"]
+    counted = [
+        int(unpack_bits(row.hits, (int(row.num_examples),), "hits").sum()) / row.num_examples
+        for row in average.itertuples()
+    ]
+    assert counted == pytest.approx(average["recall"].tolist())
+    assert rows.loc[rows["model"] == "client", "hits"].isna().all()
+
+
 def test_every_overlap_of_circuits_comes_with_chance_and_noise(federate):
     overlap = table(federate(InProcessGrid(3), **PROPER), "overlap")
     masks = overlap["comparison"].str.startswith("parameter")
