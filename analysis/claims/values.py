@@ -24,7 +24,7 @@ from fedcircuits.errors import RunLogError
 
 FAMILIES: Final = {
     "digits": "the bundled digits, with this project's circuit discovery",
-    "cluttered-digits": "the bundled digits amid fragments of others, with this project's circuit discovery",
+    "cluttered": "the bundled digits amid fragments of others, with this project's circuit discovery",
     "paper": "MNIST in the authors' setting, their circuit discovery included",
     "niid": "dense networks in the setting of NIID-Bench, without circuits",
 }

@@ -102,9 +102,10 @@ def left_out(run: Run, comparisons: Iterable[Comparison]) -> tuple[int, int]:
     Both count pairs that are logged one by one and those that are summarised.
     """
     chosen = list(comparisons)
-    rows = run.overlap[(run.overlap["layer"] == ALL_LAYERS) & run.overlap["comparison"].isin(chosen)]
+    rows = like_with_like(run.overlap[(run.overlap["layer"] == ALL_LAYERS) & run.overlap["comparison"].isin(chosen)])
     summary = run.overlap_summary
     pooled = summary[(summary["layer"] == ALL_LAYERS) & (summary["figure"] == "iou")]
     pooled = pooled[pooled["comparison"].isin(chosen)]
-    excluded = int((~is_counted(run, rows["usable"])).sum()) + int(pooled["num_left_out"].sum())
+    is_kept = is_counted(run, rows["usable"]) | rows["comparison"].isin(_MASKS)
+    excluded = int((~is_kept).sum()) + int(pooled["num_left_out"].sum())
     return excluded, len(rows) + int(pooled[["num_pairs", "num_left_out"]].sum().sum())
