@@ -28,7 +28,7 @@ def pairs(run: Run, comparison: Comparison) -> pd.DataFrame:
     Weight masks have no such verdict and are all kept.
     """
     rows = run.overlap[run.overlap["comparison"] == comparison]
-    return rows if comparison in _MASKS else rows[is_counted(run, rows["usable"])]
+    return rows[_is_shown(run, rows)]
 
 
 def mean_rows(run: Run, comparison: Comparison) -> pd.DataFrame:
@@ -84,5 +84,9 @@ def left_out(run: Run, comparisons: Iterable[Comparison]) -> tuple[int, int]:
     summary = run.overlap_summary
     pooled = summary[(summary["layer"] == ALL_LAYERS) & (summary["figure"] == "iou")]
     pooled = pooled[pooled["comparison"].isin(chosen)]
-    excluded = int((~is_counted(run, rows["usable"])).sum()) + int(pooled["num_left_out"].sum())
+    excluded = int((~_is_shown(run, rows)).sum()) + int(pooled["num_left_out"].sum())
     return excluded, len(rows) + int(pooled[["num_pairs", "num_left_out"]].sum().sum())
+
+
+def _is_shown(run: Run, rows: pd.DataFrame) -> "pd.Series[bool]":
+    return is_counted(run, rows["usable"]) | rows["comparison"].isin(_MASKS)
