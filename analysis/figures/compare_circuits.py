@@ -99,8 +99,8 @@ def transplants_by_round(study: SeedStudy) -> FigureBase:
     lines = [line_handle(label, colour) for label, colour in measures.values()]
     put_legend(legend, [*lines, line_handle("false positives", GREY, ":"), thin_handle()])
     caption = (
-        "Recall of a class (solid) and false positives (dotted) with only its circuit on. Green below blue: the local circuit works less well on the "
-        "averaged weights. A gap that closes while green is high: averaging comes to keep it. Thick: mean over seeds."
+        "Recall of a class (solid) and false positives (dotted) with only its circuit on. Green below blue: the local "
+        "circuit works less well on the averaged weights. A gap that closes while green is high: averaging comes to keep it. Thick: mean over seeds."
     )
     return label_comparison(figure, study, "Local circuits on the global weights by round", caption)
 
