@@ -54,7 +54,7 @@ class RoundStudies:
         self.take_quality(model, partition_id, study.quality)
         usable = tuple(entry.usable for entry in self._judged(study.quality))
 
-        def found(circuits: Circuits, usable: tuple[bool, ...]) -> FoundCircuits:
+        def found(circuits: Circuits, usable: tuple[bool | None, ...]) -> FoundCircuits:
             return FoundCircuits(model, partition_id, server_round, circuits, reachable, usable, kernels)
 
         first = found(study.circuits, usable)

@@ -75,9 +75,9 @@ def last_transplants(study: SeedStudy) -> FigureBase:
     lines = [line_handle(label, colour, marker="") for label, colour in (_RECALLS | _GAP).values()]
     put_legend(legend, [*lines, *seed_handles()])
     caption = (
-        "Averaging keeps local circuits where they are as good on the global weights (green) as on their own (blue), in "
-        "recall and in false positives. "
-        "A gap above 0: the global model does the class through other channels; 0 is good only where green is high."
+        "Averaging keeps local circuits where they are as good on the global weights (green) as on their own (blue), "
+        "in recall and in false positives. A gap above 0: the global model does the class through other channels; 0 is "
+        "good only where green is high."
     )
     return label_comparison(figure, study, "Local circuits on the global weights at the last round", caption)
 
@@ -100,7 +100,8 @@ def transplants_by_round(study: SeedStudy) -> FigureBase:
     put_legend(legend, [*lines, line_handle("false positives", GREY, ":"), thin_handle()])
     caption = (
         "Recall of a class (solid) and false positives (dotted) with only its circuit on. Green below blue: the local "
-        "circuit works less well on the averaged weights. A gap that closes while green is high: averaging comes to keep it. Thick: mean over seeds."
+        "circuit works less well on the averaged weights. A gap that closes while green is high: averaging comes to "
+        "keep it. Thick: mean over seeds."
     )
     return label_comparison(figure, study, "Local circuits on the global weights by round", caption)
 
