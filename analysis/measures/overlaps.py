@@ -29,9 +29,7 @@ def pairs(run: Run, comparison: Comparison) -> pd.DataFrame:
     probe set. Weight masks have neither verdict nor question and are all kept.
     """
     rows = run.overlap[run.overlap["comparison"] == comparison]
-    if comparison in _MASKS:
-        return rows
-    rows = rows[is_counted(run, rows["usable"])]
+    rows = rows[_is_shown(run, rows)]
     return rows if comparison is Comparison.OTHER_NEGATIVES else like_with_like(rows)
 
 
@@ -106,6 +104,9 @@ def left_out(run: Run, comparisons: Iterable[Comparison]) -> tuple[int, int]:
     summary = run.overlap_summary
     pooled = summary[(summary["layer"] == ALL_LAYERS) & (summary["figure"] == "iou")]
     pooled = pooled[pooled["comparison"].isin(chosen)]
-    is_kept = is_counted(run, rows["usable"]) | rows["comparison"].isin(_MASKS)
-    excluded = int((~is_kept).sum()) + int(pooled["num_left_out"].sum())
+    excluded = int((~_is_shown(run, rows)).sum()) + int(pooled["num_left_out"].sum())
     return excluded, len(rows) + int(pooled[["num_pairs", "num_left_out"]].sum().sum())
+
+
+def _is_shown(run: Run, rows: pd.DataFrame) -> "pd.Series[bool]":
+    return is_counted(run, rows["usable"]) | rows["comparison"].isin(_MASKS)

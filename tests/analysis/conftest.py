@@ -44,6 +44,7 @@ def accuracy_rows(server_round: int, model: str, partition_id: int | None, recal
             **identity,
             "class_id": class_id,
             "recall": recall,
+            "false_positive_rate": 0.25,
             "num_examples": NUM_TEST_IMAGES[class_id],
             "hits": first_hits(recall, NUM_TEST_IMAGES[class_id]) if model == "global" else None,
         }
@@ -54,6 +55,7 @@ def accuracy_rows(server_round: int, model: str, partition_id: int | None, recal
 def circuit_rows(server_round: int, model: str, partition_id: int | None, class_id: int) -> list[Row]:
     """Even classes have the first half of each layer, odd classes one channel more; every channel can be reached."""
     identity = {"round": server_round, "model": model, "partition_id": partition_id, "class_id": class_id}
+    identity["data"] = "server" if partition_id is None else "client"
     rows: list[Row] = []
     for layer, width in CONV_WIDTHS.items():
         size = width // 2 + class_id % 2
@@ -64,6 +66,7 @@ def circuit_rows(server_round: int, model: str, partition_id: int | None, class_
 
 def edge_rows(server_round: int, model: str, partition_id: int | None, class_id: int) -> list[Row]:
     identity = {"round": server_round, "model": model, "partition_id": partition_id, "class_id": class_id}
+    identity["data"] = "server" if partition_id is None else "client"
     ends = {"conv1": ([0, 0], [0, 1]), "conv2": ([0, 1], [0, 3]), "fc": ([3], [class_id])}
     return [
         {**identity, "layer": layer, "num_edges": len(sources), "sources": sources, "targets": targets}

@@ -101,11 +101,12 @@ def test_an_unusable_or_empty_circuit_says_so(write_run: WriteRun) -> None:
             if (row["model"], row["partition_id"]) == ("client", 0):
                 row |= {"channels": [], "num_channels": 0}
         for row in tables["quality"]:
-            row["usable"] = row["usable"] and (row["model"], row["partition_id"]) != ("client", 0)
+            if (row["model"], row["partition_id"]) == ("client", 0):
+                row |= {"usable": False, "reason": "empty"}
         tables["edges"] = [row for row in tables["edges"] if row["partition_id"] != 0]
 
     panel = _panels(circuit_graph_local(load_run(write_run(change=empty).path)))[0]
-    assert panel.get_title(loc="left") == "client 0, class 1 (not usable)\n0 + 0 channels"
+    assert panel.get_title(loc="left") == "client 0, class 1, empty\n0 + 0 channels"
 
 
 def test_a_log_of_the_server_alone_shows_the_global_models_classes(write_run: WriteRun) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis import Run, load_run, measures
+from analysis.circuit_pairs import with_verdicts
 from fedcircuits.check_verdict import CheckResult
 from fedcircuits.records import Comparison
 from fedcircuits.run_log import RunLog
@@ -70,6 +71,58 @@ def test_the_usable_share_is_unknown_where_a_verdict_is(write_run: WriteRun) -> 
     share = measures.round_measures(run)["usable_share"]
     assert share[1] == 1.0
     assert pd.isna(share[2])
+
+
+def test_the_usable_share_is_that_of_circuits_with_a_verdict(write_run: WriteRun) -> None:
+    def judge(server_round: int, tables: Tables) -> None:
+        first, second, *_ = [row for row in tables["quality"] if row["model"] == "client"]
+        first |= {"usable": None, "reason": "too_few_images"}
+        second |= {"usable": False, "reason": "low_recall"}
+
+    run = load_run(write_run(change=judge).path)
+    assert measures.round_measures(run)["usable_share"].tolist() == pytest.approx([2 / 3, 2 / 3])
+    last = measures.client_quality(run).query("round == 2")
+    assert measures.reasons_in_words(last) == "1 with too few test images for a verdict, 1 with too low a recall"
+
+
+def test_pairs_without_a_verdict_count_in_imported_logs_alone(write_run: WriteRun) -> None:
+    def forget(server_round: int, tables: Tables) -> None:
+        tables["overlap"] = [{**row, "usable": None} for row in tables["overlap"]]
+
+    run = load_run(write_run(change=forget).path)
+    assert len(measures.pairs(run, SAME)) == 0
+    assert measures.left_out(run, [SAME]) == (2, 2)
+    imported = replace(run, info={**run.info, "settings": {**run.settings, "imported-from": "log.json"}})
+    assert len(measures.pooled_pairs(imported, SAME)) == 2
+    assert measures.left_out(imported, [SAME]) == (0, 2)
+
+
+def test_of_circuits_on_two_kinds_of_images_each_purpose_has_its_own(write_run: WriteRun) -> None:
+    def twice(server_round: int, tables: Tables) -> None:
+        for name, column, value in (("quality", "sufficiency", 0.3), ("circuits", "num_channels", 1)):
+            own = [row for row in tables[name] if row["model"] == "client" and row["partition_id"] == 0]
+            tables[name] += [{**row, "data": "server", column: value} for row in own]
+
+    run = load_run(write_run(num_rounds=1, change=twice).path)
+    local, compared = measures.client_quality(run), measures.compared_quality(run)
+    assert local.groupby("partition_id")["sufficiency"].mean().to_dict() == {0: 1.0, 1: 1.0}
+    assert compared.groupby("partition_id")["sufficiency"].mean().to_dict() == pytest.approx({0: 0.3, 1: 1.0})
+    assert measures.drift_gaps(run)["client"].tolist() == [1.0] * 4
+    sizes = measures.circuit_sizes(run).query("model == 'client' and layer == 'all'")
+    assert sizes.groupby("partition_id")["num_channels"].max()[0] == 2
+    assert len(sizes) == 4
+    verdicts = with_verdicts(run, run.circuits)
+    assert len(verdicts) == len(run.circuits)
+
+
+def test_a_class_that_half_of_other_images_are_taken_for_is_a_default_answer(write_run: WriteRun) -> None:
+    def answer(server_round: int, tables: Tables) -> None:
+        for row in tables["accuracy"]:
+            row["false_positive_rate"] = {0: 0.5, 1: 0.49}.get(row["class_id"])
+
+    run = load_run(write_run(change=answer).path)
+    assert measures.global_accuracy(run)["default_answers"].tolist() == [[0], [0]]
+    assert measures.global_false_positives(run).loc[1].tolist()[:2] == [0.5, 0.49]
 
 
 def test_client_accuracy_counts_only_the_classes_that_the_client_holds(tiny_run: Run) -> None:

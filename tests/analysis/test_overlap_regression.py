@@ -35,14 +35,16 @@ def planted(tiny_run):
                 for class_id in classes:
                     identity = {"round": server_round, "partition_id": client, "class_id": class_id}
                     label = follow(**identity)
+                    identity["data"] = "client"
                     template = templates.setdefault(label, generator.random(60) < 0.4)
                     member = np.where(generator.random(60) < noise, generator.random(60) < 0.4, template)
                     rows += circuit_rows(identity, member if label is not None else generator.random(60) < 0.4)
         counts = [[10 * (class_id in classes) for class_id in range(4)] for classes in held.values()]
         clients = pd.DataFrame({"round": 1, "partition_id": list(held), "class_counts": counts})
         circuits = pd.DataFrame(rows)
-        identity = circuits[["round", "model", "partition_id", "class_id"]].drop_duplicates()
-        return replace(tiny_run, circuits=circuits, clients=clients, quality=identity.assign(usable=True))
+        quality = circuits[["round", "model", "partition_id", "data", "class_id"]].drop_duplicates()
+        quality = quality.assign(usable=True, reason=None)
+        return replace(tiny_run, circuits=circuits, clients=clients, edges=circuits.iloc[:0], quality=quality)
 
     return make
 

@@ -35,7 +35,8 @@ def complete(server_round: int, tables: Tables) -> None:
     within = {"comparison": "different_class_within_client", "b_class_id": 1, "iou": 0.4}
     tables["overlap"] += _copies(local, **within)
     on_client = _of(tables["circuits"], model="global", partition_id=0, class_id=1)
-    tables["circuits"] += _copies(on_client, partition_id=None)
+    tables["circuits"] += _copies(on_client, partition_id=None, data="server")
+    tables["quality"] += _copies(_of(tables["quality"], model="global", partition_id=None), class_id=1)
 
 
 @pytest.fixture
@@ -196,7 +197,7 @@ def _spoil(server_round: int, tables: Tables) -> None:
     """Make the circuit of class 1 in client 0 unusable."""
     complete(server_round, tables)
     for row in _of(tables["quality"], model="client", partition_id=0, class_id=1):
-        row["usable"] = False
+        row |= {"usable": False, "reason": "cancelled_elsewhere"}
     for row in tables["overlap"]:
         if (0, 1) in ((row["a_partition_id"], row.get("a_class_id")), (row["b_partition_id"], row.get("b_class_id"))):
             row["usable"] = False
@@ -208,7 +209,9 @@ def test_an_unusable_circuit_stays_on_the_axes_with_a_cross(write_run: WriteRun)
     assert [label.get_text() for label in panel.get_yticklabels()] == ["0", "1×", "1", "2"]
     assert np.isnan(_cells(panel)[1]).all()
     assert np.isnan(_cells(panel)[:, 1]).all()
-    assert "3 of 5 pairs" in figure.get_supxlabel().replace("\n", " ")
+    caption = figure.get_supxlabel().replace("\n", " ")
+    assert "3 of 5 pairs" in caption
+    assert "× = not usable (grey): 1 cancelled by the rest of the model." in caption
 
 
 def test_classes_of_the_global_model_are_compared_on_the_servers_data(run: Run) -> None:
@@ -287,7 +290,6 @@ def test_without_usable_circuits_no_overlap_is_drawn(write_run: WriteRun) -> Non
         complete(server_round, tables)
         for row in (*tables["overlap"], *tables["quality"]):
             row["usable"] = False
-        tables["quality"] += _copies(_of(tables["quality"], model="global", partition_id=None), class_id=1)
 
     failed = load_run(write_run(change=spoil).path)
     unchecked = replace(failed, validity=failed.validity[:0])

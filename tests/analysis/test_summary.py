@@ -21,7 +21,7 @@ def _row(text: str, server_round: int) -> list[str]:
 
 
 def test_each_round_is_a_row_of_rounded_figures(tiny_run: Run) -> None:
-    expected = "1 0.400 0.500 2 2/2 7 1.00 0.60 0.20 0.50 0.20 0.20 0.40 0.90 0.60 0.30"
+    expected = "1 0.400 0.500 2 2/2 7 1.00 0.60 0.20 0.50 0.20 0.20 0.40 0.90 0.60 0.10"
     assert _row(summary_text(tiny_run), 1) == expected.split()
 
 

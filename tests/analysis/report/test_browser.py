@@ -114,6 +114,7 @@ def test_a_class_filter_turns_accuracy_into_that_class_s_recall(open_tiny: OpenP
     shown = numbers(page, "accuracy")
     assert shown["global model, class 2"] == ["0.000", "0.500"]
     assert shown["models of clients that hold it"] == ["0.500", "0.500"]
+    assert shown["false positives, global model, class 2"] == ["0.250", "0.250"]
     # Class 2 is held by one client, so no two clients share it.
     assert "same class, two clients" not in numbers(page, "overlap")
 
@@ -221,7 +222,9 @@ def test_classes_that_no_client_holds_are_told_from_collapsed_ones(write_run: Wr
     run = load_run(write_run(change=withdraw).path)
     held = (measures.holdings(run) > 0).any()
     page = open_page([run]).page
-    heads = page.locator("#recall-map tbody th").all_inner_texts()
+    maps = page.locator("#recall-map table")
+    assert maps.count() == 2
+    heads = maps.first.locator("tbody th").all_inner_texts()
     assert heads[0] == "0*"
     assert heads == [
         f"{class_id}{'' if held[class_id] else '*'}" for class_id in map(int, (h.strip("*") for h in heads))

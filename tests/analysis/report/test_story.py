@@ -10,6 +10,7 @@ from analysis.report.caveats import caveats, missing
 from analysis.report.collapse import Collapse, collapses
 from analysis.report.headline import headline
 from analysis.report.story import Card, story
+from analysis.summary import summary_text
 from fedcircuits.run_log import RunLog
 
 WriteRun = Callable[..., RunLog]
@@ -32,7 +33,7 @@ def test_the_cards_show_the_last_round(tiny_run: Run) -> None:
     assert shown["Same class in two clients, IoU"].details[1] == "0.20 by chance; adjusted for it 0.50"
     assert shown["Client against global model, IoU"].value == "0.52"
     assert shown["Usable client circuits"].value == "4 of 4"
-    assert shown["Client circuits on global weights"].value == "0.60"
+    assert shown["Client circuits on global weights, recall / false positives"].value == "0.60 / 0.10"
     assert shown["Collapsed classes at the end"].value == "none"
     assert shown["Collapsed classes at the end"].details[0] == "class 2: round 1"
 
@@ -67,15 +68,39 @@ def test_caveats_name_failure_rejections_and_unusable_circuits(write_run: WriteR
     def spoil(server_round: int, tables: dict[str, Any]) -> None:
         tables["clients"][0] |= {"accepted": False, "reason": "NaN in weights"}
         for row in tables["quality"]:
-            row["usable"] = False
+            row |= {"usable": False, "reason": "low_recall" if row["class_id"] == 1 else "default_class"}
         tables["validity"] = []
 
     log = write_run(change=spoil, num_rounds=1)
     log.fail("out of memory")
     told = caveats(load_run(log.path))
     assert told[0] == "The run failed after 1 of 2 rounds: out of memory."
-    assert any(note.startswith("Not one client circuit of round 1 is usable") for note in told)
+    why = "2 of a class that the model names by default, 2 with too low a recall"
+    assert f"0 of 4 client circuits of round 1 are usable; others: {why}." in told
     assert "1 reply was set aside; see Faults." in told
+
+
+def test_the_card_of_usable_circuits_says_why_others_are_not(write_run: WriteRun) -> None:
+    def spoil(server_round: int, tables: dict[str, Any]) -> None:
+        for row in tables["quality"]:
+            if row["partition_id"] == 0:
+                row |= {"usable": None, "reason": "too_few_images"}
+
+    card = cards(load_run(write_run(change=spoil).path))["Usable client circuits"]
+    assert card.value == "2 of 4"
+    assert card.details[1] == "others: 2 with too few test images for a verdict"
+
+
+def test_a_class_that_the_model_answers_to_everything_is_said_to_be_its_answer(write_run: WriteRun) -> None:
+    def answer(server_round: int, tables: dict[str, Any]) -> None:
+        for row in tables["accuracy"]:
+            row["false_positive_rate"] = 0.5 if row["class_id"] == 0 else 0.49
+
+    run = load_run(write_run(change=answer).path)
+    assert ", and class 0 is its answer to most other images." in headline(run)
+    answers = "class 0 is the answer to most images of other classes: rounds 1–2"
+    assert answers in cards(run)["Collapsed classes at the end"].details
+    assert "class 0: answered to most images of other classes, too, after rounds 1–2;" in summary_text(run)
 
 
 def test_a_run_that_still_goes_on_says_so(write_run: WriteRun) -> None:
