@@ -52,8 +52,8 @@ def test_circuits_that_are_hardly_better_than_random_ones_make_the_discovery_inv
     assert found.clients[0].smallest_effect == pytest.approx(0.02)
     assert found.meaning == (
         "Discovery failed its check in round 2: circuits beat random ones of their sizes by only 0.04 balanced "
-        "accuracy (needed 0.10; z 2.0, needed 3.0), so no circuit of round 2 counts as usable, and nothing below should "
-        "be read as a mechanism (one run, one seed)."
+        "accuracy (needed 0.10; z 2.0, needed 3.0), so no circuit of round 2 counts as usable, and nothing below "
+        "should be read as a mechanism (one run, one seed)."
     )
     assert "FAILED" in diagnosis_text(diagnose(tiny_run))
 
