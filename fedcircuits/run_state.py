@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fedcircuits.errors import RunLogError
 
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 
 _KEY: Final = "state"
 """The one key of the file's metadata; with several, their order and so the file's bytes would be left to chance."""

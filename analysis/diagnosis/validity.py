@@ -1,6 +1,6 @@
 """Is the discovery valid? Its circuits must tell their classes better than random ones of the same sizes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -79,20 +79,19 @@ def examine_validity(run: Run, server_round: int) -> Validity:
     has_passed = bool(verdicts.iloc[0]) if len(verdicts) else None
     return Validity(
         checked_in_round=checked_in,
-        clients=[
-            _checked(None if pd.isna(partition) else int(partition), own)
-            for partition, own in circuits.groupby("partition_id", dropna=False)
-        ],
-        pooled=_checked(None, circuits),
+        clients=[_checked(own) for _, own in circuits.groupby("partition_id", dropna=False)],
+        pooled=replace(_checked(circuits), partition_id=None),
         z=mean(whole["z"]),
         has_passed=has_passed,
         failure="" if has_passed is not False else check_failure(run, [checked_in]),
     )
 
 
-def _checked(partition_id: int | None, rows: pd.DataFrame) -> Checked:
+def _checked(rows: pd.DataFrame) -> Checked:
+    """Return the means of some circuits, and whose the first of them is."""
+    owner = rows["partition_id"].dropna()
     return Checked(
-        partition_id=partition_id,
+        partition_id=int(owner.iloc[0]) if len(owner) else None,
         num_circuits=int(rows["num_circuits"].sum()),
         balanced_accuracy=mean(rows["balanced_accuracy"]),
         random_balanced_accuracy=mean(rows["random_balanced_accuracy"]),

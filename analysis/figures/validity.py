@@ -24,10 +24,10 @@ def discovery_validity(run: Run) -> FigureBase:
     if rows.empty:
         raise NothingToDrawError(why_not_measured(run, "validity"))
     circuits = rows[rows["class_id"].notna()]
-    clients = list(circuits.groupby("partition_id", dropna=False))
+    clients = [own for _, own in circuits.groupby("partition_id", dropna=False)]
     figure = new_figure(height=4.2)
-    legend, panels = panel_grid(figure, [_title(partition) for partition, _ in clients])
-    for (_, own), panel in zip(clients, panels, strict=True):
+    legend, panels = panel_grid(figure, [_title(own) for own in clients])
+    for own, panel in zip(clients, panels, strict=True):
         _draw_pairs(panel, own)
         panel.set_xlabel(f"mean difference {_mean_effect(own)}", fontsize=points(9))
         panel.set(ylim=(_lowest(circuits), 1.03), ylabel="balanced accuracy (0–1)" if is_leftmost(panel) else "")
@@ -46,8 +46,9 @@ def discovery_validity(run: Run) -> FigureBase:
     return label_figure(figure, run, f"Validity of the discovery, round {server_round}", caption)
 
 
-def _title(partition_id: object) -> str:
-    return "server" if pd.isna(partition_id) else f"client {int(str(partition_id).removesuffix('.0'))}"
+def _title(rows: pd.DataFrame) -> str:
+    owner = rows["partition_id"].dropna()
+    return f"client {int(owner.iloc[0])}" if len(owner) else "server"
 
 
 def _draw_pairs(panel: Axes, rows: pd.DataFrame) -> None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Collection
 
-from analysis.measures.checks import check_failure, failed_checks
+from analysis.measures.checks import failed_checks
 from analysis.measures.holdings import found_classes, has_shared_class, holdings
 from analysis.measures.overlaps import summarised
 from analysis.reports import reports_on, withheld
+from analysis.round_text import named_rounds
 from analysis.run import Run
 from fedcircuits.records import Comparison
 
@@ -39,7 +40,9 @@ def _why_none_formed(run: Run, comparison: Comparison) -> str:
 
 
 def why_unusable(run: Run, rounds: Collection[int]) -> str:
-    """Say why circuits of some rounds form no pair of usable ones."""
-    if not failed_checks(run).keys() >= set(rounds):
+    """Say why circuits of some rounds form no pair of usable ones; by how much a check was failed, others say."""
+    checks = failed_checks(run)
+    if not checks.keys() >= set(rounds):
         return "no pairs: none of two usable circuits"
-    return f"no pairs: {check_failure(run, rounds)}"
+    failed = named_rounds(sorted({checks[server_round].server_round for server_round in rounds}))
+    return f"no pairs: discovery failed its check in {failed}, so no circuit counts as usable"

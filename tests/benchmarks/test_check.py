@@ -80,12 +80,12 @@ def test_networks_made_worthless_fail_and_the_paper_does(federation):
 def test_the_table_counts_who_passed_and_leaves_out_who_did_not_learn():
     rows = [
         ("good", "a", 0.95, 0.3, 9.0, True),
-        ("good", "a", 0.99, 0.05, 2.0, False),
+        ("good", "a", 0.99, 0.1, 2.0, False),
         ("good", "a", 0.5, 0.0, 0.0, False),
         ("untrained", "a", 0.1, 0.01, 0.5, False),
     ]
     text = error_rates(pd.DataFrame(rows, columns=["kind", "plan", "accuracy", "effect", "z", "passed"]))
     lines = text.splitlines()
-    assert lines[2] == "| good: a | 2 | 50 % | 0.05, 0.18, 0.30 | 2.0, 5.5, 9.0 |"
+    assert lines[2] == "| good: a | 2 | 50 % | 0.10, 0.20, 0.30 | 2.0, 5.5, 9.0 |"
     assert lines[4] == "| garbage: untrained | 1 | 0 % | 0.01, 0.01, 0.01 | 0.5, 0.5, 0.5 |"
     assert lines[-1] == "1 federations did not reach an accuracy of 0.9."
