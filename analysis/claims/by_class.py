@@ -36,10 +36,10 @@ class PairSums:
         common_reliability: sum of their reliabilities.
     """
 
-    num_pairs: int = 0
+    num_pairs: float = 0
     phi: float = 0.0
     reliability: float = 0.0
-    num_common: int = 0
+    num_common: float = 0
     common_phi: float = 0.0
     common_reliability: float = 0.0
 
@@ -168,12 +168,15 @@ def shares_on(found: Hits, recalls: Mapping[int, ClassRecall], groups: Iterable[
         indexed by class and original; the values sum to the mean of the groups' accuracies.
     """
     every = [set(group) for group in groups]
-    shares = {}
+    classes, places, shares = [], [], []
     for class_id, counts in enumerate(found.by_class):
         images = [sum(recalls[c].num_images for c in group if c in recalls) for group in every if class_id in group]
         weight = sum(1 / number for number in images) / len(every)
-        shares |= {(class_id, place): weight * count / found.num_rounds for place, count in enumerate(counts)}
-    return pd.Series(shares, dtype="float64")
+        classes.append(np.full(len(counts), class_id))
+        places.append(np.arange(len(counts)))
+        shares.append(weight * counts / found.num_rounds)
+    originals = pd.MultiIndex.from_arrays([np.concatenate(classes), np.concatenate(places)])
+    return pd.Series(np.concatenate(shares), index=originals, dtype="float64")
 
 
 def _global_rows(run: Run, last_round: int) -> pd.DataFrame:

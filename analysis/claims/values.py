@@ -31,6 +31,18 @@ FAMILIES: Final = {
 """Families of conf/ and what they are."""
 
 _ABOUT: Final = ["family", "role", "seed", "rounds", "code_digest", "versions", "settings"]
+NUMBERS: Final = [
+    *("accuracy", "best_accuracy", "collapsed_share"),
+    *("own_accuracy", "own_global", "averaging_loss", "learned"),
+    *("updates_left", "opposition", "norm_retention", "activation_retention", "conflict_excess", "density"),
+    *("usable_share", "false_positive_rate", "left_out", "preserved"),
+    *("same_class", "same_class_raw", "different_class", "other_negatives", "perturbed_copy"),
+    *("checks_passed", "head", "body", "negatives", "room", "dilution", "gap_left"),
+    *("patch_excess", "patch_significant"),
+    *("irrelevant", "fixed_points", "fixed_points_activations", "aligned"),
+]
+"""The numbers of `evidence` and `heavy_evidence`, in the order of the table."""
+
 _REPEATED: Final = ["code_digest", "versions", "settings"]
 """Columns that are left empty where they say what the row before says, of the same experiment."""
 
@@ -112,17 +124,14 @@ def joined(values: Iterable[RunValues]) -> list[RunValues]:
 
 def values_text(values: Iterable[RunValues]) -> str:
     """Return values as CSV, one row per run."""
-    rows = joined(values)
-    names = list(dict.fromkeys(name for one in rows for name in one.numbers))
     out = io.StringIO()
-    writer = csv.DictWriter(out, [*_ABOUT, *names, *_BY_CLASS], restval="", lineterminator="\n")
+    writer = csv.DictWriter(out, [*_ABOUT, *NUMBERS, *_BY_CLASS], lineterminator="\n")
     writer.writeheader()
     before: dict[str, str] = {}
-    for one in rows:
+    for one in joined(values):
         cells = _cells(one)
-        said = [name for name in ("family", "role", *_REPEATED) if before.get(name) == cells[name]]
-        is_same = "family" in said and "role" in said
-        writer.writerow({name: "" if is_same and name in _REPEATED and name in said else cells[name] for name in cells})
+        is_same = all(before.get(name) == cells[name] for name in ("family", "role"))
+        writer.writerow(cells | {name: "" for name in _REPEATED if is_same and before[name] == cells[name]})
         before = cells
     return out.getvalue()
 
@@ -138,9 +147,9 @@ def parse_values(text: str, source: str) -> list[RunValues]:
         RunLogError: if it is not that.
     """
     reader = csv.DictReader(io.StringIO(text))
-    lacking = [name for name in (*_ABOUT, *_BY_CLASS) if name not in (reader.fieldnames or ())]
+    lacking = [name for name in (*_ABOUT, *NUMBERS, *_BY_CLASS) if name not in (reader.fieldnames or ())]
     if lacking:
-        raise RunLogError(f"{source} is no file of values: it lacks {', '.join(lacking)}")
+        raise RunLogError(f"{source} is no file of values, or an old one: it lacks {', '.join(lacking)}")
     values: list[RunValues] = []
     before: dict[str, str] = {}
     for row in reader:
@@ -209,7 +218,7 @@ def _cells(one: RunValues) -> dict[str, str]:
         "code_digest": one.code_digest,
         "versions": _json(one.versions),
         "settings": _json(one.settings),
-        **{name: _number(value) for name, value in one.numbers.items()},
+        **{name: _number(one.numbers[name]) for name in NUMBERS},
         "held": _json(one.held),
         "pairs": _json({c: [_rounded(value) for value in sums.values()] for c, sums in one.pairs.items()}),
         "recalls": _json({c: [_rounded(known.recall), known.num_images] for c, known in one.recalls.items()}),
@@ -227,7 +236,7 @@ def _parsed(row: Mapping[str, str]) -> RunValues:
         code_digest=row["code_digest"],
         versions=json.loads(row["versions"]),
         settings=json.loads(row["settings"]),
-        numbers={name: float(cell or "nan") for name, cell in row.items() if name not in (*_ABOUT, *_BY_CLASS)},
+        numbers={name: float(row[name] or "nan") for name in NUMBERS},
         held=tuple(tuple(classes) for classes in json.loads(row["held"])),
         pairs={int(class_id): PairSums(*sums) for class_id, sums in pairs.items()},
         recalls={int(class_id): ClassRecall(*known) for class_id, known in recalls.items()},

@@ -11,7 +11,7 @@ from analysis.claims.benchmark import benchmark_section
 from analysis.claims.by_class import ClassRecall, Hits, PairSums
 from analysis.claims.families import families_of
 from analysis.claims.page import results_page
-from analysis.claims.values import RunValues, joined, parse_values, read_run_values, values_text
+from analysis.claims.values import NUMBERS, RunValues, joined, parse_values, read_run_values, values_text
 from fedcircuits.errors import RunLogError
 
 
@@ -99,7 +99,7 @@ def test_without_runs_and_without_values_there_is_nothing_to_judge(tmp_path, cap
     other = tmp_path / "other.csv"
     other.write_text("a,b\n1,2\n")
     assert main(["verdicts", "--values", str(other)]) == 2
-    assert "is no file of values: it lacks family" in capsys.readouterr().err
+    assert "is no file of values, or an old one: it lacks family" in capsys.readouterr().err
 
 
 def test_the_page_made_of_values_is_that_made_of_runs_bit_by_bit(write_run, tmp_path, capsys):
@@ -153,6 +153,12 @@ def test_values_of_another_experiment_under_the_same_name_are_refused(write_run,
         log.complete()
         assert main(["verdicts", str(log.path), "--values", values]) == (2 if said else 0)
         assert said in capsys.readouterr().err
+
+
+def test_every_number_of_a_run_has_its_column(write_run, tmp_path):
+    write_run("digits-iid").complete()
+    (values,), _ = read_run_values([tmp_path / "runs"])
+    assert sorted(values.numbers) == sorted(NUMBERS)
 
 
 def test_settings_are_written_once_per_experiment(write_run, tmp_path):

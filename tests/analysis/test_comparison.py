@@ -104,6 +104,18 @@ def test_only_rounds_that_all_seeds_have_are_compared(write_run: WriteRun) -> No
     assert study.late_mean("a", "accuracy").to_dict() == pytest.approx({0: 0.4, 1: 0.4})
 
 
+def test_compared_are_means_over_the_second_half_of_rounds(write_run: WriteRun) -> None:
+    def change(server_round: int, tables: Tables) -> None:
+        _recall({1: 0.0, 2: 0.0, 3: 0.0, 4: 1.0}[server_round])(server_round, tables)
+
+    log = write_run("a", change=change, seed=0, num_rounds=4)
+    study = read_seed_study([log.path])
+    # Accuracies 0.5 and 0.7 in rounds 3 and 4.
+    assert study.late_mean("a", "accuracy").to_dict() == pytest.approx({0: 0.6})
+    assert study.values.query("is_late")["round"].tolist() == [3, 4]
+    assert set(study.tidy_late().columns) == {"experiment", "seed", "measure", "value"}
+
+
 def test_a_seed_without_a_value_is_counted_as_missing(write_run: WriteRun) -> None:
     def drop(_: int, tables: Tables) -> None:
         tables["quality"] = []
