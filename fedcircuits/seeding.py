@@ -30,6 +30,7 @@ class Purpose(IntEnum):
     LADDER = 16
     BARRIERS = 17
     DEEP_IMAGES = 18
+    TRANSFER = 21
 
 
 SERVER = 2**31 - 1
