@@ -23,17 +23,18 @@ def circuits_of(run: Run, model: ModelKind) -> pd.DataFrame:
     """Return the rows of the last circuits of a kind of model whose channels were logged, with their verdicts.
 
     Returns:
-        rows of the circuits table of one round, and `usable`.
+        rows of the circuits table of one round, `usable` and `reason`.
     """
-    rows = run.circuits[(run.circuits["model"] == model) & run.circuits["channels"].notna()]
+    circuits = measures.on_common_images(run).circuits
+    rows = circuits[(circuits["model"] == model) & circuits["channels"].notna()]
     return with_verdicts(run, rows[rows["round"] == rows["round"].max()])
 
 
 def with_verdicts(run: Run, circuits: pd.DataFrame) -> pd.DataFrame:
-    """Add the column `usable` to rows of the circuits table; circuits without a verdict count as usable."""
-    key = ["round", "model", "partition_id", "class_id"]
-    rows = circuits.merge(run.quality[[*key, "usable"]], on=key, how="left")
-    return rows.assign(usable=rows["usable"].fillna(True).astype(bool))
+    """Add the columns `usable`, whether a circuit counts (see `is_counted`), and `reason` to rows of circuits."""
+    key = ["round", "model", "partition_id", "data", "class_id"]
+    rows = circuits.merge(run.quality[[*key, "usable", "reason"]], on=key, how="left")
+    return rows.assign(usable=measures.is_counted(run, rows["usable"]))
 
 
 def compare(circuits: Sequence[pd.DataFrame]) -> pd.DataFrame:

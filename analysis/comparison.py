@@ -1,4 +1,4 @@
-"""The figures of a comparison: means over seeds, and differences paired by seed, at the last round."""
+"""The figures of a comparison: means over seeds, and differences paired by seed, over the second half of rounds."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -74,19 +74,21 @@ class SparsityFamily:
 
 
 def seed_intervals(study: SeedStudy) -> dict[tuple[str, str], Interval]:
-    """Return the interval over seeds of each label and measure at the last round."""
-    return {(label, measure): interval(study.at_last(label, measure)) for label in study.labels for measure in MEASURES}
+    """Return the interval over seeds of each label and measure, over the second half of rounds."""
+    return {
+        (label, measure): interval(study.late_mean(label, measure)) for label in study.labels for measure in MEASURES
+    }
 
 
 def baseline_differences(study: SeedStudy) -> list[Difference]:
-    """Return how each experiment differs from the baseline at the last round."""
+    """Return how each experiment differs from the baseline over the second half of rounds."""
     base = study.baseline.label
     others = [label for label in study.labels if label != base]
     return [difference(study, (label, name), (base, name)) for label in others for name in COMPARED]
 
 
 def sparsity_differences(study: SeedStudy) -> list[Difference]:
-    """Return how each sparse experiment differs from its dense control at the last round."""
+    """Return how each sparse experiment differs from its dense control over the second half of rounds."""
     return [
         difference(study, (member.label, name), (family.dense.label, name))
         for family in sparsity_families(study)
@@ -97,7 +99,7 @@ def sparsity_differences(study: SeedStudy) -> list[Difference]:
 
 
 def within_differences(study: SeedStudy) -> list[Difference]:
-    """Return how kinds of pairs differ within each experiment that has both, at the last round."""
+    """Return how kinds of pairs differ within each experiment that has both, over the second half of rounds."""
     return [
         found
         for one, other in COMPARED_WITHIN
@@ -108,14 +110,14 @@ def within_differences(study: SeedStudy) -> list[Difference]:
 
 
 def difference(study: SeedStudy, one: tuple[str, str], other: tuple[str, str]) -> Difference:
-    """Return one minus other at their last rounds, paired by seed.
+    """Return one minus other over the second half of their rounds, paired by seed.
 
     Args:
         study: the experiments.
         one: label of an experiment, and a measure.
         other: what is subtracted.
     """
-    values, baseline = study.at_last(*one), study.at_last(*other)
+    values, baseline = study.late_mean(*one), study.late_mean(*other)
     paired = pd.DataFrame({"one": values, "other": baseline}).dropna()
     means = float(paired["one"].mean()), float(paired["other"].mean())
     return Difference(*one, *other, *means, paired_interval(values, baseline))

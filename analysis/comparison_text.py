@@ -23,7 +23,7 @@ from analysis.trend_text import trend_text
 from analysis.trends import trend_table
 
 Intervals = Mapping[tuple[str, str], Interval]
-"""Label and measure to the interval over seeds at the last round."""
+"""Label and measure to the interval over seeds, over the second half of rounds."""
 
 _SEEDS_PER_LINE: Final = 8
 
@@ -56,23 +56,25 @@ _LOST: Final = {
 """Measures to their titles and decimals."""
 
 _HOW_TO_READ: Final = """\
-How to read: the unit is the seed, one whole run. ± = standard deviation over seeds; [ ] = 95 %
-t-interval of the mean over seeds, of differences paired by seed, * where it excludes 0. Intervals
-are not corrected for their number: of twenty rows without any difference, one gets a * by chance.
-What may be said: differs = the paired t-test survives Holm's adjustment (p < 0.05); equivalent
-within ±m = two one-sided t-tests (TOST, not adjusted) put the difference inside of a margin fixed
-beforehand, where its 90 % interval lies; differs within ±m = both; not decided = neither, which is
-no sign of equality. A test takes two seeds and some spread between them; differences.csv has the p
-values, signed ranks, and intervals that draw clients and classes again too. – = undefined."""
+How to read: the unit is the seed, one whole run, with its mean over the second half of rounds, as
+in verdicts. ± = standard deviation over seeds; [ ] = 95 % t-interval of the mean over seeds, of
+differences paired by seed, * where it excludes 0. It is about these test images, which all seeds
+share; verdicts have other images in their intervals, too. Intervals are not corrected for their
+number: of twenty rows without any difference, one gets a * by chance. What may be said: differs =
+the paired t-test survives Holm's adjustment (p < 0.05); equivalent within ±m = two one-sided
+t-tests (TOST, not adjusted) put the difference inside of a margin fixed beforehand, where its 90
+% interval lies; differs within ±m = both; not decided = neither, which is no sign of equality. A
+test takes two seeds and some spread between them; differences.csv has the p values, signed ranks,
+and intervals that draw clients and classes again too. – = undefined."""
 
 
 def comparison_text(study: SeedStudy) -> str:
     """Return every table of a comparison as text, with what to look for."""
     intervals = seed_intervals(study)
-    state = "Global model and circuits of client models at the last round: mean ± sd over seeds"
-    recall = "Recall of circuits alone at the last round (circuit/weights): mean ± sd over seeds"
-    closely = "Circuits of client models, looked at closely, at the last round: mean ± sd over seeds"
-    lost = "Where accuracy is lost, and patching minus random patching, last round: mean ± sd over seeds"
+    state = "Global model and circuits of client models, second half of rounds: mean ± sd over seeds"
+    recall = "Recall of circuits alone (circuit/weights), second half of rounds: mean ± sd over seeds"
+    closely = "Circuits of client models, looked at closely, second half of rounds: mean ± sd over seeds"
+    lost = "Where accuracy is lost, and patching minus random, second half of rounds: mean ± sd over seeds"
     sections = [
         _experiments(study, intervals),
         _notes(study),
@@ -103,7 +105,7 @@ def comparison_data(study: SeedStudy) -> dict[str, Any]:
         for experiment in study.experiments
     ]
     tables = {
-        "seed_values": study.tidy().query("is_last").drop(columns="is_last"),
+        "seed_values": study.tidy_late(),
         "seed_means": interval_table(seed_intervals(study)),
         "baseline_differences": difference_table(study, baseline_differences(study)),
         "sparsity_differences": difference_table(study, sparsity_differences(study)),
@@ -166,7 +168,7 @@ def _if_known(study: SeedStudy, intervals: Intervals, title: str, columns: Mappi
 
 def _every_seed(study: SeedStudy) -> str:
     """Lay out the accuracy of every seed, so many seeds to a line."""
-    values = study.all_at_last("accuracy")
+    values = study.late_means("accuracy")
     seeds = sorted({seed for one in values.values() for seed in one.index})
     parts = []
     for start in range(0, len(seeds), _SEEDS_PER_LINE):
@@ -175,7 +177,7 @@ def _every_seed(study: SeedStudy) -> str:
             [numbered(study, label), *(number(one.get(seed), 3) for seed in shown)] for label, one in values.items()
         ]
         parts.append(lay_out(["seed", *(str(seed) for seed in shown)], rows))
-    return "\n".join(["Accuracy over all classes at the last round, every seed", *parts])
+    return "\n".join(["Accuracy over all classes, second half of rounds, every seed", *parts])
 
 
 def _overlaps(study: SeedStudy, intervals: Intervals) -> str:
@@ -193,7 +195,7 @@ def _overlaps(study: SeedStudy, intervals: Intervals) -> str:
                 rows.append([numbered(study, label), kind, *cells])
     if not rows:
         return ""
-    title = "Overlap of circuits at the last round, layers pooled: mean ± sd over seeds"
+    title = "Overlap of circuits, second half of rounds, layers pooled: mean ± sd over seeds"
     how = (
         "  chance: random circuits of the same sizes; adjusted: 1 = identical, 0 = chance; common: within\n"
         "  the channels that both models reach; distinct classes: held by one client each, beside shared\n"

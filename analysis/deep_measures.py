@@ -5,6 +5,7 @@ features) or in the body (A3 − A2: new heads on the clients' own features), an
 classes has its own (A4 − E: central training over the clients' models kept apart, their logits averaged).
 """
 
+import math
 from typing import Final
 
 import pandas as pd
@@ -68,13 +69,14 @@ def deep_rows(run: Run) -> dict[str, pd.DataFrame]:
 
 
 def _phi_rows(run: Run) -> dict[str, pd.DataFrame]:
-    tables = {pair: measures.pooled_means(run, measures.OVERLAPS[pair]) for pair in _PHI_PAIRS}
-    return {
-        f"{pair}_{column}": rows.assign(value=rows[column])
-        for pair, rows in tables.items()
-        for column in _PHI
-        if column in rows
-    }
+    """Return pairs that were asked the same question: with phi as found, and over the mean reliability of the round."""
+    tables = {}
+    for pair in _PHI_PAIRS:
+        rows = measures.of_one_question(run, measures.pooled_means(run, measures.OVERLAPS[pair]))
+        corrected = [measures.true_correlations(of_round) for _, of_round in rows.groupby("round")]
+        tables[f"{pair}_phi"] = rows.assign(value=rows[["phi", "phi_swapped"]].astype("float64").mean(axis=1))
+        tables[f"{pair}_phi_true"] = rows.assign(value=pd.concat(corrected) if corrected else math.nan)
+    return tables
 
 
 def _ladder_gaps(run: Run) -> "dict[str, pd.Series[float]]":

@@ -57,22 +57,22 @@ def _wrapped(text: str, lead: str = "") -> str:
 
 
 def _validity(findings: Validity) -> str:
-    titles = ["control", "bal. acc.", "control's", "channels", "control's", "z", "classes", "verdict"]
-    verdicts = {True: "beaten", False: "NOT beaten", None: "undecided"}
+    titles = ["client", "circuits", "bal. acc.", "random's", "effect", "least"]
+    named = [("server" if own.partition_id is None else str(own.partition_id), own) for own in findings.clients]
     rows = [
         [
-            own.control,
+            name,
+            number(own.num_circuits, 0),
             number(own.balanced_accuracy, 2),
-            number(own.control_balanced_accuracy, 2),
-            number(own.size, 0),
-            number(own.control_size, 0),
-            number(own.z, 1, is_signed=True),
-            f"{own.num_classes_beaten}/{own.num_classes}",
-            verdicts[own.is_beaten],
+            number(own.random_balanced_accuracy, 2),
+            number(own.effect, 2, is_signed=True),
+            number(own.smallest_effect, 2, is_signed=True),
         ]
-        for own in findings.controls
+        for name, own in (*named, ("all", findings.pooled))
     ]
-    return f"  checked in round {findings.checked_in_round}\n{lay_out(titles, rows)}"
+    verdict = {True: "passed", False: "FAILED", None: "undecided"}[findings.has_passed]
+    said = f"  checked in round {findings.checked_in_round}: {verdict}, z {number(findings.z, 1, is_signed=True)}"
+    return f"{said}\n{lay_out(titles, rows)}"
 
 
 def _quality(findings: Quality) -> str:

@@ -117,5 +117,5 @@ def bootstrap_difference(study: SeedStudy, difference: Difference) -> tuple[floa
 
 
 def _by_seed(study: SeedStudy, one: Difference) -> "pd.Series[float]":
-    values = study.at_last(one.experiment, one.measure)
-    return paired_differences(values, study.at_last(one.baseline, one.baseline_measure))
+    values = study.late_mean(one.experiment, one.measure)
+    return paired_differences(values, study.late_mean(one.baseline, one.baseline_measure))

@@ -35,14 +35,14 @@ def within_experiments(study: SeedStudy) -> str:
     for (one, other), own in groupby(sorted(found, key=_measures), key=_measures):
         rows = [[numbered(study, row.difference.experiment), *_cells(row, 2)] for row in own]
         blocks.append(f"  {_title(one)} minus {_title(other)}\n{lay_out(['', *_TITLES], rows)}")
-    title = "Do circuits follow the class? Same class minus other classes, paired by seed, last round"
+    title = "Do circuits follow the class? Same class minus other classes, paired by seed, second half of rounds"
     return "\n".join([title, *blocks, _family(found)]) if blocks else ""
 
 
 def against_dense(study: SeedStudy) -> str:
     """Compare sparse experiments with their dense controls; empty if there are none."""
     found = assess(study, sparsity_differences(study))
-    title = "Sparse minus dense control, paired by seed, last round"
+    title = "Sparse minus dense control, paired by seed, second half of rounds"
     return "\n".join([title, *_blocks(study, found), _family(found)]) if found else ""
 
 
@@ -50,8 +50,8 @@ def against_baseline(study: SeedStudy) -> str:
     """Compare every experiment with the baseline; empty if it is the only one."""
     found = assess(study, baseline_differences(study))
     rounds = sorted({experiment.last_round for experiment in study.experiments})
-    note = f" (rounds {', '.join(str(one) for one in rounds)})" if len(rounds) > 1 else ""
-    title = f"Minus the baseline, {numbered(study, study.baseline.label)}, paired by seed, last round{note}"
+    note = f" (of {', '.join(str(one) for one in rounds)})" if len(rounds) > 1 else ""
+    title = f"Minus the baseline, {numbered(study, study.baseline.label)}, paired by seed, second half of rounds{note}"
     return "\n".join([title, *_blocks(study, found), _family(found)]) if found else ""
 
 

@@ -20,8 +20,10 @@ NOT_IDENTITY: Final = frozenset(
 
 SPLIT: Final = (
     *("dataset", "class-names", "image-size", "image-channels", "pixel-mean", "pixel-std", "fit-images"),
+    *("clutter-size", "clutter-fragments", "clutter-copies"),
     *("own-test-fraction", "train-limit", "heldout-limit", "probe-fraction", "num-clients", "partition"),
     *("dirichlet-alpha", "min-partition-size", "dirichlet-balanced", "classes-per-client", "client-classes"),
+    "rotate-classes",
 )
 """Settings that decide, together with the seed, which images each client holds."""
 

@@ -154,7 +154,8 @@ def regress_overlap(
 
 def _last_circuits(run: Run) -> list[pd.DataFrame]:
     """Return the usable client circuits of the last rounds, as many whole rounds as the limit allows, one at least."""
-    rows = run.circuits[(run.circuits["model"] == ModelKind.CLIENT) & run.circuits["channels"].notna()]
+    circuits = measures.on_common_images(run).circuits
+    rows = circuits[(circuits["model"] == ModelKind.CLIENT) & circuits["channels"].notna()]
     rows = with_verdicts(run, rows)
     found = [circuit for _, circuit in rows[rows["usable"]].groupby(_KEY) if _is_proper(circuit)]
     rounds = pd.Series([int(circuit["round"].iloc[0]) for circuit in found], dtype="int64")

@@ -35,7 +35,7 @@ class Run:
         stability: one row per round, class and layer: agreement of all clients' circuits at once.
         curves: one row per round, circuit and size of the nested circuits cut from its ranking.
         scrutiny: one row per round and circuit that was looked at closely.
-        validity: one row per round, control and class; a missing class stands for all of them.
+        validity: one row per round, client and class, and one per round without either: the check's verdict.
         alignment: one row per round, method, pair of models and layer.
         barriers: one row per round and pair of models.
         swaps: one row per round, client, class, circuit and weights.

@@ -96,12 +96,10 @@ def _sizes(run: Run) -> "dict[str, pd.Series[float]]":
 
 def _functions(run: Run) -> "dict[str, pd.Series[float]]":
     gaps = measures.drift_gaps(run)
-    transplants = run.quality[run.quality["model"] == ModelKind.TRANSPLANT]
     return {
         "sufficiency_client": measures.by_round(gaps, str(ModelKind.CLIENT)),
         "sufficiency_global": measures.by_round(gaps, str(ModelKind.GLOBAL)),
         "false_positive_rate": measures.by_round(measures.client_quality(run), "false_positive_rate"),
-        "false_positive_rate_transplant": measures.by_round(transplants, "false_positive_rate"),
     }
 
 

@@ -1,4 +1,7 @@
-"""Experiments side by side: the value of every measure for each experiment, seed and round."""
+"""Experiments side by side: the value of every measure for each experiment, seed and round.
+
+Compared are means over the second half of the rounds, as in verdicts: a single round would be noise.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +18,7 @@ from analysis.seed_measures import MEASURES, seed_measures
 from analysis.unit_rows import unit_rows
 from fedcircuits.errors import RunLogError
 
-IDENTIFIERS: Final = ["experiment", "seed", "run", "round", "is_last"]
+IDENTIFIERS: Final = ["experiment", "seed", "run", "round", "is_late"]
 """The columns of `SeedStudy.values` beside the measures."""
 
 
@@ -27,8 +30,8 @@ class SeedStudy:
         experiments: in the order in which their runs were found.
         baseline: the one of them that the others are compared with.
         values: one row per experiment, seed and round that all seeds of the experiment have, in that order;
-            `IDENTIFIERS` and one column per measure.
-        unit_rows: the circuits and pairs behind the values of each last round; `experiment`, `seed` and the columns of
+            `IDENTIFIERS` and one column per measure. `is_late` rounds are those of the second half.
+        unit_rows: the circuits and pairs behind the values of late rounds; `experiment`, `seed` and the columns of
             `unit_rows.COLUMNS`.
         notes: what a reader must know about runs that are missing, unfinished, repeated or of different length.
     """
@@ -53,10 +56,13 @@ class SeedStudy:
         return f"{len(counts)} {noun} × {seeds} {'seed' if max(counts) == 1 else 'seeds'}"
 
     @cached_property
-    def last(self) -> dict[str, pd.DataFrame]:
-        """The rows of each experiment's last round by its label, indexed by seed."""
-        rows = self.values[self.values["is_last"]].set_index("seed")
-        return {label: rows[rows["experiment"] == label] for label in self.labels}
+    def late(self) -> dict[str, pd.DataFrame]:
+        """The means over the second half of rounds, of those that have a value, by label; indexed by seed."""
+        rows = self.values[self.values["is_late"]]
+        return {
+            label: own.groupby("seed")[list(MEASURES)].mean()
+            for label, own in ((label, rows[rows["experiment"] == label]) for label in self.labels)
+        }
 
     @cached_property
     def units(self) -> dict[tuple[str, str], dict[int, pd.DataFrame]]:
@@ -70,13 +76,19 @@ class SeedStudy:
         """Return the rows of one experiment."""
         return self.values[self.values["experiment"] == label]
 
-    def at_last(self, label: str, measure: str) -> "pd.Series[float]":
-        """Return a measure of an experiment at its last round, indexed by seed; NaN for a seed without a value."""
-        return self.last[label][measure]
+    def late_mean(self, label: str, measure: str) -> "pd.Series[float]":
+        """Return a measure of an experiment over its late rounds, indexed by seed; NaN for a seed without a value."""
+        return self.late[label][measure]
 
-    def all_at_last(self, measure: str) -> "dict[str, pd.Series[float]]":
-        """Return `at_last` of every experiment by its label."""
-        return {label: self.at_last(label, measure) for label in self.labels}
+    def late_means(self, measure: str) -> "dict[str, pd.Series[float]]":
+        """Return `late_mean` of every experiment by its label."""
+        return {label: self.late_mean(label, measure) for label in self.labels}
+
+    def tidy_late(self) -> pd.DataFrame:
+        """Return `late` as one row per experiment, seed and measure, with the value in a column `value`."""
+        parts = [table.reset_index().assign(experiment=label) for label, table in self.late.items()]
+        names = ["experiment", "seed"]
+        return pd.concat(parts).melt(id_vars=names, value_vars=list(MEASURES), var_name="measure")
 
     def tidy(self) -> pd.DataFrame:
         """Return `values` as one row per experiment, seed, round and measure, with the value in a column `value`."""
@@ -113,14 +125,14 @@ def _find_baseline(experiments: Sequence[Experiment], label: str | None) -> Expe
 
 
 def _read(experiment: Experiment) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read the values of an experiment's runs, up to the last round that all of them have, and that round's rows."""
+    """Read the values of an experiment's runs, up to the last round that all have, and the rows of the later half."""
     values, rows = [], []
     for seed_run in experiment.runs:
         run, last_round = load_run(seed_run.path), experiment.last_round
         table = seed_measures(run).reset_index()
         table = table[table["round"] <= last_round]
         names: dict[str, Any] = {"experiment": experiment.label, "seed": seed_run.seed}
-        table = table.assign(**names, run=seed_run.path.name, is_last=table["round"] == last_round)
+        table = table.assign(**names, run=seed_run.path.name, is_late=table["round"] > last_round / 2)
         values.append(table[[*IDENTIFIERS, *MEASURES]])
         rows.append(unit_rows(run, last_round).assign(**names))
     return pd.concat(values, ignore_index=True), pd.concat(rows, ignore_index=True)

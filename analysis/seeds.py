@@ -5,6 +5,9 @@ classes and the weights they started from, so they are averaged to one value per
 they were independent. Two experiments with the same seeds are compared by their differences seed by seed, which takes
 out what a seed does to both.
 
+Where seeds share their test images, the variance that these give to the mean (`analysis.image_variance`) is added to
+that of seeds, and degrees of freedom are Satterthwaite's: the interval is about other images too.
+
 What an interval does not do: it takes seeds as draws from a normal distribution, which few seeds cannot confirm, and it
 is not corrected for the number of intervals that somebody looks at.
 """
@@ -17,6 +20,8 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 from scipy import stats
+
+from analysis.image_variance import ImageVariance
 
 CONFIDENCE: Final = 0.95
 """Probability that an interval covers the true mean, if its assumptions hold."""
@@ -53,14 +58,15 @@ class Interval:
         return self.low > 0 or self.high < 0
 
 
-def interval(values: Iterable[Any], confidence: float = CONFIDENCE) -> Interval:
+def interval(values: Iterable[Any], confidence: float = CONFIDENCE, images: ImageVariance | None = None) -> Interval:
     """Return mean, standard deviation and t-interval of one value per seed.
 
-    mean ± t(1 − (1 − confidence) / 2, n − 1) · sd / √n
+    mean ± t(1 − (1 − confidence) / 2, degrees) · √(sd² / n + variance of images)
 
     Args:
         values: one per seed; NaN, None and NA are seeds without a value, which are left out and counted.
         confidence: coverage of the interval, in 0..1.
+        images: what the test images that seeds share add to the variance of the mean; None = nothing.
     """
     everything = [math.nan if pd.isna(value) else float(value) for value in values]
     known = np.array([value for value in everything if not math.isnan(value)])
@@ -69,8 +75,24 @@ def interval(values: Iterable[Any], confidence: float = CONFIDENCE) -> Interval:
         mean = float(known[0]) if len(known) else math.nan
         return Interval(mean, math.nan, math.nan, math.nan, len(known), num_missing)
     mean, sd = float(known.mean()), float(known.std(ddof=1))
-    reach = float(stats.t.ppf((1 + confidence) / 2, len(known) - 1)) * sd / math.sqrt(len(known))
+    error, degrees = error_of_mean(sd, len(known), images)
+    reach = float(stats.t.ppf((1 + confidence) / 2, degrees)) * error
     return Interval(mean, sd, mean - reach, mean + reach, len(known), num_missing)
+
+
+def error_of_mean(sd: float, num_seeds: int, images: ImageVariance | None = None) -> tuple[float, float]:
+    """Return the standard error of a mean over seeds, and its degrees of freedom (Satterthwaite's with images).
+
+    Args:
+        sd: standard deviation of the seeds.
+        num_seeds: at least two.
+        images: what the test images that seeds share add to the variance of the mean; None = nothing.
+    """
+    of_seeds, degrees = sd**2 / num_seeds, num_seeds - 1.0
+    if images is None or images.variance == 0:
+        return math.sqrt(of_seeds), degrees
+    total = of_seeds + images.variance
+    return math.sqrt(total), total**2 / (of_seeds**2 / degrees + images.variance**2 / images.degrees)
 
 
 def paired_differences(values: "pd.Series[float]", baseline: "pd.Series[float]") -> "pd.Series[float]":

@@ -21,18 +21,20 @@ _NOBODY: Final = -1
 """Stands for the server's partition, and for the class where a row is about whole models."""
 
 
-def unit_rows(run: Run, server_round: int) -> pd.DataFrame:
-    """Return the rows behind the measures of one round.
+def unit_rows(run: Run, last_round: int) -> pd.DataFrame:
+    """Return the rows behind the measures of the second half of rounds.
 
     Args:
         run: the run.
-        server_round: the round.
+        last_round: the last round that counts.
 
     Returns:
         `COLUMNS`: the measure's name, its two circuits (one named twice where the row is about one) and the value;
         rows without a value are left out, as they are of the mean. Measures that are not means over circuits have none.
     """
-    parts = [_shaped(rows[rows["round"] == server_round], measure, column) for measure, rows, column in _measured(run)]
+    parts = [
+        _shaped(measures.second_half(rows, last_round), measure, column) for measure, rows, column in _measured(run)
+    ]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -45,8 +47,9 @@ def _measured(run: Run) -> Iterator[tuple[str, pd.DataFrame, str]]:
     sizes = measures.circuit_sizes(run)
     yield "circuit_size", sizes[(sizes["model"] == ModelKind.CLIENT) & (sizes["layer"] == ALL_LAYERS)], "num_channels"
     quality, gaps = measures.client_quality(run), measures.drift_gaps(run)
-    if quality["usable"].notna().all():
-        yield "usable_share", quality, "usable"
+    compared = measures.compared_quality(run)
+    if not measures.is_unknown(compared).any():
+        yield "usable_share", compared, "usable"
     yield "false_positive_rate", quality, "false_positive_rate"
     transplants = run.quality[run.quality["model"] == ModelKind.TRANSPLANT]
     yield "false_positive_rate_transplant", transplants, "false_positive_rate"

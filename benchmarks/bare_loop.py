@@ -48,7 +48,8 @@ class Federation:
     @property
     def server_bench(self) -> Bench:
         """The server's bench, with the classes that were trained on."""
-        return replace(server_bench(self.settings, self.dataset), classes=tuple(self.trained_classes))
+        bench = server_bench(self.settings, self.dataset).asking(self.trained_classes)
+        return replace(bench, classes=tuple(self.trained_classes))
 
 
 def train_phase(
@@ -57,7 +58,17 @@ def train_phase(
     """Let some clients train and study their models."""
     settings, spec = federation.settings, federation.spec
     return [
-        train_client(settings, spec, weights, federation.trains[i], federation.benches[i], position) for i in partitions
+        train_client(
+            settings,
+            spec,
+            weights,
+            federation.trains[i],
+            federation.benches[i],
+            i,
+            position,
+            federation.trained_classes,
+        )
+        for i in partitions
     ]
 
 

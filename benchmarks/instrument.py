@@ -55,11 +55,11 @@ def _circuits(run: Run) -> dict[str, float]:
 
 
 def _validity(run: Run) -> dict[str, float]:
-    pooled = run.validity[run.validity["class_id"].isna()]
+    pooled = run.validity[run.validity["passed"].notna()]
     own = _last(run.scrutiny)
     own = own[own["model"] == ModelKind.CLIENT]
     return {
-        "checks passed": _mean(pooled.groupby("round")["beaten"].all()),
+        "checks passed": _mean(pooled["passed"]),
         "faithfulness F": _mean(own["faithfulness"]),
         "CPR": _mean(own["cpr"]),
         "CMD": _mean(own["cmd"]),

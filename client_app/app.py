@@ -35,7 +35,14 @@ def train(message: Message, context: Context) -> Message:
     client = prepare_client(decode_settings(message.content), context.node_config)
     instruction = decode_instruction(message.content, client.spec, client.settings)
     update = train_client(
-        client.settings, client.spec, instruction.weights, client.train, client.bench, instruction.position
+        client.settings,
+        client.spec,
+        instruction.weights,
+        client.train,
+        client.bench,
+        client.partition_id,
+        instruction.position,
+        instruction.told_apart,
     )
     if update.study is not None:
         # Kept for the evaluate phase, which runs these circuits on the new global weights.
@@ -48,7 +55,7 @@ def train(message: Message, context: Context) -> Message:
 
 @app.evaluate()
 def evaluate(message: Message, context: Context) -> Message:
-    """Find the new global model's circuits on this client's images, and transplant the client's own."""
+    """Transplant this client's circuits into the new global model, and find that model's on its own images."""
     client = prepare_client(decode_settings(message.content), context.node_config)
     instruction = decode_instruction(message.content, client.spec, client.settings)
     kept = context.state.get(Key.CIRCUITS)

@@ -99,11 +99,36 @@ def judge(
     own = data.labels == class_id
     other = torch.isin(data.labels, torch.tensor(sorted(negatives), device=data.device)) & ~own
     odds, hit = log_odds(logits, class_id), logits.argmax(-1) == class_id
-    recall, false_positive_rate = _mean(hit, own), _mean(hit, other)
-    if recall is None or false_positive_rate is None:
-        return Judgement(None, recall, false_positive_rate)
-    separation = float(odds[own].mean() - odds[other].mean())
-    return Judgement(separation if math.isfinite(separation) else None, recall, false_positive_rate)
+    return Judgement(separation(odds, own, other), _mean(hit, own), _mean(hit, other))
+
+
+def separation(
+    odds: Float[Tensor, " image"], own: Bool[Tensor, " image"], other: Bool[Tensor, " image"]
+) -> float | None:
+    """Return the mean of a class's log-odds over its own images less their mean over others, in nats.
+
+    Returns:
+        None where there is no image to count, or logits of a diverged network have overflowed.
+    """
+    if not own.any() or not other.any():
+        return None
+    difference = float(odds[own].mean() - odds[other].mean())
+    return difference if math.isfinite(difference) else None
+
+
+def faithfulness(circuit: float | None, whole: float | None) -> float | None:
+    """Return what share of the whole network's separation a circuit keeps.
+
+    Args:
+        circuit: the circuit's separation, in nats; None if it is not known.
+        whole: that of the whole network.
+
+    Returns:
+        None where either is not known, or the network separates its class by less than `MIN_SEPARATION`.
+    """
+    if circuit is None or whole is None or whole < MIN_SEPARATION:
+        return None
+    return circuit / whole
 
 
 def balanced_sample(

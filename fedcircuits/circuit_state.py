@@ -14,8 +14,8 @@ from jaxtyping import Bool, Integer, UInt8
 from torch import Tensor
 
 from fedcircuits.circuits import Circuits
-from fedcircuits.found_circuits import FoundCircuits, kernels_of
-from fedcircuits.records import ModelKind
+from fedcircuits.found_circuits import FoundCircuits, Question, kernels_of
+from fedcircuits.records import DataKind, ModelKind
 
 
 def found_to_state(found: Sequence[FoundCircuits]) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
@@ -31,13 +31,19 @@ def found_to_state(found: Sequence[FoundCircuits]) -> tuple[dict[str, Tensor], l
             "server_round": one.server_round,
             "class_ids": list(one.circuits.class_ids),
             "usable": list(one.usable),
+            "question": {
+                "data": str(one.question.data),
+                "partition_id": one.question.partition_id,
+                "told_apart": list(one.question.told_apart),
+            },
+            "has_retest": one.retest is not None,
             "kernels": {name: list(kernel.shape) for name, kernel in kernels_of(one).items()},
         }
         for one in found
     ]
     if not found:
         return {}, facts
-    circuits = [one.circuits for one in found]
+    circuits = [circuits for one in found for circuits in (one.circuits, one.retest) if circuits is not None]
     tensors = {
         "members": _packed(torch.cat([one.members for one in circuits])),
         "scores": torch.cat([one.scores for one in circuits]),
@@ -56,20 +62,30 @@ def found_from_state(tensors: Mapping[str, Tensor], facts: Sequence[Mapping[str,
     shapes = facts[0]["kernels"]
     kernels = {name: _unpacked(tensors[f"kernels.{name}"], (len(facts), *shapes[name])) for name in shapes}
     members = _unpacked(tensors["members"], tuple(tensors["scores"].shape))
-    sizes = [len(fact["class_ids"]) for fact in facts]
+    sizes = [len(fact["class_ids"]) for fact in facts for _ in range(1 + fact["has_retest"])]
     parts = zip(*(rows.split(sizes) for rows in (members, tensors["scores"], tensors["ranking"].long())), strict=True)
+
+    def next_circuits(fact: Mapping[str, Any]) -> Circuits:
+        return Circuits(tuple(fact["class_ids"]), *next(parts))
+
     return [
         FoundCircuits(
             ModelKind(fact["model"]),
             fact["partition_id"],
             fact["server_round"],
-            Circuits(tuple(fact["class_ids"]), *part),
+            next_circuits(fact),
             tensors["reachable"][number],
             tuple(fact["usable"]),
+            _question(fact["question"]),
+            next_circuits(fact) if fact["has_retest"] else None,
             {name: kernel[number] for name, kernel in kernels.items()},
         )
-        for number, (fact, part) in enumerate(zip(facts, parts, strict=True))
+        for number, fact in enumerate(facts)
     ]
+
+
+def _question(fact: Mapping[str, Any]) -> Question:
+    return Question(DataKind(fact["data"]), fact["partition_id"], tuple(fact["told_apart"]))
 
 
 def _packed(bits: Bool[Tensor, "..."]) -> UInt8[Tensor, " byte"]:

@@ -91,7 +91,7 @@ def _circuit_group(layer_sizes: Sequence[int], local: Sequence[FoundCircuits]) -
         own = [place[class_id] for class_id in found.circuits.class_ids]
         members[client, own] = found.circuits.members.numpy()
         found_at[client, own] = True
-        usable_at[client, own] = [verdict is not False for verdict in found.usable]
+        usable_at[client, own] = [bool(verdict) for verdict in found.usable]
     universe = [found.reachable.numpy() for found in local]
     return ClientSets.pack(members, universe, usable_at, layer_sizes), found_at.T
 
@@ -105,6 +105,6 @@ def _edge_groups(layers: dict[str, int], local: Sequence[FoundCircuits]) -> Iter
         edges, alive = zip(
             *(edge_sets(kernels_of(found), found.circuits.only(row)) for found, row in holders), strict=True
         )
-        usable = np.array([[found.usable[row] is not False] for found, row in holders])
+        usable = np.array([[bool(found.usable[row])] for found, row in holders])
         sets = ClientSets.pack([e.numpy() for e in edges], [a[0].numpy() for a in alive], usable, list(layers.values()))
         yield sets, np.ones_like(usable.T)

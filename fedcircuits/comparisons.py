@@ -1,16 +1,17 @@
 """Who is compared with whom: pairs of circuits and of their edges, for the tables of overlap."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import combinations, product
 from typing import Any, Final
 
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from fedcircuits.circuits import Circuits
 from fedcircuits.connectivity import edge_layers, edge_sets
 from fedcircuits.found_circuits import Couples, FoundCircuits, kernels_of
 from fedcircuits.overlap_table import Item, ItemMatrices, Pair, overlap_table
-from fedcircuits.records import TABLES, Comparison
+from fedcircuits.records import TABLES, Comparison, DataKind
 
 MAX_PAIR_CLIENTS: Final = 100
 """Above this many clients in a round, overlap across them and between one client's classes is summarised (see
@@ -32,15 +33,12 @@ _EDGE_COMPARISONS: Final = frozenset(
 _Sets = tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]
 """Members, universe and, if there are any, graded scores of a model's circuits, a row for each."""
 
+Compared = Mapping[Comparison, Couples]
+"""Circuits that are compared class by class, by the comparison that they are."""
+
 
 def compare_circuits(
-    layer_names: Sequence[str],
-    layer_sizes: Sequence[int],
-    local: Sequence[FoundCircuits],
-    global_on_clients: Sequence[FoundCircuits],
-    retested: Couples,
-    successive: Couples,
-    earlier_retested: Couples = (),
+    layer_names: Sequence[str], layer_sizes: Sequence[int], local: Sequence[FoundCircuits], couples: Compared
 ) -> pa.Table:
     """Return the overlap rows of one round's circuits; of more than `MAX_PAIR_CLIENTS` clients only those that compare
     a circuit with another of the same client and class.
@@ -48,84 +46,61 @@ def compare_circuits(
     Args:
         layer_names: layers that circuits are made of.
         layer_sizes: their channels.
-        local: each client's local circuits.
-        global_on_clients: the global model's circuits, found on each client's data.
-        retested: (first, second) discovery on the same model.
-        successive: (earlier, later) circuits of the same model in two rounds.
-        earlier_retested: the same as `retested`, of earlier rounds: they have no rows here, but say how reliable the
-            earlier circuits of `successive` are.
+        local: circuits of the clients' models, compared across clients and classes: those found on clients' own images
+            among each other, and those found on the probe set.
+        couples: what else is compared.
     """
 
-    def channels(found: FoundCircuits) -> _Sets:
-        members = found.circuits.members.numpy()
-        universe = found.reachable.expand(found.circuits.members.shape).numpy()
-        return members, universe, found.circuits.scores.numpy()
+    def channels(found: FoundCircuits, circuits: Circuits) -> _Sets:
+        universe = found.reachable.expand(circuits.members.shape).numpy()
+        return circuits.members.numpy(), universe, circuits.scores.numpy()
 
     gathered = _Gathered(ItemMatrices(dict(zip(layer_names, layer_sizes, strict=True))), channels)
-    pairs = _across(gathered, local) if len(local) <= MAX_PAIR_CLIENTS else []
-    pairs += _pairs(gathered, local, global_on_clients, retested, successive)
-    return overlap_table("overlap", gathered.matrices, pairs, _retests(gathered, earlier_retested))
+    pairs = [
+        pair for several in by_data(local) if len(several) <= MAX_PAIR_CLIENTS for pair in _across(gathered, several)
+    ]
+    return overlap_table("overlap", gathered.matrices, pairs + _of_couples(gathered, couples))
 
 
-def compare_edges(
-    local: Sequence[FoundCircuits],
-    global_on_clients: Sequence[FoundCircuits],
-    retested: Couples,
-    successive: Couples,
-    earlier_retested: Couples = (),
-) -> pa.Table:
+def compare_edges(local: Sequence[FoundCircuits], couples: Compared) -> pa.Table:
     """Return the rows of edge overlap of one round's circuits, of one class each; arguments as `compare_circuits`.
 
     A circuit's edges are a set among the kernels that are alive in its model. All circuits must know their kernels.
     """
-    known = [*local, *(later for _, later in (*retested, *successive))]
+    chosen = {comparison: several for comparison, several in couples.items() if comparison in _EDGE_COMPARISONS}
+    known = [*local, *(first for several in chosen.values() for first, _ in several)]
     if not known:
         return TABLES["edge_overlap"].empty_table()
-    compared = (local, global_on_clients, retested, successive, earlier_retested)
-    if len(local) <= MAX_PAIR_CLIENTS:
-        return _edge_table(known[0], *compared, across_clients=True)
-    return pa.concat_tables(_edge_table(known[0], *part, across_clients=False) for part in _chunks(compared))
+    if all(len(several) <= MAX_PAIR_CLIENTS for several in by_data(local)):
+        return _edge_table(known[0], local, chosen)
+    return pa.concat_tables(_edge_table(known[0], [], part) for part in _chunks(chosen))
 
 
-_Compared = tuple[Sequence[FoundCircuits], Sequence[FoundCircuits], Couples, Couples, Couples]
-"""Local circuits, the global model's on clients' data, retests, successive circuits and earlier retests."""
+def by_data(local: Sequence[FoundCircuits]) -> list[list[FoundCircuits]]:
+    """Split circuits of clients' models into those found on clients' own images and those found on the probe set."""
+    return [[found for found in local if found.question.data is data] for data in DataKind]
 
 
-def _edge_table(
-    example: FoundCircuits,
-    local: Sequence[FoundCircuits],
-    global_on_clients: Sequence[FoundCircuits],
-    retested: Couples,
-    successive: Couples,
-    earlier_retested: Couples,
-    *,
-    across_clients: bool,
-) -> pa.Table:
+def _edge_table(example: FoundCircuits, local: Sequence[FoundCircuits], couples: Compared) -> pa.Table:
     """Return the rows of some clients' edges; all models have kernels as the example has."""
 
-    def edges(found: FoundCircuits) -> _Sets:
-        members, alive = edge_sets(kernels_of(found), found.circuits)
+    def edges(found: FoundCircuits, circuits: Circuits) -> _Sets:
+        members, alive = edge_sets(kernels_of(found), circuits)
         return members.numpy(), alive.numpy(), None
 
     gathered = _Gathered(ItemMatrices(edge_layers(kernels_of(example))), edges)
-    pairs = _across(gathered, local) if across_clients else []
-    pairs += _pairs(gathered, local, global_on_clients, retested, successive)
-    chosen = [pair for pair in pairs if pair[0] in _EDGE_COMPARISONS]
-    return overlap_table("edge_overlap", gathered.matrices, chosen, _retests(gathered, earlier_retested))
+    across = [pair for several in by_data(local) for pair in _across(gathered, several)]
+    pairs = [pair for pair in across if pair[0] in _EDGE_COMPARISONS] + _of_couples(gathered, couples)
+    return overlap_table("edge_overlap", gathered.matrices, pairs)
 
 
-def _chunks(compared: _Compared) -> Iterator[_Compared]:
+def _chunks(couples: Compared) -> Iterator[Compared]:
     """Split what is compared client by client into some clients at a time; the server's models are on their own."""
-    local, global_on_clients, *couples = compared
-    everything = (*local, *global_on_clients, *(first for several in couples for first, _ in several))
-    for chunk in sorted({_chunk(found) for found in everything}):
-        own_local, own_global = (
-            [found for found in several if _chunk(found) == chunk] for several in (local, global_on_clients)
-        )
-        retested, successive, earlier = (
-            [couple for couple in several if _chunk(couple[0]) == chunk] for several in couples
-        )
-        yield own_local, own_global, retested, successive, earlier
+    for chunk in sorted({_chunk(first) for several in couples.values() for first, _ in several}):
+        yield {
+            comparison: [couple for couple in several if _chunk(couple[0]) == chunk]
+            for comparison, several in couples.items()
+        }
 
 
 def _chunk(found: FoundCircuits) -> int:
@@ -140,7 +115,7 @@ class _Gathered:
         sets_of: what of a model's circuits is compared.
     """
 
-    def __init__(self, matrices: ItemMatrices, sets_of: Callable[[FoundCircuits], _Sets]) -> None:
+    def __init__(self, matrices: ItemMatrices, sets_of: Callable[[FoundCircuits, Circuits], _Sets]) -> None:
         self.matrices = matrices
         self._sets_of = sets_of
         self._items: dict[int, list[Item]] = {}
@@ -152,17 +127,20 @@ class _Gathered:
         return self._items[id(found)]
 
     def _lay_out(self, found: FoundCircuits) -> list[Item]:
-        members, universe, scores = self._sets_of(found)
+        rows = self._add(found, found.circuits)
+        retest_rows = [None] * len(rows) if found.retest is None else self._add(found, found.retest)
         return [
-            Item(
-                self.matrices.add(members[row], universe[row], None if scores is None else scores[row]),
-                found.model,
-                found.partition_id,
-                class_id,
-                found.server_round,
-                usable,
+            Item(row, found.model, found.partition_id, class_id, found.server_round, usable, found.question, retest_row)
+            for row, class_id, usable, retest_row in zip(
+                rows, found.circuits.class_ids, found.usable, retest_rows, strict=True
             )
-            for row, (class_id, usable) in enumerate(zip(found.circuits.class_ids, found.usable, strict=True))
+        ]
+
+    def _add(self, found: FoundCircuits, circuits: Circuits) -> list[int]:
+        members, universe, scores = self._sets_of(found, circuits)
+        return [
+            self.matrices.add(members[row], universe[row], None if scores is None else scores[row])
+            for row in range(len(circuits.class_ids))
         ]
 
 
@@ -177,30 +155,13 @@ def _across(gathered: _Gathered, local: Sequence[FoundCircuits]) -> list[Pair]:
     return pairs
 
 
-def _pairs(
-    gathered: _Gathered,
-    local: Sequence[FoundCircuits],
-    global_on_clients: Sequence[FoundCircuits],
-    retested: Couples,
-    successive: Couples,
-) -> list[Pair]:
-    """Pair circuits of the same client and class."""
-    pairs: list[Pair] = []
-    by_partition = {found.partition_id: gathered.items(found) for found in global_on_clients}
-    for found in local:
-        on_global = by_partition.get(found.partition_id, [])
-        pairs += _same_class(Comparison.LOCAL_VS_GLOBAL, gathered.items(found), on_global)
-    pairs += _retests(gathered, retested)
-    for earlier, later in successive:
-        pairs += _same_class(Comparison.ROUND_TO_ROUND, gathered.items(earlier), gathered.items(later))
-    return pairs
-
-
-def _retests(gathered: _Gathered, retested: Couples) -> list[Pair]:
+def _of_couples(gathered: _Gathered, couples: Compared) -> list[Pair]:
+    """Pair circuits of the same class of every couple."""
     return [
         pair
-        for first, second in retested
-        for pair in _same_class(Comparison.RETEST, gathered.items(first), gathered.items(second))
+        for comparison, several in couples.items()
+        for first, second in several
+        for pair in _same_class(comparison, gathered.items(first), gathered.items(second))
     ]
 
 

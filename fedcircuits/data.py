@@ -1,11 +1,11 @@
 """Datasets as tensors: decoded and normalised once per process, held-out images split into probe and test.
 
 The probe set serves the server's circuit discovery and the ablation means; every reported score comes from the test
-set; no image is in both.
+set; no image is in both, nor are two images that were made of one.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fedcircuits.cluttered_digits import Clutter, place_digits
 from fedcircuits.errors import DataError
 from fedcircuits.idx_files import has_idx_files, read_idx_files
 from fedcircuits.image_files import ImageRules, Pictures, find_class_files, read_class_files
 from fedcircuits.seeding import Purpose, numpy_generator
-from fedcircuits.settings import FOLDER, DataSettings
+from fedcircuits.settings import CLUTTERED_DIGITS, FOLDER, DataSettings
 
 DIGITS_HELDOUT_FRACTION = 0.3
 """Of scikit-learn's 1,797 digits, which come without an official test split."""
@@ -28,8 +29,12 @@ DIGITS_HELDOUT_FRACTION = 0.3
 HELDOUT_SEED = 0
 """Probe and test set are the same in every run, so that runs of different seeds are scored on the same images."""
 
+CLUTTER_SEED = 0
+"""Clutter is the same in every run, for the same reason."""
+
 _NORMALISATION: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "digits": ((0.3053,), (0.3760,)),
+    "cluttered-digits": ((0.1544,), (0.3126,)),
     "mnist": ((0.1307,), (0.3081,)),
     "fashion-mnist": ((0.2860,), (0.3530,)),
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
@@ -47,17 +52,20 @@ _IDX_DATASETS = ("mnist", "fashion-mnist")
 """Datasets in files that are read without torchvision where they are in place."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LabelledImages:
     """Normalised images and their classes.
 
     Args:
         images: `[image, channel, height, width]`, float32, channels last in memory.
         labels: `[image]`, class ids, int64.
+        origins: `[image]`, int64, which original each image was made of; images of one original are never parted. None
+            where each image is its own. `originals` serves both.
     """
 
     images: Float[Tensor, "image channel height width"]
     labels: Int[Tensor, " image"]
+    origins: Int[Tensor, " image"] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -69,7 +77,8 @@ class LabelledImages:
 
     def select(self, indices: Int[Tensor, " selected"]) -> "LabelledImages":
         """Return the images at `indices`, in that order."""
-        return LabelledImages(self.images[indices], self.labels[indices])
+        origins = None if self.origins is None else self.origins[indices]
+        return LabelledImages(self.images[indices], self.labels[indices], origins)
 
     def of_classes(self, class_ids: Collection[int]) -> "LabelledImages":
         """Return the images of some classes, in their order."""
@@ -78,7 +87,28 @@ class LabelledImages:
 
     def to(self, device: torch.device) -> "LabelledImages":
         """Return the images on `device`."""
-        return LabelledImages(self.images.to(device), self.labels.to(device))
+        origins = None if self.origins is None else self.origins.to(device)
+        return LabelledImages(self.images.to(device), self.labels.to(device), origins)
+
+    def joined(self, others: "LabelledImages") -> "LabelledImages":
+        """Return these images, and after them others of the same dataset."""
+        images, labels = torch.cat([self.images, others.images]), torch.cat([self.labels, others.labels])
+        if self.origins is None or others.origins is None:
+            return LabelledImages(images, labels)
+        return LabelledImages(images, labels, torch.cat([self.origins, others.origins]))
+
+    def originals(self) -> tuple[Int[Tensor, " original"], Int[Tensor, " image"]]:
+        """Return what can be shared out: the class of each original, and for each image the position of its original.
+
+        Originals come in the order of their ids or, where each image is its own, of the images. The class of an
+        original is that of its first image.
+        """
+        positions = torch.arange(len(self), device=self.device)
+        if self.origins is None:
+            return self.labels, positions
+        ids, original = self.origins.unique(return_inverse=True)
+        first = torch.full_like(ids, len(self)).scatter_reduce(0, original, positions, "amin")
+        return self.labels[first], original
 
     def class_counts(self, num_classes: int) -> list[int]:
         """Return the number of images of each class."""
@@ -95,6 +125,7 @@ class _Source:
     rules: ImageRules
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    clutter: Clutter
 
 
 @dataclass(frozen=True)
@@ -110,6 +141,31 @@ class Dataset:
         if self.train.device == device:
             return self
         return Dataset(self.train.to(device), self.probe.to(device), self.test.to(device))
+
+
+def stratified_split(
+    data: LabelledImages, fraction: float, generator: np.random.Generator
+) -> tuple[LabelledImages, LabelledImages]:
+    """Split images in two within each class; all images of one original go to the same side.
+
+    Args:
+        data: at least one image.
+        fraction: of each class's originals that go to the first side, rounded, but at least one to each side if the
+            class has two; a class of one is on the first side.
+        generator: draws the sides.
+
+    Returns:
+        Both sides, in the order of `data`.
+    """
+    labels, original = data.originals()
+    classes = labels.cpu().numpy()
+    first: list[NDArray[Any]] = []
+    for class_id in np.unique(classes):
+        members = generator.permutation(np.flatnonzero(classes == class_id))
+        cut = min(max(round(len(members) * fraction), 1), max(len(members) - 1, 1))
+        first.append(members[:cut])
+    is_first = torch.isin(original, torch.from_numpy(np.concatenate(first)).to(data.device))
+    return data.select(is_first.nonzero().flatten()), data.select((~is_first).nonzero().flatten())
 
 
 def load_dataset(settings: DataSettings, seed: int) -> Dataset:
@@ -140,31 +196,52 @@ def normalised(settings: DataSettings, pictures: Pictures) -> LabelledImages:
 
 def _source(settings: DataSettings) -> _Source:
     mean, std = _NORMALISATION.get(settings.dataset, (settings.pixel_mean, settings.pixel_std))
-    return _Source(settings.dataset, Path(settings.data_dir).expanduser().resolve(), image_rules(settings), mean, std)
+    folder = Path(settings.data_dir).expanduser().resolve()
+    return _Source(settings.dataset, folder, image_rules(settings), mean, std, Clutter.of(settings))
 
 
 @lru_cache(maxsize=2)
 def _load(source: _Source, train_limit: int, heldout_limit: int, probe_fraction: float, seed: int) -> Dataset:
-    read = {"digits": _read_digits, FOLDER: _read_folder}.get(source.name, _read_torchvision)
-    train, heldout = read(source)
+    readers = {"digits": _read_digits, CLUTTERED_DIGITS: _read_cluttered_digits, FOLDER: _read_folder}
+    train, heldout = readers.get(source.name, _read_torchvision)(source)
     train = _limit(train, train_limit, numpy_generator(seed, Purpose.TRAIN_LIMIT))
     heldout = _limit(heldout, heldout_limit, numpy_generator(HELDOUT_SEED, Purpose.HELDOUT_LIMIT))
-    if min(heldout.class_counts(len(source.rules.class_names))) < 2:
+    originals, _ = heldout.originals()
+    if min(torch.bincount(originals, minlength=len(source.rules.class_names)).tolist()) < 2:
         raise DataError(
             f"heldout-limit = {heldout_limit}: each class of {source.name} needs two held-out images, one for the "
             "probe set and one for the test set; use a higher limit, or 0 for all"
         )
-    probe, test = _stratified_split(heldout, probe_fraction, numpy_generator(HELDOUT_SEED, Purpose.PROBE_SPLIT))
+    probe, test = stratified_split(heldout, probe_fraction, numpy_generator(HELDOUT_SEED, Purpose.PROBE_SPLIT))
     return Dataset(train, probe, test)
 
 
 def _read_digits(source: _Source) -> tuple[LabelledImages, LabelledImages]:
     """Return scikit-learn's digits as (train, held-out); the split is the same for every seed."""
+    train, heldout = (_labelled(source, part.images.numpy(), part.labels.numpy()) for part in _digits())
+    return train, heldout
+
+
+def _read_cluttered_digits(source: _Source) -> tuple[LabelledImages, LabelledImages]:
+    """Return the same digits among clutter as (train, held-out), each part with fragments of its own digits only."""
+    generator = np.random.default_rng(CLUTTER_SEED)
+    parts = []
+    for digits in _digits():
+        pixels = place_digits(digits.images[:, 0].numpy(), digits.labels.numpy(), source.clutter, generator)
+        shown = digits.select(torch.arange(len(digits)).repeat_interleave(source.clutter.num_copies))
+        parts.append(replace(_labelled(source, _channels_first(pixels), shown.labels.numpy()), origins=shown.origins))
+    train, heldout = parts
+    return train, heldout
+
+
+def _digits() -> tuple[LabelledImages, LabelledImages]:
+    """Return scikit-learn's digits, pixels in 0..1, as (train, held-out); their origins are their rows there."""
     from sklearn.datasets import load_digits  # noqa: PLC0415  (a second of import that other datasets need not pay)
 
     digits = load_digits()
-    everything = _labelled(source, digits.images[:, None] / 16.0, digits.target)
-    heldout, train = _stratified_split(everything, DIGITS_HELDOUT_FRACTION, np.random.default_rng(0))
+    pixels, labels = torch.from_numpy(digits.images[:, None] / 16.0), torch.from_numpy(digits.target)
+    everything = LabelledImages(pixels, labels, torch.arange(len(labels)))
+    heldout, train = stratified_split(everything, DIGITS_HELDOUT_FRACTION, np.random.default_rng(0))
     return train, heldout
 
 
@@ -241,22 +318,4 @@ def _limit(data: LabelledImages, limit: int, generator: np.random.Generator) -> 
     """Keep about `limit` images, each class in proportion; 0 keeps everything."""
     if limit == 0 or limit >= len(data):
         return data
-    return _stratified_split(data, limit / len(data), generator)[0]
-
-
-def _stratified_split(
-    data: LabelledImages, fraction: float, generator: np.random.Generator
-) -> tuple[LabelledImages, LabelledImages]:
-    """Split into (`fraction`, rest) within each class, at least one image of a class on each side if it has two."""
-    labels = data.labels.numpy()
-    first: list[NDArray[Any]] = []
-    second: list[NDArray[Any]] = []
-    for class_id in np.unique(labels):
-        indices = generator.permutation(np.flatnonzero(labels == class_id))
-        cut = min(max(round(len(indices) * fraction), 1), max(len(indices) - 1, 1))
-        first.append(indices[:cut])
-        second.append(indices[cut:])
-    return (
-        data.select(torch.from_numpy(np.sort(np.concatenate(first)))),
-        data.select(torch.from_numpy(np.sort(np.concatenate(second)))),
-    )
+    return stratified_split(data, limit / len(data), generator)[0]

@@ -1,7 +1,8 @@
 """Writes a log of the authors of arXiv 2512.23043 as a run log of ours, so that tables and figures can be made of it.
 
 What such a log does not say stays missing; `docs/run-log.md` lists it. Two assumptions are made, both named there:
-every channel counts as reachable, and a circuit is unusable only where that follows from what the log says.
+every channel counts as reachable, and a circuit is unusable only where that follows from what the log says; `reason`
+says why.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,10 +16,11 @@ from fedcircuits.circuits import Circuits
 from fedcircuits.comparisons import compare_circuits
 from fedcircuits.errors import RunLogError
 from fedcircuits.fedmi_logs import FedMILog, LoggedCircuit, LoggedClient
-from fedcircuits.found_circuits import FoundCircuits
-from fedcircuits.records import DataKind, ModelKind
+from fedcircuits.found_circuits import Couples, FoundCircuits, Question
+from fedcircuits.records import Comparison, DataKind, ModelKind, UnusableReason
 from fedcircuits.run_log import RunLog
 from fedcircuits.tables import Row
+from fedcircuits.verdicts import MAX_PERCENT
 
 _Tables = dict[str, list[Row] | pa.Table]
 
@@ -78,9 +80,18 @@ def _tables(log: FedMILog) -> Iterator[_Tables]:
             "edges": [row for client in clients for row in _edge_rows(server_round, client)],
             "quality": [row for client in clients for row in _quality_rows(log, server_round, client)],
             "overlap": compare_circuits(
-                list(log.layers), list(log.layers.values()), local, on_global, retested=[], successive=successive
+                list(log.layers),
+                list(log.layers.values()),
+                local,
+                {Comparison.LOCAL_VS_GLOBAL: _of_one_client(local, on_global), Comparison.ROUND_TO_ROUND: successive},
             ),
         }
+
+
+def _of_one_client(local: Sequence[FoundCircuits], on_global: Sequence[FoundCircuits]) -> Couples:
+    """Pair each client's circuits with those of the global model on its images, if there are any."""
+    by_partition = {found.partition_id: found for found in on_global}
+    return [(found, by_partition[found.partition_id]) for found in local if found.partition_id in by_partition]
 
 
 def _found(
@@ -98,7 +109,8 @@ def _found(
         server_round,
         Circuits.ranked_by_score(tuple(circuit.class_id for circuit in circuits), members, members.float()),
         reachable=torch.ones(sum(widths), dtype=torch.bool),
-        usable=tuple(_usable(log, circuit, circuit.sufficiency) for circuit in circuits),
+        usable=tuple(_usable(_reason(log, circuit, circuit.sufficiency)) for circuit in circuits),
+        question=Question(DataKind.CLIENT, partition_id, ()),
     )
 
 
@@ -138,8 +150,9 @@ def _quality_rows(log: FedMILog, server_round: int, client: LoggedClient) -> Ite
 
     def row(model: ModelKind, circuit: LoggedCircuit, sufficiency: float | None, necessity: float | None) -> Row:
         identity = _identity(server_round, model, client.partition_id, circuit.class_id)
-        usable = _usable(log, circuit, sufficiency)
-        return {**identity, "sufficiency": sufficiency, "necessity": necessity, "usable": usable}
+        reason = _reason(log, circuit, sufficiency)
+        rates = {"sufficiency": sufficiency, "necessity": necessity}
+        return {**identity, **rates, "usable": _usable(reason), "reason": reason}
 
     for local in client.local:
         yield row(ModelKind.CLIENT, local, local.sufficiency, local.necessity)
@@ -161,11 +174,20 @@ def _identity(server_round: int, model: ModelKind, partition_id: int, class_id: 
     }
 
 
-def _usable(log: FedMILog, circuit: LoggedCircuit, recall: float | None) -> bool | None:
-    """Return False where a circuit cannot be usable whatever its false-positive rate, which the log lacks; else None.
+def _reason(log: FedMILog, circuit: LoggedCircuit, recall: float | None) -> UnusableReason | None:
+    """Return why a circuit cannot be usable whatever its false-positive rate, which the log lacks; None if it may be.
 
     Past a layer without channels nothing depends on the image, so the answer is constant and both rates are equal. A
-    recall of 0 cannot exceed any rate, and a circuit of all channels selects nothing.
+    circuit of nearly all channels selects nothing, and a recall of 0 cannot exceed any rate.
     """
     sizes = {layer: len(channels) for layer, channels in circuit.channels.items()}
-    return False if not all(sizes.values()) or sizes == log.layers or recall == 0 else None
+    if not all(sizes.values()):
+        return UnusableReason.EMPTY
+    if 100 * sum(sizes.values()) > MAX_PERCENT * sum(log.layers.values()):
+        return UnusableReason.WHOLE_NETWORK
+    return UnusableReason.LOW_RECALL if recall == 0 else None
+
+
+def _usable(reason: UnusableReason | None) -> bool | None:
+    """Return the verdict: without false-positive rates nothing is known to be usable."""
+    return None if reason is None else False

@@ -7,8 +7,29 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from fedcircuits.circuits import Circuits
+from fedcircuits.config_values import ClassIds
 from fedcircuits.connectivity import Kernels
-from fedcircuits.records import ModelKind
+from fedcircuits.records import DataKind, ModelKind
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a discovery was asked. Circuits of two models are compared like with like where the questions are equal.
+
+    Args:
+        data: whose images circuits were found on.
+        partition_id: the client whose images they were; None for the server's probe set.
+        told_apart: the classes of these images, ascending: a circuit tells its own class from the others. Empty where
+            no image of another class was looked at.
+    """
+
+    data: DataKind
+    partition_id: int | None
+    told_apart: ClassIds
+
+    def negatives(self, class_id: int) -> list[int]:
+        """Return the classes that the circuit of a class had to be told from."""
+        return [other for other in self.told_apart if other != class_id]
 
 
 @dataclass(frozen=True)
@@ -17,11 +38,13 @@ class FoundCircuits:
 
     Args:
         model: whose weights.
-        partition_id: whose data; None for the server.
+        partition_id: whose model or, for the global model, on whose images; None for the server's.
         server_round: the round they belong to, 1-based.
         circuits: one per class.
         reachable: `[channel]`, channels of this model that carry signal.
-        usable: one verdict per circuit; None where it is not known.
+        usable: one verdict per circuit; None where there is none.
+        question: what the discovery was asked.
+        retest: the circuits of the other half of the images, of the same classes; None where there was no retest.
         kernels: the model's kernels that are alive, for edges; None where they are not known.
     """
 
@@ -31,11 +54,13 @@ class FoundCircuits:
     circuits: Circuits
     reachable: Bool[Tensor, " channel"]
     usable: tuple[bool | None, ...]
+    question: Question
+    retest: Circuits | None = None
     kernels: Kernels | None = None
 
 
 Couples = Sequence[tuple[FoundCircuits, FoundCircuits]]
-"""Circuits of one model, found twice."""
+"""Circuits of two models, or of one in two rounds, that are compared class by class."""
 
 
 def kernels_of(found: FoundCircuits) -> Kernels:

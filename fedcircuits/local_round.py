@@ -11,11 +11,13 @@ from fedcircuits.circuits import Circuits
 from fedcircuits.data import LabelledImages
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import Weights, build_model
-from fedcircuits.quality import CircuitQuality, ClassAccuracy, class_accuracies
+from fedcircuits.quality import ClassAccuracy, class_accuracies
+from fedcircuits.records import DataKind
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings
 from fedcircuits.study import Bench, Study, measure_circuits, prepare_subject, study_model
 from fedcircuits.training import RoundPosition, TrainedModel, train_sparse
+from fedcircuits.verdicts import CircuitQuality
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,12 @@ class LocalUpdate:
 
 @dataclass(frozen=True)
 class GlobalView:
-    """The new global model as a client sees it: circuits found on its data, and its own circuits transplanted."""
+    """The new global model as a client sees it: its own circuits transplanted, and circuits found on its own images.
 
-    study: Study
+    `study` is None where circuits are found on the probe set: there the server finds the global model's itself.
+    """
+
+    study: Study | None
     transplant: list[CircuitQuality]
     evaluate_seconds: float
 
@@ -47,10 +52,23 @@ def train_client(
     weights: Weights,
     train: LabelledImages,
     bench: Bench,
+    partition_id: int,
     position: RoundPosition,
+    told_apart: Collection[int],
 ) -> LocalUpdate:
-    """Train on the client's images, then find and measure the circuits of the trained model if they are reported."""
-    generator = torch_generator(settings.run.seed, Purpose.TRAINING, bench.partition_id, position.server_round)
+    """Train on the client's images, then find and measure the circuits of the trained model if they are reported.
+
+    Args:
+        settings: of the run.
+        spec: the network's shape.
+        weights: the global weights that the round starts from.
+        train: the client's images.
+        bench: the images that its circuits are found and measured on.
+        partition_id: the client.
+        position: the round.
+        told_apart: classes that circuits must tell apart where they are found on the probe set.
+    """
+    generator = torch_generator(settings.run.seed, Purpose.TRAINING, partition_id, position.server_round)
     started = time.perf_counter()
     trained = train_sparse(spec, weights, train, settings.training, settings.sparsity, position, generator)
     train_seconds = time.perf_counter() - started
@@ -61,8 +79,9 @@ def train_client(
     study = None
     if settings.discovery.is_circuit_round(position.server_round, position.num_rounds):
         held = train.labels.unique().tolist()
-        subject = prepare_subject(settings, spec, trained.weights, bench)
-        study = study_model(settings, subject, bench, position, held, Purpose.LOCAL_DISCOVERY)
+        asking = bench.asking(told_apart)
+        subject = prepare_subject(settings, spec, trained.weights, asking)
+        study = study_model(settings, subject, asking, position, held, Purpose.LOCAL_DISCOVERY)
     return LocalUpdate(trained, accuracy, study, train_seconds, time.perf_counter() - started)
 
 
@@ -75,7 +94,7 @@ def view_global(
     local: Circuits,
     trained_classes: Collection[int],
 ) -> GlobalView:
-    """Find the global model's circuits on the client's data, and run the client's own circuits on its weights.
+    """Run the client's circuits on the global weights, and find the global model's circuits on the client's images.
 
     Args:
         settings: of the run.
@@ -88,6 +107,8 @@ def view_global(
     """
     started = time.perf_counter()
     subject = prepare_subject(settings, spec, weights, bench)
-    study = study_model(settings, subject, bench, position, trained_classes, Purpose.GLOBAL_DISCOVERY)
+    study = None
+    if bench.data is DataKind.CLIENT:
+        study = study_model(settings, subject, bench, position, trained_classes, Purpose.GLOBAL_DISCOVERY)
     transplant = measure_circuits(settings, subject, bench, local, trained_classes)
     return GlobalView(study, transplant, time.perf_counter() - started)

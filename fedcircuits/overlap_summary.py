@@ -69,7 +69,7 @@ def within_client_rows(
     allowed: list[NDArray[Any]] = []
     pairs: list[tuple[int, int]] = []
     for members, universe, usable in clients:
-        shown = [row for row, verdict in enumerate(usable) if verdict is not False]
+        shown = [row for row, verdict in enumerate(usable) if verdict]
         num_left_out += math.comb(len(usable), 2) - math.comb(len(shown), 2)
         pairs += list(combinations(range(len(kept), len(kept) + len(shown)), 2))
         kept += [members[row] for row in shown]

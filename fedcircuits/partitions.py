@@ -2,11 +2,13 @@
 
 Dirichlet and pathological splits come from flwr-datasets' partitioners over a table of labels; IID splits are the same
 as theirs. `classes` gives each client every image of the classes it names, so a class can be shared (the controlled
-split of arXiv 2512.23043).
+split of arXiv 2512.23043). What is shared out is originals: images that were made of one go to the same clients.
 """
 
+import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -23,12 +25,12 @@ from fedcircuits.settings import DataSettings
 
 
 def partition_indices(
-    labels: Int[Tensor, " image"], settings: DataSettings, num_clients: int, seed: int
+    train: LabelledImages, settings: DataSettings, num_clients: int, seed: int
 ) -> list[Int[Tensor, " _"]]:
-    """Return the image indices of every client; the list's position is the partition id.
+    """Return the image indices of every client, ascending; the list's position is the partition id.
 
     Args:
-        labels: class ids of the training images.
+        train: the training images.
         settings: which split, and its parameters.
         num_clients: number of clients, at least 1.
         seed: seed of the run; the split's own generator is derived from it.
@@ -37,22 +39,25 @@ def partition_indices(
         DataError: if the split cannot be made, or leaves a client without an image.
     """
     split = {"classes": _by_class_list, "iid": _evenly}.get(settings.partition, _by_partitioner)
+    labels, original = (ids.cpu() for ids in train.originals())
     try:
         if num_clients > len(labels):
-            raise ValueError(f"there are only {len(labels)} training images")
-        parts = split(labels.numpy(), settings, num_clients, seed)
+            raise ValueError(f"there are only {len(labels)} training images that can be parted")
+        # The least size counts images, and the partitioners count originals.
+        least = math.ceil(settings.min_partition_size * len(labels) / len(train))
+        parts = split(labels.numpy(), replace(settings, min_partition_size=least), num_clients, seed)
     except ValueError as error:
         raise DataError(f"partition = {settings.partition!r} for {num_clients} clients: {error}") from error
     empty = [i for i, part in enumerate(parts) if len(part) == 0]
     if empty:
         raise DataError(f"partition = {settings.partition!r} for {num_clients} clients: clients {empty} get no image")
-    return [torch.from_numpy(part) for part in parts]
+    return [torch.isin(original, torch.from_numpy(part)).nonzero().flatten() for part in parts]
 
 
 @lru_cache(maxsize=2)
-def _cached_indices(labels: Tensor, settings: DataSettings, num_clients: int, seed: int) -> list[Tensor]:
-    # Tensors hash by identity: no label is looked at when a message asks for a split that is there already.
-    return partition_indices(labels.cpu(), settings, num_clients, seed)
+def _cached_indices(train: LabelledImages, settings: DataSettings, num_clients: int, seed: int) -> list[Tensor]:
+    # Images hash by identity: no label is looked at when a message asks for a split that is there already.
+    return partition_indices(train, settings, num_clients, seed)
 
 
 def client_images(
@@ -76,7 +81,7 @@ def images_together(
     Raises:
         DataError: as `partition_indices`.
     """
-    parts = _cached_indices(train.labels, settings, num_clients, seed)
+    parts = _cached_indices(train, settings, num_clients, seed)
     held = torch.cat([parts[partition_id] for partition_id in partition_ids]).unique()
     return train.select(held.to(train.device))
 

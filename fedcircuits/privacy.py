@@ -67,11 +67,6 @@ def privacy_problems(values: dict[str, Any]) -> list[str]:
 
 def _report_problems(values: dict[str, Any]) -> list[str]:
     report, problems = values["client_report"], []
-    if report != "full" and values["discovery_data"] == "server":
-        problems.append(
-            f'discovery-data = "server": says where clients find circuits, but with client-report = "{report}" they '
-            "look for none; leave it at client"
-        )
     if report == "weights" and values["mask_flip_probability"]:
         problems.append(
             f'mask-flip-probability = {values["mask_flip_probability"]}: with client-report = "weights" no mask is '

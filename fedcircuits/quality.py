@@ -4,19 +4,20 @@ Sufficiency and necessity are those of arXiv 2512.23043. Recall alone rewards a 
 the false-positive rate stands beside it, and so does the empty circuit, which can score through biases alone.
 """
 
-import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from fedcircuits.circuit_scores import circuit_logits, whole_logits
+from fedcircuits.circuit_scores import circuit_logits, faithfulness, log_odds, separation, whole_logits
 from fedcircuits.circuits import Circuits
 from fedcircuits.config_values import ClassIds
 from fedcircuits.data import LabelledImages
 from fedcircuits.models import GateSite, SparseCNN, in_passes
+from fedcircuits.verdicts import CircuitQuality, rates_reason, size_reason
 
 
 @dataclass(frozen=True)
@@ -36,38 +37,21 @@ class ClassAccuracy:
     num_examples: int
 
 
-@dataclass(frozen=True)
-class CircuitQuality:
-    """One circuit on the test set; rates are fractions, None where there is no image to count.
-
-    Args:
-        class_id: the circuit's class.
-        sufficiency: recall of the class with only the circuit's channels on.
-        necessity: recall of the class with the circuit's channels off and all others on (low = the circuit is needed).
-        false_positive_rate: with only the circuit on, share of images taken for the class among the other classes
-            that the model was trained on; None if there are none.
-        false_positive_rate_all: the same among all other classes.
-        balanced_accuracy: (sufficiency + 1 - false_positive_rate) / 2.
-        empty_circuit_recall: recall of the class with every channel off; the output is then constant, so 0 or 1.
-        usable: see `is_usable`.
-    """
-
-    class_id: int
-    sufficiency: float | None
-    necessity: float | None
-    false_positive_rate: float | None
-    false_positive_rate_all: float | None
-    balanced_accuracy: float | None
-    empty_circuit_recall: float | None
-    usable: bool
-
-
 @torch.no_grad()
+def predicted_classes(model: SparseCNN, test: LabelledImages) -> Int[Tensor, " image"]:
+    """Return what the whole network takes each image for."""
+    return whole_logits(model, test.images).argmax(1)
+
+
 def class_accuracies(model: SparseCNN, test: LabelledImages) -> list[ClassAccuracy]:
     """Return recall and false-positive rate of every class of the whole network."""
-    predicted = whole_logits(model, test.images).argmax(1)
+    return accuracies_of(predicted_classes(model, test), test, model.spec.num_classes)
+
+
+def accuracies_of(predicted: Int[Tensor, " image"], test: LabelledImages, num_classes: int) -> list[ClassAccuracy]:
+    """Return recall and false-positive rate of every class of what a network takes the test images for."""
     rows = []
-    for class_id, count in enumerate(test.class_counts(model.spec.num_classes)):
+    for class_id, count in enumerate(test.class_counts(num_classes)):
         hit, own = predicted == class_id, test.labels == class_id
         rows.append(ClassAccuracy(class_id, _share(hit, own), _share(hit, ~own), count))
     return rows
@@ -97,75 +81,88 @@ def circuit_qualities(
     members = circuits.members.to(test.device)
     nothing = torch.zeros_like(ablation, dtype=torch.bool)[None]
     always_predicts = int(circuit_logits(model, test.images[:1], nothing, ablation, site).argmax())
+    whole = whole_logits(model, test.images)
     trained = torch.isin(test.labels, torch.tensor(sorted(trained_classes), device=test.device))
+    answers = _answers(model, circuits.class_ids, members, ablation, site, test)
     rows = []
-    for class_id, member, on, off in zip(
-        circuits.class_ids, members, *_hits(model, circuits.class_ids, members, ablation, site, test), strict=True
-    ):
-        own = test.labels == class_id
-        sufficiency, fpr, fpr_all = _share(on, own), _share(on, trained & ~own), _share(on, ~own)
-        negatives = trained & ~own if fpr is not None else ~own
-        rows.append(
-            CircuitQuality(
-                class_id=class_id,
-                sufficiency=sufficiency,
-                necessity=_share(off, own),
-                false_positive_rate=fpr,
-                false_positive_rate_all=fpr_all,
-                balanced_accuracy=None if sufficiency is None or fpr is None else (sufficiency + 1 - fpr) / 2,
-                empty_circuit_recall=None if not own.any() else float(always_predicts == class_id),
-                usable=is_usable(member.cpu(), reachable, on[own], on[negatives]),
-            )
-        )
+    for class_id, member, answer in zip(circuits.class_ids, members.cpu(), answers, strict=True):
+        whole_answer = _Answers(whole.argmax(1) == class_id, answer.off, log_odds(whole, class_id))
+        quality = _measured(class_id, answer, whole_answer, test.labels == class_id, trained, always_predicts)
+        rows.append(replace(quality, reason=size_reason(member, reachable) or rates_reason(quality)))
     return rows
 
 
-def is_proper(member: Bool[Tensor, " channel"], reachable: Bool[Tensor, " channel"]) -> bool:
-    """Tell whether a circuit keeps some but not all of the channels that carry signal."""
-    kept = member & reachable
-    return bool(kept.any()) and not torch.equal(kept, reachable)
+class _Answers(NamedTuple):
+    """What one circuit says about the images, `[image]` each.
 
-
-def is_usable(
-    member: Bool[Tensor, " channel"],
-    reachable: Bool[Tensor, " channel"],
-    hits: Bool[Tensor, " positive"],
-    false_alarms: Bool[Tensor, " negative"],
-) -> bool:
-    """Tell whether a circuit says anything about its class.
-
-    It does not if it has no reachable channel, if it keeps all of them, or if it is no better than the empty circuit.
-    The empty circuit's output is constant, so its recall equals its false-positive rate; a circuit is better when
-    its recall exceeds its false-positive rate by more than two standard errors. False alarms are counted among the
-    classes that the model was trained on or, where those are the circuit's own class alone, among all others.
+    Args:
+        on: taken for the circuit's class with only the circuit on.
+        off: the same with only the circuit off; only images of its class are looked at, all others are false.
+        odds: log-odds of the class with only the circuit on.
     """
-    if not is_proper(member, reachable) or not len(hits) or not len(false_alarms):
-        return False
-    recall, false_positive_rate = float(hits.float().mean()), float(false_alarms.float().mean())
-    variance = recall * (1 - recall) / len(hits) + false_positive_rate * (1 - false_positive_rate) / len(false_alarms)
-    return recall - false_positive_rate > 2 * math.sqrt(variance)
+
+    on: Bool[Tensor, " image"]
+    off: Bool[Tensor, " image"]
+    odds: Float[Tensor, " image"]
 
 
-def _hits(
+def _answers(
     model: SparseCNN, class_ids: ClassIds, members: Tensor, ablation: Tensor, site: GateSite, test: LabelledImages
-) -> tuple[Tensor, Tensor]:
-    """Tell which images are taken for each circuit's class with only the circuit on, and with only the circuit off.
-
-    Returns:
-        twice `[circuit, image]`; with the circuit off only images of its class are looked at, all others are false.
-    """
+) -> list[_Answers]:
+    """Run every image through every circuit, and images of its class through what is left without it."""
     subnetworks = model.subnetworks(ablation, site)
     on, off = ([subnetworks.of(kept) for kept in each] for each in (members, ~members))
-    hits_on, hits_off = (torch.zeros(len(members), len(test), dtype=torch.bool, device=test.device) for _ in range(2))
+    blank = torch.zeros(len(test), device=test.device)
+    answers = [_Answers(blank.bool(), blank.bool(), blank.to(test.images.dtype, copy=True)) for _ in members]
     for part in in_passes(torch.arange(len(test), device=test.device), model.spec):
         stem = model.stem(test.images[part])
         for row, class_id in enumerate(class_ids):
-            hits_on[row, part] = on[row](stem).argmax(1) == class_id
-            own = test.labels[part] == class_id
-            hits_off[row, part[own]] = off[row](stem[own]).argmax(1) == class_id
-    return hits_on, hits_off
+            logits, own = on[row](stem), test.labels[part] == class_id
+            answers[row].on[part] = logits.argmax(1) == class_id
+            answers[row].odds[part] = log_odds(logits, class_id)
+            answers[row].off[part[own]] = off[row](stem[own]).argmax(1) == class_id
+    return answers
+
+
+def _measured(
+    class_id: int,
+    circuit: _Answers,
+    whole: _Answers,
+    own: Bool[Tensor, " image"],
+    trained: Bool[Tensor, " image"],
+    always_predicts: int,
+) -> CircuitQuality:
+    """Count what a circuit and the whole model say, without a verdict.
+
+    Args:
+        class_id: the circuit's class.
+        circuit: what the circuit says.
+        whole: what the whole model says.
+        own: images of the class.
+        trained: images of the classes that the model was trained on.
+        always_predicts: the class that the empty circuit names.
+    """
+    known = trained & ~own
+    negatives = known if known.any() else ~own
+    sufficiency, rate = _share(circuit.on, own), _share(circuit.on, known)
+    separations = [separation(answers.odds, own, negatives) for answers in (circuit, whole)]
+    return CircuitQuality(
+        class_id=class_id,
+        sufficiency=sufficiency,
+        necessity=_share(circuit.off, own),
+        false_positive_rate=rate,
+        false_positive_rate_all=_share(circuit.on, ~own),
+        balanced_accuracy=None if sufficiency is None or rate is None else (sufficiency + 1 - rate) / 2,
+        empty_circuit_recall=None if not own.any() else float(always_predicts == class_id),
+        model_recall=_share(whole.on, own),
+        model_false_positive_rate=_share(whole.on, negatives),
+        faithfulness=faithfulness(*separations),
+        num_positive=int(own.sum()),
+        num_negative=int(negatives.sum()),
+        reason=None,
+    )
 
 
 def _share(hit: Tensor, among: Tensor) -> float | None:
     """Return the share of `among` that are hits, or None if there are none to count."""
-    return float(hit[among].float().mean()) if among.any() else None
+    return int((hit & among).sum()) / int(among.sum()) if among.any() else None

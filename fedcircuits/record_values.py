@@ -8,6 +8,7 @@ import math
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from enum import StrEnum
 from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -20,6 +21,9 @@ MOST_EXAMPLES = 10**9
 
 LARGEST_MEASURE = 1e9
 """Nor is a loss above this, or a time: thirty years in seconds."""
+
+_NO_NAME = "-"
+"""Stands for a missing name."""
 
 
 def typed_value(record: Mapping[str, Any], key: str, kind: type) -> Any:
@@ -71,17 +75,25 @@ def count_value(record: Mapping[str, Any], key: str) -> int:
 
 
 def rows_to_columns(rows: Sequence[Any], row_type: type) -> dict[str, Any]:
-    """Return one list per field of the dataclass `row_type`; a missing number travels as NaN."""
-    return {
-        field.name: [math.nan if (value := getattr(row, field.name)) is None else value for row in rows]
-        for field in fields(row_type)
-    }
+    """Return one list per field of the dataclass `row_type`.
+
+    A missing number travels as NaN, and a missing name as `-`: Flower cannot count the bytes of an empty text.
+    """
+    columns: dict[str, Any] = {}
+    for name, kind in _column_kinds(row_type).items():
+        values = [getattr(row, name) for row in rows]
+        if issubclass(kind, StrEnum):
+            columns[name] = [_NO_NAME if value is None else str(value) for value in values]
+        else:
+            columns[name] = [math.nan if value is None else value for value in values]
+    return columns
 
 
 def columns_to_rows(record: Mapping[str, Any], what: str, row_type: type[Row], class_ids: Sequence[int]) -> list[Row]:
     """Return rows of the dataclass `row_type`, one per class in this order.
 
-    Fractions must lie in 0..1, and whole numbers count images.
+    Numbers with a point are fractions of 0..1, but for fields whose metadata say `is_share: False`, which are finite;
+    whole numbers count images; names are those of the field's enumeration.
 
     Raises:
         ReplyError: if a column is missing, too short or long, of another type, out of range, or of other classes.
@@ -89,19 +101,45 @@ def columns_to_rows(record: Mapping[str, Any], what: str, row_type: type[Row], c
     columns: dict[str, list[Any]] = {}
     row_class: type = row_type
     for name, kind in _column_kinds(row_class).items():
-        values = typed_list(record, name, kind)
+        values = typed_list(record, name, str if issubclass(kind, StrEnum) else kind)
         if len(values) != len(class_ids):
             raise ReplyError(f"{what}: {len(values)} values of {name}, expected {len(class_ids)}")
-        if kind is float:
-            if any(not (math.isnan(v) or 0 <= v <= 1) for v in values):
-                raise ReplyError(f"{what}: {name} has values outside 0..1")
-            values = [None if math.isnan(v) else v for v in values]
-        if kind is int and any(not 0 <= v <= MOST_EXAMPLES for v in values):
-            raise ReplyError(f"{what}: {name} has values outside 0 to {MOST_EXAMPLES}")
-        columns[name] = values
+        try:
+            columns[name] = [_read_value(value, kind, name in _unbounded(row_class)) for value in values]
+        except ValueError as error:
+            raise ReplyError(f"{what}: {name} has {error}") from error
     if columns["class_id"] != list(class_ids):
         raise ReplyError(f"{what}: classes {columns['class_id']}, expected {list(class_ids)}")
     return [row_type(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+
+
+def _read_value(value: Any, kind: type, is_unbounded: bool) -> Any:
+    """Return a value that travelled; None if it is missing.
+
+    Raises:
+        ValueError: if it is none that a column may have.
+    """
+    if issubclass(kind, StrEnum):
+        if value != _NO_NAME and value not in list(kind):
+            raise ValueError(f"values other than {', '.join(kind)}")
+        return None if value == _NO_NAME else kind(value)
+    if kind is int and not 0 <= value <= MOST_EXAMPLES:
+        raise ValueError(f"values outside 0 to {MOST_EXAMPLES}")
+    if kind is not float:
+        return value
+    if math.isnan(value):
+        return None
+    if is_unbounded and math.isinf(value):
+        raise ValueError("values that are not finite")
+    if not is_unbounded and not 0 <= value <= 1:
+        raise ValueError("values outside 0..1")
+    return value
+
+
+@cache
+def _unbounded(row_type: type) -> frozenset[str]:
+    """Return the fields of a dataclass that may have any finite value."""
+    return frozenset(field.name for field in fields(row_type) if not field.metadata.get("is_share", True))
 
 
 @cache

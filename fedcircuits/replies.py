@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from fedcircuits.quality import CircuitQuality, ClassAccuracy
+from fedcircuits.quality import ClassAccuracy
 from fedcircuits.sparsity import Masks
 from fedcircuits.study import Study
+from fedcircuits.verdicts import CircuitQuality
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,10 @@ class TrainReply:
 
 @dataclass(frozen=True)
 class EvaluateReply:
-    """A client's answer to an evaluate message."""
+    """A client's answer to an evaluate message; `study` is None from clients that find circuits on the probe set."""
 
     partition_id: int
     num_examples: int
-    study: Study
+    study: Study | None
     transplant: list[CircuitQuality]
     evaluate_seconds: float

@@ -30,6 +30,8 @@ class Purpose(IntEnum):
     LADDER = 16
     BARRIERS = 17
     DEEP_IMAGES = 18
+    PROBE_HALVES = 19
+    PERTURBATION = 20
     TRANSFER = 21
 
 

@@ -1,7 +1,14 @@
-"""Study one model: find its circuits on some images, find them again where a retest is due, and measure them."""
+"""Study one model: find its circuits on some images, find them again on others where that is due, and measure them.
+
+Circuits of two models say something about the models only if both were asked the same question: the same images, and
+the same classes to be told apart. So circuits that are to be compared are found on the server's probe set, in two
+halves that share no image and are the same for every model: the circuits of one half are the model's, those of the
+other half say how far images alone change them. On a client's own images circuits are found once, on all of them.
+"""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -9,7 +16,7 @@ from torch import Tensor
 from fedcircuits.circuits import Circuits
 from fedcircuits.config_values import ClassIds
 from fedcircuits.connectivity import alive_kernels, reachable_channels
-from fedcircuits.data import Dataset, LabelledImages
+from fedcircuits.data import Dataset, LabelledImages, stratified_split
 from fedcircuits.discovery import (
     Negatives,
     ablation_values,
@@ -18,10 +25,12 @@ from fedcircuits.discovery import (
 )
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import GateSite, SparseCNN, Weights, build_model
-from fedcircuits.quality import CircuitQuality, circuit_qualities
-from fedcircuits.seeding import SERVER, Purpose, torch_generator
+from fedcircuits.quality import circuit_qualities
+from fedcircuits.records import DataKind
+from fedcircuits.seeding import SERVER, Purpose, numpy_generator, torch_generator
 from fedcircuits.settings import Settings
 from fedcircuits.training import RoundPosition
+from fedcircuits.verdicts import CircuitQuality
 
 _RETEST = {Purpose.LOCAL_DISCOVERY: Purpose.RETEST_LOCAL, Purpose.GLOBAL_DISCOVERY: Purpose.RETEST_GLOBAL}
 
@@ -31,8 +40,10 @@ class Bench:
     """The images that models are studied on, by one client or by the server.
 
     Args:
-        partition_id: the client; `SERVER` for the server.
+        partition_id: the client whose own images are the source; `SERVER` for the probe set, whose images, and so
+            their draws, are the same whoever looks at them.
         source: images that circuits are found on.
+        second_source: as many others, for the retest; None where circuits are found once.
         reference: images that ablation means are taken over; circuits of different clients are defined against the
             same reference only if it is the common probe set.
         spare_negatives: where to take images of other classes if `source` holds a single class; None = nowhere.
@@ -42,10 +53,27 @@ class Bench:
 
     partition_id: int
     source: LabelledImages
+    second_source: LabelledImages | None
     reference: LabelledImages
     spare_negatives: LabelledImages | None
     test: LabelledImages
     classes: ClassIds
+
+    @property
+    def data(self) -> DataKind:
+        """Whose images the source is."""
+        return DataKind.SERVER if self.partition_id == SERVER else DataKind.CLIENT
+
+    def asking(self, told_apart: Collection[int]) -> "Bench":
+        """Return the bench with the probe set's images of some classes only; a client's own images stay what they are.
+
+        Args:
+            told_apart: the classes that circuits must tell apart, the same for every model that is compared.
+        """
+        if self.data is DataKind.CLIENT:
+            return self
+        second = None if self.second_source is None else self.second_source.of_classes(told_apart)
+        return replace(self, source=self.source.of_classes(told_apart), second_source=second)
 
 
 @dataclass(frozen=True)
@@ -54,7 +82,7 @@ class Study:
 
     Args:
         circuits: one per class.
-        retest: a second, independent discovery; None if none was due.
+        retest: those of the second source; None if none were due, or if it lacks a class.
         quality: one entry per circuit, on the test set.
         negatives: where images of other classes came from.
     """
@@ -80,30 +108,44 @@ class Subject:
     ablation: Float[Tensor, " channel"]
 
 
+@lru_cache(maxsize=2)
+def probe_halves(probe: LabelledImages, seed: int) -> tuple[LabelledImages, LabelledImages]:
+    """Split the probe set by class into two halves without a common image; once per process."""
+    return stratified_split(probe, 0.5, numpy_generator(seed, Purpose.PROBE_HALVES))
+
+
 def client_bench(settings: Settings, dataset: Dataset, train: LabelledImages, partition_id: int) -> Bench:
     """Return the bench of a client that holds `train`; the probe set is on it only as far as the settings allow."""
-    shared = dataset.probe if settings.discovery.share_probe else None
     held = train.labels.unique().tolist()
-    return Bench(
-        partition_id=partition_id,
-        source=dataset.probe if settings.discovery.discovery_data == "server" else train,
-        reference=train if shared is None else shared,
-        spare_negatives=shared,
-        test=dataset.test,
-        classes=tuple(c for c in settings.circuit_classes if c in held),
-    )
+    classes = tuple(c for c in settings.circuit_classes if c in held)
+    if settings.discovery.finds_on_probe:
+        return probe_bench(settings, dataset, classes)
+    shared = dataset.probe if settings.discovery.share_probe else None
+    return Bench(partition_id, train, None, train if shared is None else shared, shared, dataset.test, classes)
 
 
 def own_bench(settings: Settings, train: LabelledImages, test: LabelledImages, partition_id: int) -> Bench:
     """Return the bench of a client that has images of its own and nothing else."""
     held = train.labels.unique().tolist()
     classes = tuple(c for c in settings.circuit_classes if c in held)
-    return Bench(partition_id, train, train, None, test, classes)
+    return Bench(partition_id, train, None, train, None, test, classes)
+
+
+def probe_bench(settings: Settings, dataset: Dataset, classes: ClassIds) -> Bench:
+    """Return the bench on which circuits are found that are compared: the probe set's halves.
+
+    Args:
+        settings: of the run; its seed decides the halves.
+        dataset: has the probe set.
+        classes: classes whose circuits are looked for, ascending.
+    """
+    first, second = probe_halves(dataset.probe, settings.run.seed)
+    return Bench(SERVER, first, second, dataset.probe, None, dataset.test, classes)
 
 
 def server_bench(settings: Settings, dataset: Dataset) -> Bench:
-    """Return the bench of the server, which finds circuits on its probe set."""
-    return Bench(SERVER, dataset.probe, dataset.probe, None, dataset.test, settings.circuit_classes)
+    """Return the bench of the server, for all classes that the settings ask for."""
+    return probe_bench(settings, dataset, settings.circuit_classes)
 
 
 def prepare_subject(settings: Settings, spec: ModelSpec, weights: Weights, bench: Bench) -> Subject:
@@ -127,25 +169,43 @@ def study_model(
         settings: of the run.
         subject: the model, prepared on `bench`.
         bench: the images to use.
-        position: the round; with the purpose and the partition it seeds the discovery.
+        position: the round.
         trained_classes: classes that the model was trained on.
         purpose: `LOCAL_DISCOVERY` or `GLOBAL_DISCOVERY`.
     """
-    images = discovery_images(bench.source, bench.spare_negatives, bench.classes, settings.discovery.objective)
+    circuits, retest, negatives = find_circuits(settings, subject, bench, position, purpose)
+    return Study(circuits, retest, measure_circuits(settings, subject, bench, circuits, trained_classes), negatives)
 
-    def discover(purpose: Purpose) -> Circuits:
+
+def find_circuits(
+    settings: Settings, subject: Subject, bench: Bench, position: RoundPosition, purpose: Purpose
+) -> tuple[Circuits, Circuits | None, Negatives]:
+    """Find the circuits of a model, and find them again on the second source where a retest is due.
+
+    Args:
+        settings: of the run.
+        subject: the model, prepared on `bench`.
+        bench: the images to use.
+        position: the round; with the purpose and the bench's partition it seeds the draws.
+        purpose: `LOCAL_DISCOVERY` or `GLOBAL_DISCOVERY`.
+
+    Returns:
+        the circuits; those of the second source, None if none are due or if it lacks a class; and where images of other
+        classes came from.
+    """
+
+    def discover(source: LabelledImages, purpose: Purpose) -> tuple[Circuits, Negatives]:
+        images = discovery_images(source, bench.spare_negatives, bench.classes, settings.discovery.objective)
         generator = torch_generator(settings.run.seed, purpose, bench.partition_id, position.server_round)
         batch_size = settings.training.batch_size
-        return discover_circuits(subject.model, images, subject.ablation, settings.discovery, batch_size, generator)
+        circuits = discover_circuits(subject.model, images, subject.ablation, settings.discovery, batch_size, generator)
+        return circuits, images.negatives
 
-    circuits = discover(purpose)
-    is_retest = settings.discovery.is_retest_round(position.server_round)
-    return Study(
-        circuits=circuits,
-        retest=discover(_RETEST[purpose]) if is_retest else None,
-        quality=measure_circuits(settings, subject, bench, circuits, trained_classes),
-        negatives=images.negatives,
-    )
+    circuits, negatives = discover(bench.source, purpose)
+    if bench.second_source is None or not settings.discovery.is_retest_round(position.server_round):
+        return circuits, None, negatives
+    retest, _ = discover(bench.second_source, _RETEST[purpose])
+    return circuits, retest if retest.class_ids == circuits.class_ids else None, negatives
 
 
 def measure_circuits(

@@ -5,16 +5,19 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from torch import Tensor
 
-from fedcircuits.circuits import Circuits
+from fedcircuits.circuits import pack_bits
 from fedcircuits.connectivity import LayerEdges
+from fedcircuits.data import LabelledImages
+from fedcircuits.found_circuits import FoundCircuits
 from fedcircuits.model_spec import ModelSpec
-from fedcircuits.quality import CircuitQuality, ClassAccuracy
+from fedcircuits.quality import ClassAccuracy
 from fedcircuits.records import DataKind, ModelKind
 from fedcircuits.replies import TrainReply
 from fedcircuits.sparsity import densities
+from fedcircuits.verdicts import CircuitQuality
 
 Row = dict[str, Any]
 
@@ -25,6 +28,29 @@ def accuracy_rows(
     """Return one row per class of one model."""
     identity = {"round": server_round, "model": str(model), "partition_id": partition_id}
     return [{**identity, **asdict(entry)} for entry in accuracy]
+
+
+def hits_of_class(predicted: Int[Tensor, " image"], labels: Int[Tensor, " image"], class_id: int) -> bytes:
+    """Return which test images of a class are recognised: one bit each, in the order of the test set."""
+    own = labels == class_id
+    return pack_bits(predicted[own] == class_id)
+
+
+def origins_by_class(test: LabelledImages, num_classes: int) -> list[list[int]] | None:
+    """Return which original each test image was made of, for the bits of `hits_of_class`; None if each is its own.
+
+    Returns:
+        for each class, in the order of its images in the test set, the number of each image's original within the
+        class: 0 for that of the first image, 1 for the next original, and so on.
+    """
+    if test.origins is None:
+        return None
+    numbered = []
+    for class_id in range(num_classes):
+        own = test.origins[test.labels == class_id].tolist()
+        numbers = {origin: number for number, origin in enumerate(dict.fromkeys(own))}
+        numbered.append([numbers[origin] for origin in own])
+    return numbered
 
 
 def quality_rows(
@@ -41,37 +67,38 @@ def quality_rows(
         "partition_id": partition_id,
         "data": str(data),
     }
-    return [{**identity, **asdict(entry)} for entry in quality]
+    return [{**identity, **asdict(entry), "usable": entry.usable} for entry in quality]
 
 
-def circuit_rows(
-    spec: ModelSpec,
-    server_round: int,
-    model: ModelKind,
-    partition_id: int | None,
-    data: DataKind,
-    circuits: Circuits,
-    reachable: Bool[Tensor, " channel"],
-) -> list[Row]:
+def circuit_rows(spec: ModelSpec, found: FoundCircuits) -> list[Row]:
     """Return one row per circuit and layer; channel numbers count within their layer."""
-    sizes = list(spec.channels)
-    identity = {"round": server_round, "model": str(model), "partition_id": partition_id, "data": str(data)}
-    found = zip(circuits.class_ids, circuits.members, circuits.scores, circuits.ranking.argsort(1), strict=True)
+    circuits, sizes = found.circuits, list(spec.channels)
+    identity = {
+        "round": found.server_round,
+        "model": str(found.model),
+        "partition_id": found.partition_id,
+        "data": str(found.question.data),
+    }
+    retest = [None] * len(circuits.class_ids) if found.retest is None else found.retest.members
+    columns = (circuits.members, circuits.scores, circuits.ranking.argsort(1), retest)
     rows = []
-    for class_id, *columns in found:
-        parts = [column.split(sizes) for column in (*columns, reachable)]
-        for layer, member, score, rank, alive in zip(spec.conv_names, *parts, strict=True):
+    for class_id, *parts in zip(circuits.class_ids, *columns, strict=True):
+        member, score, rank, alive = (part.split(sizes) for part in (*parts[:3], found.reachable))
+        again = None if parts[3] is None else parts[3].split(sizes)
+        for number, layer in enumerate(spec.conv_names):
             rows.append(
                 {
                     **identity,
                     "class_id": class_id,
+                    "negatives": found.question.negatives(class_id),
                     "layer": layer,
-                    "num_channels": int(member.sum()),
-                    "layer_width": len(member),
-                    "channels": _positions(member),
-                    "score": score.tolist(),
-                    "rank": rank.tolist(),
-                    "reachable": _positions(alive),
+                    "num_channels": int(member[number].sum()),
+                    "layer_width": len(member[number]),
+                    "channels": _positions(member[number]),
+                    "retest_channels": None if again is None else _positions(again[number]),
+                    "score": score[number].tolist(),
+                    "rank": rank[number].tolist(),
+                    "reachable": _positions(alive[number]),
                 }
             )
     return rows

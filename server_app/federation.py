@@ -19,6 +19,7 @@ from fedcircuits.models import Weights, initial_weights, model_spec
 from fedcircuits.run_log import RunLog
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings, check_num_clients
+from fedcircuits.tables import origins_by_class
 from server_app.resumption import RESUME_FROM, Restart, check_same_clients, reopen_run
 from server_app.versions import versions
 from strategies.observer import RoundObserver
@@ -104,6 +105,8 @@ def _run_rounds(grid: Grid, settings: Settings, run_log: RunLog, restart: Restar
         check_num_clients(settings, clients.num_partitions, None if clients.all_have_own_images else len(dataset.train))
     roster.check_complete(settings.federation.node_timeout_s)
     run_log.note(num_clients=clients.num_partitions, clients=clients.descriptions())
+    if origins := origins_by_class(dataset.test, spec.num_classes):
+        run_log.note(test_origins=origins)
     _log.info("%d clients, %d training images", clients.num_partitions, clients.num_images)
     if clients.num_partitions == 1:
         _log.info("one client: nothing is averaged, and there is no overlap across clients")
@@ -131,11 +134,12 @@ def _run_rounds(grid: Grid, settings: Settings, run_log: RunLog, restart: Restar
 def _describe(settings: Settings) -> str:
     """Say in one line what is run."""
     data, federation = settings.data, settings.federation
+    class_lists = ";".join(",".join(map(str, class_ids)) for class_ids in data.client_classes)
     split = {
         "iid": "IID",
         "dirichlet": f"Dirichlet {data.dirichlet_alpha:g}",
         "pathological": f"{data.classes_per_client} classes per client",
-        "classes": f"classes {settings.config['client-classes']}",
+        "classes": f"classes {class_lists}",
     }[data.partition]
     return (
         f"{data.dataset}, {split} | sparsity {settings.sparsity.sparsity:g} | {federation.strategy} | "

@@ -44,6 +44,12 @@ class Clients:
         """Return the images of each class that a client holds; None if clients do not say."""
         return self._heard[partition_id].class_counts or None
 
+    @property
+    def held_classes(self) -> list[int]:
+        """Classes that any client holds, ascending; none if clients do not say."""
+        counts = [info.class_counts for info in self._heard.values()]
+        return sorted({class_id for own in counts for class_id, count in enumerate(own) if count})
+
     def has_own_images(self, partition_id: int) -> bool:
         """Tell whether a client's images are its own, and no part of the dataset that the server has."""
         return self._heard[partition_id].has_own_images

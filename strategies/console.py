@@ -6,7 +6,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fedcircuits.records import ALL_LAYERS, COLLAPSED_RECALL, Comparison, ModelKind
+from fedcircuits.check_verdict import CheckResult, failure_sentence
+from fedcircuits.records import (
+    ALL_LAYERS,
+    COLLAPSED_RECALL,
+    DEFAULT_ANSWER_RATE,
+    Comparison,
+    ModelKind,
+    count_reasons,
+)
 from fedcircuits.training import RoundPosition
 
 
@@ -16,7 +24,7 @@ def round_line(
     trained_classes: Collection[int],
     num_channels: int,
     tables: Mapping[str, Sequence[Mapping[str, Any]] | pa.Table],
-    failed_check: int | None = None,
+    failed_check: CheckResult | None = None,
 ) -> str:
     """Say in one line how a round went.
 
@@ -26,7 +34,7 @@ def round_line(
         trained_classes: classes that clients have trained on; empty if they do not say.
         num_channels: channels of the network.
         tables: its tables, as they are logged.
-        failed_check: the round in which the discovery failed its check; None if it did not.
+        failed_check: the newest check of the discovery if it was failed; None if it was not.
     """
     clients = tables["clients"]
     accepted = sum(row["accepted"] for row in clients)
@@ -38,7 +46,8 @@ def round_line(
         f"clients {accepted}/{len(clients)}",
         f"accuracy {accuracy:.3f}",
         _lost_classes(overall, trained_classes),
-        *_circuits(tables, num_channels, failed_check),
+        *_default_answers(overall),
+        *_circuits(tables, num_channels, _failed(failed_check, position)),
     ]
     return " | ".join(parts)
 
@@ -51,7 +60,14 @@ def _lost_classes(overall: Sequence[Mapping[str, Any]], trained_classes: Collect
     return f"collapsed {sum(class_id in trained_classes for class_id in lost)} of {len(trained_classes)} classes"
 
 
-def _circuits(tables: Mapping[str, Any], num_channels: int, failed_check: int | None) -> list[str]:
+def _default_answers(overall: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Name the classes that the global model takes most other images for, whose recall says nothing."""
+    rates = {row["class_id"]: row["false_positive_rate"] for row in overall}
+    named = {c: rate for c, rate in rates.items() if rate is not None and rate >= DEFAULT_ANSWER_RATE}
+    return [f"answers class {class_id} to {rate:.0%} of other images" for class_id, rate in named.items()]
+
+
+def _circuits(tables: Mapping[str, Any], num_channels: int, failure: list[str]) -> list[str]:
     """Say how large, how usable and how similar the circuits are, if any were looked for.
 
     They are the clients', or the global model's where clients report none.
@@ -62,22 +78,37 @@ def _circuits(tables: Mapping[str, Any], num_channels: int, failed_check: int | 
     quality = [row for row in tables["quality"] if row["model"] == model]
     if not quality:
         return []
-    sizes = sum(row["num_channels"] for row in tables["circuits"] if row["model"] == model)
-    usable = sum(row["usable"] for row in quality)
-    parts = [f"{model} circuits {sizes / len(quality):.0f} of {num_channels} channels, {usable}/{len(quality)} usable"]
-    if failed_check is not None:
-        parts.append(f"discovery failed its validity check in round {failed_check}: no circuit counts as usable")
+    # Of a model whose circuits were found on both kinds of images, those are meant that are compared.
+    data = max(row["data"] for row in quality)
+    quality = [row for row in quality if row["data"] == data]
+    found = [row for row in tables["circuits"] if row["model"] == model and row["data"] == data]
+    sizes = sum(row["num_channels"] for row in found)
+    usable = sum(row["usable"] is True for row in quality)
+    reasons = count_reasons(row["reason"] for row in quality)
+    parts = [
+        f"{model} circuits {sizes / len(quality):.0f} of {num_channels} channels, {usable}/{len(quality)} usable"
+        f"{f' ({reasons})' if reasons else ''}",
+        *failure,
+    ]
     overlap = tables["overlap"]
     parts += _summarised(tables["overlap_summary"])
     same = overlap.filter(
         (pc.field("comparison") == str(Comparison.SAME_CLASS_ACROSS_CLIENTS))
         & (pc.field("layer") == ALL_LAYERS)
+        & (pc.field("data") == data)
         & pc.field("usable")
     )
     if same.num_rows:
         iou, chance = (pc.mean(same[name]).as_py() for name in ("iou", "expected_iou"))
         parts.append(f"same-class IoU {iou:.2f} (chance {chance:.2f})")
     return parts
+
+
+def _failed(failed_check: CheckResult | None, position: RoundPosition) -> list[str]:
+    """Say why no circuit counts as usable, if that is so."""
+    if failed_check is None:
+        return []
+    return [failure_sentence(failed_check, f"round {failed_check.server_round}", f"round {position.server_round}")]
 
 
 def _summarised(summary: Any) -> list[str]:

@@ -2,20 +2,24 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from typing import Any
 
+from fedcircuits.check_verdict import CheckResult
 from fedcircuits.config_values import ClassIds
 from fedcircuits.data import Dataset, LabelledImages
 from fedcircuits.deep.examination import Examiner, Tables
 from fedcircuits.deep.round_models import ClientModel, RoundModels
-from fedcircuits.deep.validity import check_validity, verdict
-from fedcircuits.found_circuits import FoundCircuits
+from fedcircuits.deep.validity import CheckedModel, check_validity, result_of
+from fedcircuits.found_circuits import Couples, FoundCircuits
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import Weights
 from fedcircuits.partitions import images_together
+from fedcircuits.records import Comparison
 from fedcircuits.replies import TrainReply
+from fedcircuits.seeding import Purpose
 from fedcircuits.settings import Settings
-from fedcircuits.study import Bench, server_bench
+from fedcircuits.study import prepare_subject, server_bench, study_model
 from fedcircuits.training import RoundPosition
 from strategies.clients import Clients
 
@@ -37,31 +41,33 @@ class HeavyMeasures:
         self._clients = clients
         self._examiner = Examiner(settings, spec, dataset)
         self._last_check: int | None = None
-        self._failed_check: int | None = None
+        self._failed_check: CheckResult | None = None
 
     @property
-    def failed_check(self) -> int | None:
-        """Round of the last check of the discovery if it failed; until another passes, no circuit may count as usable.
+    def failed_check(self) -> CheckResult | None:
+        """The last check of the discovery if it failed; until another passes, no circuit may count as usable.
 
         None if it passed, or if there was none that could say anything.
         """
         return self._failed_check
 
     @property
-    def checks(self) -> dict[str, int | None]:
-        """The rounds of the last check and of the failed one, for a run that goes on elsewhere."""
-        return {"last": self._last_check, "failed": self._failed_check}
+    def checks(self) -> dict[str, Any]:
+        """The round of the last check and the failed one, as plain JSON values, for a run that goes on elsewhere."""
+        return {"last": self._last_check, "failed": None if self._failed_check is None else asdict(self._failed_check)}
 
     @checks.setter
-    def checks(self, rounds: Mapping[str, int | None]) -> None:
-        self._last_check, self._failed_check = rounds["last"], rounds["failed"]
+    def checks(self, checks: Mapping[str, Any]) -> None:
+        self._last_check = checks["last"]
+        self._failed_check = None if checks["failed"] is None else CheckResult(**checks["failed"])
 
     def check_discovery(self, position: RoundPosition, replies: Sequence[TrainReply], average: Weights) -> Tables:
-        """Check the run's discovery on one model, if a check is due.
+        """Check the run's discovery, if a check is due.
 
-        The model is that of the client with the most classes, the lowest partition of several: it has learned to tell
-        more classes apart than any other, so that circuits can be told from none. The server's images stand in for
-        the client's. Where clients do not say which classes they hold, it is the average.
+        The circuits are those that clients report in this round, of the clients that know the most classes, at least
+        two (the lowest partitions of several, up to `deep-clients`). They are scored on the server's test images.
+        Where clients do not say which classes they hold, it is the circuits of the average, as they are found on the
+        server's images.
 
         Args:
             position: the round.
@@ -69,30 +75,25 @@ class HeavyMeasures:
             average: the new global weights.
 
         Returns:
-            rows of the tables `validity` and `costs`; empty if no check is due, or if no client knows two classes, so
-            that the next round's may.
+            rows of the tables `validity` and `costs`; empty if no check is due, or if no client reports circuits and
+            knows two classes, so that the next round's may.
         """
         if not self._settings.deep.is_validity_round(position.server_round, self._last_check):
             return {}
-        checked = self._checked(position, replies, average)
-        if checked is None:
-            return {}
         started = time.perf_counter()
-        partition_id, weights, bench = checked
-        rows = check_validity(
-            self._settings, self._spec, weights, bench, position, bench.source.labels.unique().tolist()
-        )
+        models = self._checked(position, replies, average)
+        rows = check_validity(self._settings, models, self._dataset.test, position)
         if not rows:
             return {}
-        has_passed = verdict(rows)
-        if has_passed is not None:
-            self._failed_check = None if has_passed else position.server_round
+        result = result_of(rows, position.server_round)
+        if result is not None:
+            self._failed_check = None if result.has_passed else result
         # A model that had not learned enough may pass in the next round, so that is not waited for.
         self._last_check = None if self._failed_check is not None else position.server_round
         identity = {"round": position.server_round}
         seconds = time.perf_counter() - started
         return {
-            "validity": [identity | {"partition_id": partition_id} | asdict(row) for row in rows],
+            "validity": [identity | asdict(row) for row in rows],
             "costs": [identity | {"measure": "validity", "seconds": seconds}],
         }
 
@@ -110,7 +111,7 @@ class HeavyMeasures:
         on_clients: Sequence[FoundCircuits],
         on_server: FoundCircuits | None,
         trained_classes: ClassIds,
-    ) -> tuple[Tables, Mapping[str, float | None]]:
+    ) -> tuple[Tables, Mapping[str, float | None], Mapping[Comparison, Couples]]:
         """Examine the models of a round.
 
         Args:
@@ -119,15 +120,18 @@ class HeavyMeasures:
             shares: each reply's weight in the average.
             weights: the global weights that the round started from, and the new ones.
             local: circuits of the clients' own models.
-            on_clients: circuits of the new global model, found on clients' data.
-            on_server: circuits of the new global model, found on the server's data.
+            on_clients: circuits of the new global model, found on clients' own images.
+            on_server: circuits of the new global model, found on the probe set.
             trained_classes: classes that any client has trained on so far, ascending; empty if clients do not say.
 
         Returns:
-            rows of the tables for heavy measures, and the activation retention of each convolution.
+            rows of the tables for heavy measures, the activation retention of each convolution, and further circuits to
+            compare.
         """
         found = {circuits.partition_id: circuits for circuits in local}
-        found_global = {circuits.partition_id: circuits for circuits in on_clients}
+        averages = {circuits.question.partition_id: circuits for circuits in on_clients}
+        if on_server is not None:
+            averages[on_server.question.partition_id] = on_server
         clients = [
             ClientModel(
                 reply.partition_id,
@@ -135,8 +139,8 @@ class HeavyMeasures:
                 reply.masks,
                 reply.num_examples,
                 self._classes(reply),
-                found.get(reply.partition_id),
-                found_global.get(reply.partition_id),
+                own := found.get(reply.partition_id),
+                None if own is None else averages.get(own.question.partition_id),
             )
             for reply in replies
         ]
@@ -151,22 +155,47 @@ class HeavyMeasures:
             on_server,
             trained_classes,
         )
-        return self._examiner.examine(models), self._examiner.retention(models)
+        tables = self._examiner.examine(models)
+        started = time.perf_counter()
+        controls = self._examiner.controls(models)
+        seconds = time.perf_counter() - started
+        tables["costs"].append({"round": position.server_round, "measure": "controls of overlap", "seconds": seconds})
+        return tables, self._examiner.retention(models), controls
 
-    def _checked(
-        self, position: RoundPosition, replies: Sequence[TrainReply], average: Weights
-    ) -> tuple[int | None, Weights, Bench] | None:
-        """Return the model to check the discovery on, whose it is and the server's images for it; None without one."""
-        bench = server_bench(self._settings, self._dataset)
+    def _checked(self, position: RoundPosition, replies: Sequence[TrainReply], average: Weights) -> list[CheckedModel]:
+        """Return the models to check with their circuits; none if there is nothing to be told apart."""
         if not self._settings.privacy.reports_classes:
             is_due = self._settings.discovery.is_circuit_round(position.server_round, position.num_rounds)
-            return (None, average, bench) if is_due else None
-        studied = [reply for reply in replies if reply.study is not None and reply.study.circuits.class_ids]
-        if not studied:
-            return None
-        reply = max(studied, key=lambda one: (len(self._classes(one)), -one.partition_id))
-        source = bench.source.of_classes(self._classes(reply))
-        return reply.partition_id, reply.weights, replace(bench, partition_id=reply.partition_id, source=source)
+            return [self._checked_average(position, average)] if is_due else []
+        bench = server_bench(self._settings, self._dataset)
+        return [
+            CheckedModel(
+                reply.partition_id,
+                prepare_subject(self._settings, self._spec, reply.weights, bench),
+                reply.study.circuits,
+                self._classes(reply),
+            )
+            for reply in self._most_knowing(replies)
+            if reply.study is not None
+        ]
+
+    def _checked_average(self, position: RoundPosition, average: Weights) -> CheckedModel:
+        """Find the circuits of the average, by the same draws as those that are logged of it later in the round."""
+        bench = server_bench(self._settings, self._dataset)
+        classes = tuple(sorted(bench.source.labels.unique().tolist()))
+        subject = prepare_subject(self._settings, self._spec, average, bench)
+        study = study_model(self._settings, subject, bench, position, classes, Purpose.GLOBAL_DISCOVERY)
+        return CheckedModel(None, subject, study.circuits, classes)
+
+    def _most_knowing(self, replies: Sequence[TrainReply]) -> list[TrainReply]:
+        """Return the replies with circuits of the clients that hold the most classes, two or more."""
+        studied = [
+            reply
+            for reply in replies
+            if reply.study is not None and reply.study.circuits.class_ids and len(self._classes(reply)) > 1
+        ]
+        studied.sort(key=lambda reply: (-len(self._classes(reply)), reply.partition_id))
+        return studied[: self._settings.deep.deep_clients]
 
     def _train_images(self, replies: Sequence[TrainReply]) -> LabelledImages | None:
         """Return the training images of the round's clients together; None if some are not here, or not known."""

@@ -14,6 +14,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 from torch import Tensor
 
+from fedcircuits.config_values import ClassIds
 from fedcircuits.errors import FederationError, ReplyError
 from fedcircuits.messages import LARGEST_WEIGHT, decode_update, decode_view, decode_weights, encode_weights
 from fedcircuits.model_spec import ModelSpec
@@ -64,7 +65,7 @@ class CircuitObserver(FedAvg):
         self._asked: dict[int, int] = {}
         self._sent: list[Metadata] = []
         self._gone: list[int] = []
-        self._accepted: list[int] = []
+        self._studied: dict[int, ClassIds] = {}
         self._weights: dict[str, Tensor] = {}
 
     def configure_train(
@@ -78,6 +79,7 @@ class CircuitObserver(FedAvg):
         self._observer.begin(server_round)
         if not self._asked:
             return []
+        config[Key.TOLD_APART] = self._observer.told_apart
         return self._in_order(super().configure_train(server_round, arrays, config, self._view()))
 
     def aggregate_train(
@@ -92,7 +94,9 @@ class CircuitObserver(FedAvg):
         screened = self._screen(replies, self._decode_update)
         screened.rejected.update(dict.fromkeys(self._gone, "no node serves this partition"))
         self._check_enough(f"round {server_round}", screened)
-        self._accepted = [reply.partition_id for reply in screened.replies]
+        self._studied = {
+            reply.partition_id: reply.study.circuits.class_ids for reply in screened.replies if reply.study is not None
+        }
         for message in screened.messages:
             _drop_config_records(message)
         arrays, metrics = super().aggregate_train(server_round, screened.messages)
@@ -109,7 +113,7 @@ class CircuitObserver(FedAvg):
         del grid  # the roster knows the nodes
         settings = self._settings
         is_due = settings.discovery.is_circuit_round(server_round, settings.run.num_server_rounds)
-        self._ask(self._accepted if is_due and settings.privacy.reports_classes else [])
+        self._ask(list(self._studied) if is_due else [])
         if not self._asked:
             return []
         config[Key.TRAINED_CLASSES] = self._observer.trained_classes
@@ -161,7 +165,7 @@ class CircuitObserver(FedAvg):
         return reply
 
     def _decode_view(self, content: RecordDict) -> EvaluateReply:
-        reply = decode_view(content, self._spec)
+        reply = decode_view(content, self._spec, self._studied)
         self._check_held(reply.partition_id, reply.num_examples)
         return reply
 

@@ -2,28 +2,30 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 import pyarrow as pa
 
 from fedcircuits.client_summaries import summarise_circuits, summarise_edges
-from fedcircuits.comparisons import compare_circuits, compare_edges
+from fedcircuits.comparisons import by_data, compare_circuits, compare_edges
+from fedcircuits.config_values import ClassIds
 from fedcircuits.data import Dataset
-from fedcircuits.found_circuits import FoundCircuits
+from fedcircuits.discovery import Negatives
+from fedcircuits.found_circuits import Couples, FoundCircuits, Question
 from fedcircuits.model_spec import ModelSpec
-from fedcircuits.models import Weights, build_model
-from fedcircuits.quality import class_accuracies
-from fedcircuits.records import DataKind, ModelKind
+from fedcircuits.models import SparseCNN, Weights, build_model
+from fedcircuits.quality import accuracies_of, predicted_classes
+from fedcircuits.records import Comparison, DataKind, ModelKind
 from fedcircuits.replies import EvaluateReply, TrainReply
 from fedcircuits.run_log import RunLog
 from fedcircuits.run_state import Part, PartState, RunState
 from fedcircuits.seeding import Purpose
 from fedcircuits.settings import Settings
 from fedcircuits.stability import stability_rows
-from fedcircuits.study import prepare_subject, server_bench, study_model
-from fedcircuits.tables import Row, accuracy_rows, client_row, rejected_row
+from fedcircuits.study import Study, prepare_subject, server_bench, study_model
+from fedcircuits.tables import Row, accuracy_rows, client_row, hits_of_class, rejected_row
 from fedcircuits.training import RoundPosition
 from strategies.averaging import compared_masks, interference_rows, shares_of
 from strategies.clients import Clients
@@ -55,8 +57,9 @@ class RoundObserver:
         self._settings = settings
         self._spec = spec
         self._bench = server_bench(settings, dataset)
-        self._heavy = HeavyMeasures(settings, spec, dataset, clients)
         self._clients = clients
+        self._warn_of_missing_halves()
+        self._heavy = HeavyMeasures(settings, spec, dataset, clients)
         self._run_log = run_log
         self._memory = CircuitMemory()
         self._trained_classes: set[int] = set()
@@ -69,6 +72,14 @@ class RoundObserver:
         Empty if clients do not say which classes they hold.
         """
         return sorted(self._trained_classes)
+
+    @property
+    def told_apart(self) -> list[int]:
+        """Classes that circuits found on the probe set must tell apart: those that any client of the federation holds.
+
+        All of the dataset's, if clients do not say what they hold.
+        """
+        return self._clients.held_classes or list(range(self._spec.num_classes))
 
     def restore(self, state: RunState) -> None:
         """Go on from what another observer knew at the end of a round."""
@@ -86,9 +97,10 @@ class RoundObserver:
         self._overlap: list[pa.Table] = []
         self._overlap_summary: list[pa.Table] = []
         self._local: list[FoundCircuits] = []
-        client_data = DataKind(self._settings.discovery.discovery_data)
-        self._studies = RoundStudies(self._spec, server_round, client_data)
+        self._studies = RoundStudies(self._spec, server_round)
         self._replies: Sequence[TrainReply] = ()
+        self._seconds: dict[str, float] = {}
+        self._controls: Mapping[Comparison, Couples] = {}
         self._weights: tuple[Weights, Weights] = ({}, {})
         self._shares: list[float] = []
 
@@ -142,23 +154,27 @@ class RoundObserver:
         for partition_id, reason in rejected.items():
             self._client_rows[partition_id]["reason"] = f"evaluate: {reason}"
             _log.warning("round %d: %s: %s", self._position.server_round, self._clients.name(partition_id), reason)
-        on_clients = [self._take_view(reply, weights) for reply in replies]
+        on_clients = [found for reply in replies if (found := self._take_view(reply, weights)) is not None]
         model = build_model(self._spec, weights, self._bench.test.device)
-        accuracy = class_accuracies(model, self._bench.test)
-        self._rows["accuracy"] += accuracy_rows(self._position.server_round, ModelKind.GLOBAL, None, accuracy)
+        self._rows["accuracy"] += self._score(model)
         is_circuit_round = self._settings.discovery.is_circuit_round(
             self._position.server_round, self._position.num_rounds
         )
         on_server = self._study_global(weights) if is_circuit_round else None
         studied = [*self._local, *([] if on_server is None else [on_server])]
         self._examine(on_clients, on_server)
+        costs = [
+            {"round": self._position.server_round, "measure": measure, "seconds": seconds}
+            for measure, seconds in self._seconds.items()
+        ]
+        self._rows["costs"] = self._rows.get("costs", []) + costs
         tables: dict[str, list[Row] | pa.Table] = {
             **self._rows,
             **self._studies.rows,
             "clients": [self._client_rows[partition_id] for partition_id in sorted(self._client_rows)],
-            **self._compared(on_clients, studied),
+            **self._compared(on_clients, on_server, studied),
         }
-        self._memory.remember(studied, self._studies.retested)
+        self._memory.remember(studied)
         self._run_log.write_round(self._position.server_round, tables, weights, self._state(strategy))
         seconds = time.perf_counter() - self._started
         failed_check = self._heavy.failed_check
@@ -167,32 +183,51 @@ class RoundObserver:
         )
 
     def _compared(
-        self, on_clients: Sequence[FoundCircuits], studied: Sequence[FoundCircuits]
+        self, on_clients: Sequence[FoundCircuits], on_server: FoundCircuits | None, studied: Sequence[FoundCircuits]
     ) -> dict[str, list[Row] | pa.Table]:
         """Compare the round's circuits with each other and with those of earlier rounds.
 
         Args:
-            on_clients: circuits of the new global model, found on clients' data.
+            on_clients: circuits of the new global model, found on clients' own images.
+            on_server: those found on the probe set; None in a round without circuits.
             studied: circuits of models that other rounds may have studied too.
         """
         server_round, names, widths = self._position.server_round, self._spec.conv_names, self._spec.channels
-        successive, retests_of_earlier = self._memory.successive(studied), self._memory.retests_of_earlier(studied)
-        compared = (self._local, on_clients, self._studies.retested, successive, retests_of_earlier)
-        summary = summarise_circuits(server_round, names, widths, self._local)
-        return {
-            "overlap": pa.concat_tables([*self._overlap, compare_circuits(names, widths, *compared)]),
-            "edge_overlap": compare_edges(*compared),
-            "overlap_summary": pa.concat_tables([*self._overlap_summary, summary]),
-            "edge_overlap_summary": summarise_edges(server_round, self._local),
-            "stability": stability_rows(server_round, names, widths, self._local),
+        averages = {found.question.partition_id: found for found in (*on_clients, on_server) if found is not None}
+        couples = {
+            Comparison.LOCAL_VS_GLOBAL: [
+                (found, averages[found.question.partition_id])
+                for found in self._local
+                if found.question.partition_id in averages
+            ],
+            Comparison.RETEST: [(found, found) for found in studied if found.retest is not None],
+            Comparison.ROUND_TO_ROUND: self._memory.successive(studied),
+            **self._controls,
         }
+        comparable = self._comparable
+        summary = summarise_circuits(server_round, names, widths, comparable)
+        return {
+            "overlap": pa.concat_tables([*self._overlap, compare_circuits(names, widths, self._local, couples)]),
+            "edge_overlap": compare_edges(self._local, couples),
+            "overlap_summary": pa.concat_tables([*self._overlap_summary, summary]),
+            "edge_overlap_summary": summarise_edges(server_round, comparable),
+            "stability": stability_rows(server_round, names, widths, comparable),
+        }
+
+    @property
+    def _comparable(self) -> list[FoundCircuits]:
+        """The circuits of clients' models that were asked the same question; all of them, if none were."""
+        own, on_probe = by_data(self._local)
+        return on_probe or own
 
     def _examine(self, on_clients: Sequence[FoundCircuits], on_server: FoundCircuits | None) -> None:
         """Take heavy measures, if they are due and there is a model to take them of."""
         if not self._replies or not self._heavy.is_due(self._position):
             return
-        found = (self._local, on_clients, on_server, tuple(self.trained_classes))
-        tables, retention = self._heavy.examine(self._position, self._replies, self._shares, self._weights, *found)
+        found = (self._comparable, on_clients, on_server, tuple(self.trained_classes))
+        tables, retention, self._controls = self._heavy.examine(
+            self._position, self._replies, self._shares, self._weights, *found
+        )
         costs = self._rows.get("costs", []) + tables["costs"]
         self._rows |= tables | {"costs": costs}
         for row in self._rows["interference"]:
@@ -211,23 +246,94 @@ class RoundObserver:
         self._rows["accuracy"] += accuracy_rows(
             self._position.server_round, ModelKind.CLIENT, reply.partition_id, reply.accuracy
         )
-        if reply.study is not None:
-            found = self._studies.take(ModelKind.CLIENT, reply.partition_id, reply.study, reply.weights)
-            self._local.append(found)
+        if reply.study is None:
+            return
+        question = self._question(reply.partition_id, reply.study)
+        self._local.append(
+            self._studies.take(ModelKind.CLIENT, reply.partition_id, question, reply.study, reply.weights)
+        )
+        is_retest = self._settings.discovery.is_retest_round(self._position.server_round)
+        if question.data is DataKind.CLIENT and is_retest:
+            self._local.append(self._study_client(reply))
 
-    def _take_view(self, reply: EvaluateReply, weights: Weights) -> FoundCircuits:
-        """Log what one client saw in the global model."""
+    def _take_view(self, reply: EvaluateReply, weights: Weights) -> FoundCircuits | None:
+        """Log what one client saw in the global model, and return the circuits that it found there, if it did."""
         self._client_rows[reply.partition_id]["evaluate_seconds"] = reply.evaluate_seconds
-        self._studies.take_quality(ModelKind.TRANSPLANT, reply.partition_id, reply.transplant)
-        return self._studies.take(ModelKind.GLOBAL, reply.partition_id, reply.study, weights)
+        data = self._client_data
+        self._studies.take_quality(ModelKind.TRANSPLANT, reply.partition_id, data, reply.transplant)
+        if reply.study is None:
+            return None
+        question = self._question(reply.partition_id, reply.study)
+        return self._studies.take(ModelKind.GLOBAL, reply.partition_id, question, reply.study, weights)
+
+    @property
+    def _client_data(self) -> DataKind:
+        """Whose images clients find circuits on."""
+        return DataKind.SERVER if self._settings.discovery.finds_on_probe else DataKind.CLIENT
+
+    def _question(self, partition_id: int, study: Study) -> Question:
+        """Return what a client's discovery was asked."""
+        if self._client_data is DataKind.SERVER:
+            return self._probe_question(study)
+        told_apart = self._classes_of(partition_id)
+        if study.negatives is Negatives.PROBE:
+            told_apart = tuple(range(self._spec.num_classes))
+        return Question(DataKind.CLIENT, partition_id, () if study.negatives is Negatives.NONE else told_apart)
+
+    def _probe_question(self, study: Study) -> Question:
+        told_apart = () if study.negatives is Negatives.NONE else tuple(self.told_apart)
+        return Question(DataKind.SERVER, None, told_apart)
+
+    def _classes_of(self, partition_id: int) -> ClassIds:
+        counts = self._clients.class_counts(partition_id) or ()
+        return tuple(class_id for class_id, count in enumerate(counts) if count)
+
+    def _study_client(self, reply: TrainReply) -> FoundCircuits:
+        """Find the circuits of a client's model here, on the probe set that the client does not look at.
+
+        So circuits of all clients are asked the same question, and nothing more than its weights leaves a client.
+        """
+        started = time.perf_counter()
+        held = self._classes_of(reply.partition_id)
+        study = self._studied(reply.weights, held, held, Purpose.LOCAL_DISCOVERY)
+        self._seconds["discovery"] = self._seconds.get("discovery", 0.0) + time.perf_counter() - started
+        question = self._probe_question(study)
+        return self._studies.take(ModelKind.CLIENT, reply.partition_id, question, study, reply.weights)
+
+    def _studied(
+        self, weights: Weights, classes: Collection[int], trained_classes: Collection[int], purpose: Purpose
+    ) -> Study:
+        """Find circuits of some classes on the probe set."""
+        bench = self._bench.asking(self.told_apart)
+        bench = replace(bench, classes=tuple(c for c in bench.classes if c in classes))
+        subject = prepare_subject(self._settings, self._spec, weights, bench)
+        return study_model(self._settings, subject, bench, self._position, trained_classes, purpose)
+
+    def _score(self, model: SparseCNN) -> list[Row]:
+        """Return the rows on the accuracy of the new global model, with the test images that it recognises."""
+        test = self._bench.test
+        predicted = predicted_classes(model, test)
+        accuracy = accuracies_of(predicted, test, self._spec.num_classes)
+        rows = accuracy_rows(self._position.server_round, ModelKind.GLOBAL, None, accuracy)
+        return [{**row, "hits": hits_of_class(predicted, test.labels, row["class_id"])} for row in rows]
 
     def _study_global(self, weights: Weights) -> FoundCircuits:
         # A class that nobody has trained on has no circuit to look for; any may have been, where clients do not say.
         trained = self._trained_classes or set(range(self._spec.num_classes))
-        bench = replace(self._bench, classes=tuple(c for c in self._bench.classes if c in trained))
-        subject = prepare_subject(self._settings, self._spec, weights, bench)
-        study = study_model(self._settings, subject, bench, self._position, trained, Purpose.GLOBAL_DISCOVERY)
-        return self._studies.take(ModelKind.GLOBAL, None, study, weights)
+        study = self._studied(weights, trained, trained, Purpose.GLOBAL_DISCOVERY)
+        return self._studies.take(ModelKind.GLOBAL, None, self._probe_question(study), study, weights)
+
+    def _warn_of_missing_halves(self) -> None:
+        """Say which classes the probe set has too few images of to find their circuits twice."""
+        discovery, second = self._settings.discovery, self._bench.second_source
+        if not discovery.retest_every or not discovery.circuit_every or second is None:
+            return
+        missing = sorted({*self._bench.classes} - {*second.labels.unique().tolist()})
+        if missing:
+            _log.warning(
+                "the probe set has a single image of class %s: circuits are found once, and no phi_true is given",
+                ", ".join(map(str, missing)),
+            )
 
     def _state(self, strategy: PartState) -> RunState:
         """Return what the next round depends on, besides the weights."""

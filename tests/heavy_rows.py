@@ -5,6 +5,8 @@ The models reach 12 channels. Circuits of the clients' models are good, those of
 
 from typing import Any
 
+import numpy as np
+
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]
 Holders = dict[int, list[int]]
@@ -38,6 +40,11 @@ RUNGS = {
     "R": 0.6,
     "overlap_count": 0.55,
 }
+
+
+def first_hits(recall: float, num_images: int) -> bytes:
+    """Return the bits of a class of which the first images are recognised."""
+    return np.packbits(np.arange(num_images) < round(recall * num_images)).tobytes()
 
 
 def drop_heavy_tables(_: int, tables: Tables) -> None:
@@ -106,16 +113,22 @@ def scrutiny_row(model: str, partition_id: int, class_id: int) -> Row:
 
 
 def validity_rows(classes: list[int]) -> list[Row]:
-    """Three controls are beaten, the nonsense class is not."""
+    """Two clients with circuits of every class, 0.04 better than random ones: the check is failed."""
     rows: list[Row] = []
-    for control, level in {"untrained": 0.5, "nonsense": 0.85, "permuted": 0.6, "random": 0.55}.items():
-        is_beaten = level < 0.8
-        for class_id in (*classes, None):
-            real = 0.9 if class_id is None else 0.86 + 0.02 * class_id
-            sizes = {"size": 7, "control_size": 9}
-            row = {"partition_id": 0, "control": control, "class_id": class_id, "balanced_accuracy": real, **sizes}
-            rows.append({**row, "control_balanced_accuracy": level, "z": (real - level) / 0.05, "beaten": is_beaten})
+    for partition_id, class_id in (*((client, class_id) for client in (0, 1) for class_id in classes), (None, None)):
+        effect = 0.04 if class_id is None else 0.02 + 0.02 * class_id
+        figures = {"balanced_accuracy": 0.9 + effect, "random_balanced_accuracy": 0.9, "random_sd": 0.05}
+        errors = {"effect": effect, "standard_error": 0.02, "z": effect / 0.02}
+        num_circuits = 2 * len(classes) if class_id is None else 1
+        row = {"partition_id": partition_id, "class_id": class_id, **figures, **errors, "num_circuits": num_circuits}
+        rows.append({**row, "passed": False if class_id is None else None})
     return rows
+
+
+def passed_check(rows: list[Row]) -> list[Row]:
+    """Return the rows of a check as if every circuit were 0.4 better than random ones."""
+    better = {"effect": 0.4, "z": 20.0, "balanced_accuracy": 0.95, "random_balanced_accuracy": 0.55}
+    return [{**row, **better, "passed": True if row["class_id"] is None else None} for row in rows]
 
 
 def alignment_rows(method: str) -> list[Row]:

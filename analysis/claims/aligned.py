@@ -30,10 +30,10 @@ def alignment_remark(family: Family, roles: Sequence[str]) -> str:
     """Say what matching found, and which correlation was used therefore."""
     shares = "; ".join(_shares(family, role) for role in roles)
     if is_alignment_irrelevant(family, roles):
-        used = "So alignment is irrelevant, and the true correlation (phi_true) is judged as it is, without alignment"
+        used = "So alignment is irrelevant, and the true correlation is judged as it is, without alignment"
     else:
         used = (
-            "So alignment is not irrelevant, and what is judged is not the true correlation (phi_true) but the "
+            "So alignment is not irrelevant, and what is judged is not the true correlation but the "
             "correlation by matched channels minus that of different classes, over the reliability of retests"
         )
     return f"Alignment: {shares}. {used}."

@@ -1,14 +1,41 @@
-"""What must be there before a claim about circuits is judged: heavy measures, and a discovery that is valid."""
+"""What must be there before a claim is judged: clients that learned, heavy measures, and a discovery that is valid."""
 
 from collections.abc import Sequence
 from typing import Final
 
-from analysis.claims.families import Family
-from analysis.experiments import Experiment
+from analysis.claims.families import Family, MeasuredExperiment
 from analysis.seeds import Interval, interval
 
 VALID: Final = 0.5
 """A discovery is valid in an experiment if more than this share of rounds stand under a passed check, over seeds."""
+
+
+LEARNED: Final = 0.4
+"""Clients have learned if their models' accuracy on their own classes, in the mean over seeds, is at least this share
+of the way from guessing one of them to perfect: 0.7 for two classes, 0.6 for three, 0.46 for ten. Where they have not,
+averaging can neither preserve nor destroy anything."""
+
+LEARNED_RULE: Final = (
+    f"clients have learned if their models are at least {100 * LEARNED:g} % of the way from guessing among their own "
+    "classes to perfect (accuracy 0.7 with two classes each, 0.6 with three, 0.46 with ten), in the mean over seeds"
+)
+
+
+def has_learned(family: Family, role: str) -> bool:
+    """Tell whether an experiment's clients learned their own classes; not if that cannot be told."""
+    return bool(interval(family.judged(role)["learned"]).mean >= LEARNED)
+
+
+def not_learned(family: Family, roles: Sequence[str]) -> str:
+    """Say which of these experiments have clients that did not learn their own classes; empty if none has."""
+    shares = {role: interval(family.judged(role)["learned"]) for role in roles if not has_learned(family, role)}
+    failed = [f"{role} ({100 * share.mean:.0f} % of the way)" for role, share in shares.items() if share.num_seeds]
+    unknown = [role for role, share in shares.items() if not share.num_seeds]
+    reasons = {
+        "clients did not learn their own classes in": failed,
+        "it cannot be told whether clients learned their own classes in": unknown,
+    }
+    return "; ".join(f"{reason} {', '.join(listed)}" for reason, listed in reasons.items() if listed)
 
 
 def checks_passed(family: Family, role: str) -> Interval:
@@ -40,6 +67,6 @@ def no_heavy_measures(family: Family, roles: Sequence[str]) -> str:
     return f"no heavy measures ({'; '.join(sorted(reasons))})"
 
 
-def _schedule(experiment: Experiment) -> str:
+def _schedule(experiment: MeasuredExperiment) -> str:
     every = experiment.settings.get("deep-every", 0)
-    return f"deep-every = {every}, {experiment.last_round} rounds" if every else "deep-every = 0"
+    return f"deep-every = {every}, {experiment.rounds} rounds" if every else "deep-every = 0"

@@ -4,10 +4,18 @@ import math
 from typing import Final
 
 from analysis import measures
-from analysis.claims.evidence import mean_of_known, second_half
+from analysis.claims.evidence import correlated_pairs, mean_of_known
 from analysis.ladder import best_ensemble, ladder_gaps, ladder_rungs
+from analysis.measures import second_half
 from analysis.run import Run
-from fedcircuits.records import ALL_LAYERS, AlignmentVerdict, Comparison, MatchingMethod, RungName
+from fedcircuits.records import (
+    ALL_LAYERS,
+    MIN_RELIABILITY,
+    AlignmentVerdict,
+    Comparison,
+    MatchingMethod,
+    RungName,
+)
 
 SIGNIFICANT: Final = 0.01
 """Level at which putting a circuit's weights back must beat random sets of equal size."""
@@ -72,7 +80,7 @@ def _alignment(run: Run, last_round: int) -> dict[str, float]:
         `irrelevant`, the share of pairs whose verdict says so when channels are matched by weights; `fixed_points`,
         the share of channels that this leaves in place, and `fixed_points_activations`, the same by activations;
         `aligned`, the correlation of same-class circuits after matching by weights minus that of different classes,
-        over the mean reliability of same-class pairs, which takes the noise of discovery out as `phi_true` does.
+        over the mean reliability of same-class pairs, which takes the noise of discovery out as true correlations do.
     """
     rows = run.alignment[(run.alignment["layer"] == ALL_LAYERS) & (run.alignment["round"] <= last_round)]
     rows = rows[(rows["round"] == rows["round"].max()) & rows[["a_partition_id", "b_partition_id"]].notna().all(axis=1)]
@@ -88,5 +96,7 @@ def _alignment(run: Run, last_round: int) -> dict[str, float]:
 
 
 def _reliability(run: Run, last_round: int) -> float:
-    pairs = second_half(measures.pooled_pairs(run, Comparison.SAME_CLASS_ACROSS_CLIENTS), last_round)
-    return mean_of_known(pairs.loc[pairs["phi_true"].notna(), "reliability"])
+    """Return the mean reliability of same-class pairs; NaN where they are not measurable."""
+    pairs = correlated_pairs(run, Comparison.SAME_CLASS_ACROSS_CLIENTS, last_round)
+    reliability = mean_of_known(pairs["reliability"])
+    return reliability if reliability >= MIN_RELIABILITY else math.nan

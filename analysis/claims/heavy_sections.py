@@ -8,10 +8,11 @@ from analysis.claims.gate import VALID, checks_passed, is_valid
 from analysis.claims.heavy_evidence import SIGNIFICANT
 from analysis.claims.markdown import UNDEFINED, fill, mean_and_interval, percentage, table
 from analysis.seeds import interval
+from fedcircuits.check_verdict import MIN_EFFECT, MIN_Z
 
 _GAPS: Final = {
     "room": "room, A3 − R",
-    "head": "head, A2 − A0",
+    "head": "readout, A2 − A0",
     "body": "body, A3 − A2",
     "negatives": "missing negatives, A4 − E",
     "gap_left": "E − better of A0 and overlap-count mean",
@@ -27,11 +28,10 @@ def checks_section(families: Sequence[Family]) -> str:
     if not rows:
         return ""
     about = (
-        "A discovery of circuits is checked against untrained networks, nonsense classes, permuted labels and random "
-        f"circuits (table validity). Where its newest check was passed in {100 * VALID:g} % of the rounds or less, in "
-        "the mean over seeds, claims about circuits are not judged; where it was not checked, they are, and may be "
-        "about nothing. Random circuits of equal size are the hard control: the other three mostly end in "
-        "circuits that say nothing of their class, and so are beaten by whatever is better than guessing."
+        "A discovery of circuits is checked against random circuits of the same sizes (table validity): pooled over "
+        f"clients and classes, its circuits must have {MIN_EFFECT:g} more balanced accuracy, at a z of {MIN_Z:g} or "
+        f"more. Where its newest check was passed in {100 * VALID:g} % of the rounds or less, in the mean over seeds, "
+        "claims about circuits are not judged; where it was not checked, they are, and may be about nothing."
     )
     header = ["experiment", "seeds", "rounds with a passed check", "discovery"]
     return "\n\n".join(["## Are circuits real?", fill(about), table(header, rows)])

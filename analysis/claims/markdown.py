@@ -1,5 +1,6 @@
 """Lays out paragraphs, tables and numbers over seeds as Markdown."""
 
+import math
 import textwrap
 from collections.abc import Sequence
 from typing import Final
@@ -38,3 +39,8 @@ def mean_and_spread(measured: Interval) -> str:
 def percentage(measured: Interval) -> str:
     """Return the mean of a share; an interval could leave 0..1."""
     return f"{100 * measured.mean:.0f} %" if measured.num_seeds else UNDEFINED
+
+
+def number(value: float) -> str:
+    """Return a number, where there is one."""
+    return UNDEFINED if math.isnan(value) else f"{value:.3f}"

@@ -1,23 +1,39 @@
 """The rules for what the paper takes to be behind its claims: collapse of circuits by averaging, and interference.
 
-The weights of a collapsed model say little by themselves: accuracy is also lost in the head, and for negatives that
+The weights of a collapsed model say little by themselves: accuracy is also lost in the readout, and for negatives that
 clients never saw. The collapse ladder tells these apart, and patching whether a circuit's weights are what is missing.
+Updates that have nothing to do with each other leave 1/√K of their norm when K of them are averaged: that is dilution.
+Interference is what takes more than that, in the layers before the readout, and costs what clients had learned.
 """
 
 from typing import Final
 
-from analysis.claims.decisions import ERROR, Decision, Finding, Verdict, all_of, any_of, at_least, more, not_judged
+from analysis.claims.decisions import (
+    ERROR,
+    Decision,
+    Finding,
+    Verdict,
+    all_of,
+    any_of,
+    at_least,
+    more,
+    not_judged,
+    without_room,
+)
 from analysis.claims.families import DENSE, Family
-from analysis.claims.gate import failed_checks, lacks, no_heavy_measures
+from analysis.claims.gate import LEARNED, LEARNED_RULE, failed_checks, has_learned, lacks, no_heavy_measures
 
 LOST_IN_BODY: Final = 0.02
-"""Least A3 - A2 that counts: accuracy that averaging the layers before the head cost."""
+"""Least A3 - A2 that counts: accuracy that averaging the layers before the readout cost."""
 
 ROOM: Final = 0.1
-"""Least A3 - R: where a head on untrained features comes closer, a loss of circuits cannot be seen in accuracy."""
+"""Least A3 - R: where a readout on untrained features comes closer, a loss of circuits cannot be seen in accuracy."""
 
 PATCHING_ERROR: Final = 0.01
 """Probability that the interval of what patching gains over random weights misses."""
+
+LOST: Final = 0.02
+"""Least accuracy on clients' own classes that averaging must cost to count as a loss."""
 
 LEFT: Final = 0.02
 """Least accuracy by which intact models must stay ahead of averages for a gap to count as not closed."""
@@ -25,18 +41,23 @@ LEFT: Final = 0.02
 COLLAPSE_RULE: Final = (
     f"holds if in some experiment (a) A3 − A2 of the collapse ladder is {LOST_IN_BODY:g} or more on average and surely "
     "above 0, and (b) putting a circuit's weights back into the average gains surely more than random weights do (log-"
-    f"odds in nats; 99 % interval, p < {PATCHING_ERROR:g}), both only where there is room to see it, A3 − R surely "
-    f"{ROOM:g} or more; does not hold if in every experiment with room (a) or (b) surely fails; is not decidable if "
-    "every experiment surely lacks room. Intervals of (a) and (b) are widened for the number of experiments that may "
-    "have room (Bonferroni)"
+    f"odds in nats; 99 % interval, p < {PATCHING_ERROR:g}), both only where clients have learned and where there is "
+    f"room to see it, A3 − R surely {ROOM:g} or more; does not hold if in every experiment with room (a) or (b) surely "
+    "fails; is not decidable if every experiment surely lacks room, or has clients that did not learn. Intervals of "
+    "(a) and (b) are widened for the number of experiments that may have room (Bonferroni)"
 )
 
 INTERFERENCE_RULE: Final = (
-    "holds if in the dense control or at some sparsity (a) sign conflict is surely above its null of shuffled signs, "
-    "and (b) the overlap-count mean does not close the gap: intact client models (the better ensemble E) stay ahead of "
-    f"the better one of the average A0 and the overlap-count mean, on average by {LEFT:g} or more and surely by more "
-    "than 0; does not hold if in all of them (a) or (b) surely fails. Intervals are widened for the number of "
-    "experiments (Bonferroni)"
+    "holds if in the dense control or at some sparsity at which clients have learned, (a) averaging costs what they "
+    "learned: on their own classes, the global model's accuracy is below that of their own models, on average by "
+    f"{LOST:g} or more and surely by more than 0; (b) updates oppose each other: in the layers before the readout, "
+    "surely less of their norm is left in the mean than the 1/√K that unrelated updates of K clients leave; (c) it is "
+    "not dilution, which the overlap-count mean takes away, nor the lack of negatives, which intact models share: "
+    "these (the better ensemble E) stay ahead of the better one of the average A0 and the overlap-count mean, on "
+    f"average by {LEFT:g} or more and surely by more than 0; and (d) it is not the readout: A3 − A2 is "
+    f"{LOST_IN_BODY:g} or more on average and surely above 0, judged only where there is room to see it, A3 − R surely "
+    f"{ROOM:g} or more. Does not hold if in all of them one of these surely fails; is not decidable where clients did "
+    "not learn. Intervals are widened for the number of experiments (Bonferroni)"
 )
 
 
@@ -47,9 +68,9 @@ def judge_collapse(family: Family) -> Verdict:
     if not measured:
         return not_judged(no_heavy_measures(family, without))
     failed = [role for role in measured if failed_checks(family, [role])]
-    rooms = {role: _room(family, role) for role in measured if role not in failed}
-    num_open = sum(room.decision is not Decision.UNDECIDABLE for room in rooms.values())
-    verdicts = [_collapse_in(family, role, room, num_open) for role, room in rooms.items()]
+    seen = {role: _is_seen(family, role) for role in measured if role not in failed}
+    num_open = sum(found.decision is not Decision.UNDECIDABLE for found in seen.values())
+    verdicts = [_collapse_in(family, role, found, num_open) for role, found in seen.items()]
     remarks = [f"Not judged: {failed_checks(family, failed)}."] if failed else []
     if without:
         remarks.append(f"Not judged in {', '.join(without)}: {no_heavy_measures(family, without)}.")
@@ -57,25 +78,42 @@ def judge_collapse(family: Family) -> Verdict:
     return Verdict(findings, any_of([verdict.decision for verdict in verdicts]), tuple(remarks))
 
 
-def _room(family: Family, role: str) -> Finding:
-    """Tell whether bodies that were not averaged are far enough above an untrained one."""
-    room = at_least(f"{role}: room, A3 − R", family.judged(role)["room"], ROOM)
-    if room.decision is Decision.DOES_NOT:
-        return Finding(room.condition, room.measured, Decision.UNDECIDABLE)
-    return room
+def _is_seen(family: Family, role: str) -> Finding:
+    """Tell whether a loss could be seen: clients learned, and their bodies are far enough above an untrained one."""
+    return learned_in(family, role, role) if not has_learned(family, role) else room_in(family, role, role)
 
 
-def _collapse_in(family: Family, role: str, room: Finding, num_open: int) -> Verdict:
-    """Judge one experiment: nothing is said of one that surely lacks room."""
-    if room.decision is Decision.UNDECIDABLE:
-        return Verdict((room,), Decision.UNDECIDABLE)
-    table = family.judged(role)
+def learned_in(family: Family, role: str, title: str) -> Finding:
+    """Return the condition that clients of an experiment learned their own classes, which nothing is decided without.
+
+    Args:
+        family: its family.
+        role: the experiment.
+        title: what conditions call it.
+    """
+    finding = at_least(f"{title}: clients learned, share of the way", family.number(role, "learned"), LEARNED)
+    decision = Decision.HOLDS if has_learned(family, role) else Decision.UNDECIDABLE
+    return Finding(finding.condition, finding.measured, decision)
+
+
+def room_in(family: Family, role: str, title: str) -> Finding:
+    """Return the condition that bodies which were not averaged are far enough above an untrained one."""
+    room = at_least(f"{title}: room, A3 − R", family.number(role, "room"), ROOM)
+    decision = Decision.UNDECIDABLE if room.decision is Decision.DOES_NOT else room.decision
+    return Finding(room.condition, room.measured, decision, room.image_error, room.detectable)
+
+
+def _collapse_in(family: Family, role: str, seen: Finding, num_open: int) -> Verdict:
+    """Judge one experiment: nothing is said of one in which a loss could not be seen."""
+    if seen.decision is Decision.UNDECIDABLE:
+        return Verdict((seen,), Decision.UNDECIDABLE)
+    body, patching = family.number(role, "body"), family.number(role, "patch_excess")
     verdict = all_of(
-        more(f"{role}: lost in the body, A3 − A2", table["body"], LOST_IN_BODY, 1 - ERROR / num_open),
-        more(f"{role}: patching gain over random weights", table["patch_excess"], 0.0, 1 - PATCHING_ERROR / num_open),
+        more(f"{role}: lost in the body, A3 − A2", body, LOST_IN_BODY, 1 - ERROR / num_open),
+        more(f"{role}: patching gain over random weights", patching, 0.0, 1 - PATCHING_ERROR / num_open),
     )
-    decision = verdict.decision if room.decision is Decision.HOLDS else Decision.UNDECIDED
-    return Verdict((room, *verdict.findings), decision)
+    decision = verdict.decision if seen.decision is Decision.HOLDS else Decision.UNDECIDED
+    return Verdict((seen, *verdict.findings), decision)
 
 
 def judge_interference(family: Family) -> Verdict:
@@ -86,9 +124,10 @@ def judge_interference(family: Family) -> Verdict:
     without = lacks(family, list(levels), "gap_left")
     if len(without) == len(levels):
         return not_judged(no_heavy_measures(family, without))
-    verdicts = [interference_in(family, role, title, len(levels)) for role, title in levels.items()]
+    num_open = sum(has_learned(family, role) for role in levels)
+    verdicts = [interference_in(family, role, title, max(num_open, 1)) for role, title in levels.items()]
     findings = tuple(finding for verdict in verdicts for finding in verdict.findings)
-    return Verdict(findings, any_of([verdict.decision for verdict in verdicts]), (_ON_THE_NULL,))
+    return Verdict(findings, any_of([verdict.decision for verdict in verdicts]), (_ON_THE_PARTS,))
 
 
 def interference_in(family: Family, role: str, title: str, num_levels: int) -> Verdict:
@@ -100,15 +139,26 @@ def interference_in(family: Family, role: str, title: str, num_levels: int) -> V
         title: what conditions call it.
         num_levels: experiments of which any may decide.
     """
-    table = family.judged(role)
-    return all_of(
-        more(f"{title}: sign conflict minus its null", table["conflict_excess"], 0.0, 1 - ERROR / num_levels),
-        more(f"{title}: gap left, E − better of averages", table["gap_left"], LEFT, 1 - ERROR / num_levels),
+    if not has_learned(family, role):
+        return Verdict((learned_in(family, role, title),), Decision.UNDECIDABLE)
+    confidence = 1 - ERROR / num_levels
+    conditions = {
+        "averaging_loss": ("own classes, own minus global accuracy", LOST),
+        "opposition": ("1/√K minus the share of updates' norm left", 0.0),
+        "gap_left": ("gap left, E − better of averages", LEFT),
+        "body": ("lost in the body, A3 − A2", LOST_IN_BODY),
+    }
+    loss, opposition, gap, body = (
+        more(f"{title}: {condition}", family.number(role, name), size, confidence)
+        for name, (condition, size) in conditions.items()
     )
+    room = room_in(family, role, title)
+    seen = without_room(body, room.decision)
+    verdict = all_of(loss, opposition, gap, seen)
+    return Verdict((loss, opposition, gap, room, seen), verdict.decision)
 
 
-_ON_THE_NULL: Final = (
-    "The null's mean stands, but its spread within a run is too small, since the weights of a filter move together: "
-    "the seeds decide. What the overlap-count mean gains on A0 is told under claim 4; a gap not left may have been "
-    "closed by it, or never been there."
+_ON_THE_PARTS: Final = (
+    f"Here {LEARNED_RULE}. What a new readout brings back (A2 − A0) is no loss of circuits; it stands in the table "
+    "beside claim 4, with what the overlap-count mean gains on A0, the part that was dilution."
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.commands import EXIT_OK, Commands, new_command
-from analysis.commands.output import add_format, csv_text, put
+from analysis.commands.output import add_format, csv_text, put, remark
 from analysis.plain_json import json_text
 from fedcircuits.errors import RunLogError
 from fedcircuits.whole_files import write_whole
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from analysis.claims.families import Family
+    from analysis.claims.values import RunValues
 
 
 def add(commands: Commands) -> None:
@@ -27,12 +28,19 @@ def add(commands: Commands) -> None:
     )
     examples = {
         "runs/digits": "print the page",
-        "runs/digits runs/mnist --out results.md": "write it, of two sweeps",
+        "runs/digits --values results.csv --out results.md": "write it, and keep the values that it is made of",
+        "runs/mnist --values results.csv --out results.md": "add runs of another family",
+        "--values results.csv": "the page anew, without any run",
         "runs/digits --pilot digits:0,1": "show two seeds without judging by them",
         "runs/digits --format csv": "one row per condition of a rule",
     }
     parser = new_command(commands, "verdicts", purpose, verdicts, details, examples)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="sweep folders, or runs")
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="sweep folders, or runs")
+    values = (
+        "file with the values of each run that verdicts are made of (CSV): those of the runs given are added to it, in "
+        "place of those of the same name and seed, and verdicts are made of all that is in it"
+    )
+    parser.add_argument("--values", metavar="FILE", help=values)
     pilot = "seeds of a family that are shown but not judged, because they were seen while the rules were made"
     parser.add_argument("--pilot", type=_pilot, action="append", default=[], metavar="FAMILY:SEEDS", help=pilot)
     parser.add_argument("--out", metavar="FILE", help="file to write; default: print")
@@ -42,20 +50,53 @@ def add(commands: Commands) -> None:
 def verdicts(options: argparse.Namespace) -> int:
     """Judge the claims."""
     # Statistics take a second to load; the other commands do without.
-    from analysis.claims.families import read_families  # noqa: PLC0415
+    from analysis.claims.families import families_of  # noqa: PLC0415
 
-    families, notes = read_families([Path(path).expanduser() for path in options.runs], dict(options.pilot))
-    text = _render(families, notes, options)
+    if not options.runs and not options.values:
+        raise RunLogError("there is nothing to judge: give runs, or --values FILE with values of earlier ones")
+    values, notes = _values(options)
+    text = _render(families_of(values, dict(options.pilot)), notes, options)
     if not options.out:
         put(text)
         return EXIT_OK
-    path = Path(options.out).expanduser()
+    put(f"{_write(text, options.out)}\n")
+    return EXIT_OK
+
+
+def _values(options: argparse.Namespace) -> "tuple[list[RunValues], tuple[str, ...]]":
+    """Read runs, or the file of values, or both; return what verdicts are made of, and notes for the page."""
+    from analysis.claims.values import joined, parse_values, read_run_values, values_text  # noqa: PLC0415
+
+    read, notes = read_run_values([Path(path).expanduser() for path in options.runs]) if options.runs else ([], ())
+    known: list[RunValues] = []
+    if options.values:
+        path = Path(options.values).expanduser()
+        if path.exists() or not options.runs:
+            known = parse_values(_read(path), str(path))
+        for note in notes:
+            remark(f"Note: {note}")
+        notes = ()
+    # A page is made of what its file of values says, whether it was written just now or long ago.
+    text = values_text(joined([*known, *read]))
+    if options.values and read:
+        _write(text, options.values)
+    return parse_values(text, "the values of the runs"), notes
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunLogError(f"cannot read {path}: {error}") from error
+
+
+def _write(text: str, name: str) -> Path:
+    path = Path(name).expanduser()
     try:
         write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     except OSError as error:
         raise RunLogError(f"cannot write {path}: {error}") from error
-    put(f"{path}\n")
-    return EXIT_OK
+    return path
 
 
 def _render(families: "Sequence[Family]", notes: "Sequence[str]", options: argparse.Namespace) -> str:
@@ -71,10 +112,11 @@ def _render(families: "Sequence[Family]", notes: "Sequence[str]", options: argpa
 
 
 def _command(options: argparse.Namespace) -> str:
-    """Return the command that makes the page once more."""
+    """Return the command that makes the page once more: of the file of values, where there is one."""
+    source = f"--values {shlex.quote(options.values)}" if options.values else shlex.join(options.runs)
     out = f" --out {shlex.quote(options.out)}" if options.out else ""
     pilot = "".join(f" --pilot {family}:{','.join(map(str, seeds))}" for family, seeds in options.pilot)
-    return f"python -m analysis verdicts {shlex.join(options.runs)}{pilot}{out}"
+    return f"python -m analysis verdicts {source}{pilot}{out}"
 
 
 def _pilot(text: str) -> tuple[str, tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""Is the discovery valid? It must find better circuits in the trained model than where there is nothing to find."""
+"""Is the discovery valid? Its circuits must tell their classes better than random ones of the same sizes."""
 
 from dataclasses import dataclass
 
@@ -6,59 +6,62 @@ import pandas as pd
 
 from analysis.diagnosis.findings import Findings, NotMeasuredError, mean
 from analysis.heavy_measures import newest_rows, why_not_measured
+from analysis.measures import check_failure
 from analysis.run import Run
+from fedcircuits.check_verdict import CheckResult
 
 
 @dataclass(frozen=True)
-class Control:
-    """The real circuits against those of one control.
+class Checked:
+    """Circuits against random ones of their sizes; means over circuits.
 
     Args:
-        control: what was searched instead: `untrained`, `nonsense`, `permuted` or `random`.
-        balanced_accuracy: of the real circuits, pooled over classes.
-        control_balanced_accuracy: of the control's circuits.
-        size: channels of a real circuit.
-        control_size: channels of the control's.
-        z: the pooled difference in standard errors.
-        is_beaten: the pooled verdict; None if none was logged.
-        num_classes: classes that were checked one by one.
-        num_classes_beaten: those in which the control was beaten.
+        partition_id: the client; None for the server, or where all are pooled.
+        num_circuits: circuits that were scored.
+        balanced_accuracy: of the circuits.
+        random_balanced_accuracy: of random circuits in the same weights.
+        effect: the difference.
+        smallest_effect: of the circuit that has the least of it.
     """
 
-    control: str
+    partition_id: int | None
+    num_circuits: int
     balanced_accuracy: float
-    control_balanced_accuracy: float
-    size: float
-    control_size: float
-    z: float
-    is_beaten: bool | None
-    num_classes: int
-    num_classes_beaten: int
+    random_balanced_accuracy: float
+    effect: float
+    smallest_effect: float
 
 
 @dataclass(frozen=True)
 class Validity(Findings):
-    """All controls of the newest check, which may be older than the rest of the page."""
+    """The newest check, which may be older than the rest of the page.
+
+    Args:
+        checked_in_round: the round, 1-based.
+        clients: each client's circuits, or the server's.
+        pooled: all of them.
+        z: the pooled effect in standard errors.
+        has_passed: the verdict; None if nothing could be scored.
+        failure: the sentence that says what failed and what follows; empty if nothing did.
+    """
 
     checked_in_round: int
-    controls: list[Control]
+    clients: list[Checked]
+    pooled: Checked
+    z: float
+    has_passed: bool | None
+    failure: str
 
     @property
     def meaning(self) -> str:
-        """Say whether every control was beaten."""
-        unbeaten = [control.control for control in self.controls if control.is_beaten is False]
-        undecided = [control.control for control in self.controls if control.is_beaten is None]
-        if unbeaten:
-            return (
-                f"The real circuits are not better than those of {_listed(unbeaten)}: such circuits are also found "
-                "where there is nothing to find, so nothing below should be read as a mechanism (one run, one seed)."
-            )
-        if undecided:
-            return f"No verdict on {_listed(undecided)}, so the discovery is not yet shown to be valid."
-        return (
-            f"The real circuits are better than those of {_listed([own.control for own in self.controls])}, as "
-            "circuits must be (one run, one seed)."
-        )
+        """Say whether circuits are better than random ones."""
+        if self.has_passed is None:
+            return "Nothing could be scored, so the discovery is not yet shown to be valid."
+        if self.has_passed:
+            found = CheckResult(self.checked_in_round, self.pooled.effect, self.z).finding
+            return f"{found[0].upper()}{found[1:]}: which channels are chosen matters (one run, one seed)."
+        failure = f"{self.failure[0].upper()}{self.failure[1:]}"
+        return f"{failure}, and nothing below should be read as a mechanism (one run, one seed)."
 
 
 def examine_validity(run: Run, server_round: int) -> Validity:
@@ -70,26 +73,29 @@ def examine_validity(run: Run, server_round: int) -> Validity:
     rows = newest_rows(run, "validity", server_round)
     if rows.empty:
         raise NotMeasuredError(why_not_measured(run, "validity"))
-    controls = [_control(str(name), own) for name, own in rows.groupby("control", sort=False)]
-    return Validity(int(rows["round"].iloc[0]), controls)
-
-
-def _control(name: str, rows: pd.DataFrame) -> Control:
-    pooled, classes = rows[rows["class_id"].isna()], rows[rows["class_id"].notna()]
-    verdicts = pooled["beaten"].dropna()
-    return Control(
-        control=name,
-        balanced_accuracy=mean(pooled["balanced_accuracy"]),
-        control_balanced_accuracy=mean(pooled["control_balanced_accuracy"]),
-        size=mean(pooled["size"]),
-        control_size=mean(pooled["control_size"]),
-        z=mean(pooled["z"]),
-        is_beaten=bool(verdicts.all()) if len(verdicts) else None,
-        num_classes=len(classes),
-        num_classes_beaten=int(classes["beaten"].fillna(False).astype(bool).sum()),
+    circuits, whole = rows[rows["class_id"].notna()], rows[rows["class_id"].isna()]
+    verdicts = whole["passed"].dropna()
+    checked_in = int(rows["round"].iloc[0])
+    has_passed = bool(verdicts.iloc[0]) if len(verdicts) else None
+    return Validity(
+        checked_in_round=checked_in,
+        clients=[
+            _checked(None if pd.isna(partition) else int(partition), own)
+            for partition, own in circuits.groupby("partition_id", dropna=False)
+        ],
+        pooled=_checked(None, circuits),
+        z=mean(whole["z"]),
+        has_passed=has_passed,
+        failure="" if has_passed is not False else check_failure(run, [checked_in]),
     )
 
 
-def _listed(controls: list[str]) -> str:
-    *others, last = controls
-    return f"{', '.join(others)} and {last}" if others else last
+def _checked(partition_id: int | None, rows: pd.DataFrame) -> Checked:
+    return Checked(
+        partition_id=partition_id,
+        num_circuits=int(rows["num_circuits"].sum()),
+        balanced_accuracy=mean(rows["balanced_accuracy"]),
+        random_balanced_accuracy=mean(rows["random_balanced_accuracy"]),
+        effect=mean(rows["effect"]),
+        smallest_effect=float(rows["effect"].astype("float64").min()),
+    )

@@ -68,7 +68,7 @@ def _panel_title(graph: CircuitGraph) -> str:
     data = "server's data" if partition_id is None else f"client {partition_id}"
     sizes = " + ".join(str(size) for size in graph.rows["num_channels"])
     num_edges = sum(len(ends) for ends in graph.edges.values())
-    verdict = "" if graph.is_usable else " (not usable)"
+    verdict = f", {graph.why_unusable}" if graph.why_unusable else ""
     edges = f", {num_edges:,} edges" if graph.edges else ""
     return f"{data}, class {class_id}{verdict}\n{sizes} channels{edges}"
 

@@ -37,25 +37,31 @@ def transplants(run: Run) -> FigureBase:
     gaps = measures.drift_gaps(run)
     if gaps.empty:
         raise NothingToDrawError("no transplant was logged")
+    false_positives = measures.drift_gaps(run, "false_positive_rate")
     figure = new_figure(height=4.0)
-    titles = ["sufficiency: recall with only the circuit on", "drift gap: global circuit minus transplant"]
-    legend, (recall, gap) = panel_grid(figure, titles)
+    titles = ["recall, only the circuit on", "false positives, only the circuit on", "drift gap in recall"]
+    legend, (recall, alarms, gap) = panel_grid(figure, titles)
     lines = {"local circuit, local weights": (str(ModelKind.CLIENT), BLUE)}
     lines["local circuit, global weights"] = (str(ModelKind.TRANSPLANT), GREEN)
     lines["global model's own circuit"] = (str(ModelKind.GLOBAL), ORANGE)
     for column, colour in lines.values():
         draw_by_round(recall, gaps, column, colour, has_spread=column == ModelKind.TRANSPLANT)
+        draw_by_round(alarms, false_positives, column, colour, has_spread=column == ModelKind.TRANSPLANT)
+    if false_positives.empty:
+        alarms.text(0.5, 0.5, "not logged", transform=alarms.transAxes, ha="center", color=GREY)
     gap.axhline(0, color=GREY, linewidth=1)
     draw_by_round(gap, gaps, "drift_gap", RED)
-    fraction_axis(recall, "recall (0–1)")
+    fraction_axis(recall, "rate (0–1)")
+    fraction_axis(alarms, "")
     gap.set(ylabel="difference of recalls (−1–1)", ylim=_gap_limits(gaps))
-    for panel in (recall, gap):
+    for panel in (recall, alarms, gap):
         round_axis(panel, list(gaps["round"]))
     handles = [line_handle(label, colour) for label, (_, colour) in lines.items()]
     put_legend(legend, [*handles, line_handle("drift gap", RED), band_handle("circuits")])
     caption = (
-        "A gap above 0: the averaged weights can still do the class, but through other channels than the client's. "
-        "A gap of 0 is good news only where the green line is high; where both circuits fail it is 0 too."
+        "Recall says something only as far as it lies above the false positives. A gap (global circuit minus "
+        "transplant) above 0: the averaged weights can still do the class, but through other channels than the "
+        "client's. A gap of 0 is good news only where the green line is high; where both circuits fail it is 0 too."
     )
     return label_figure(figure, run, "Local circuits on the global weights", caption)
 
@@ -89,7 +95,8 @@ def circuit_sizes(run: Run) -> FigureBase:
 @themed
 def circuit_quality(run: Run) -> FigureBase:
     """Draw sufficiency, false-positive rate, necessity and usable share of circuits."""
-    rows = _with_origin(run.quality[run.quality["model"] != ModelKind.TRANSPLANT])
+    quality = measures.on_own_images(run).quality
+    rows = _with_origin(quality[quality["model"] != ModelKind.TRANSPLANT])
     if rows.empty:
         raise NothingToDrawError("no quality of circuits was logged")
     labels = {
@@ -122,9 +129,17 @@ def circuit_quality(run: Run) -> FigureBase:
     caption = (
         "A good circuit has high sufficiency, few false positives (among the classes its model was trained on) and "
         "necessity no higher than with every channel off: a model that is left with biases says one class for every "
-        "image. Usable: some but not all channels, and recall above the false-positive rate by two standard errors."
+        "image. Usable: as good as the whole model to within a tenth, with at most 80 % of its channels."
+        f"{_why_unusable(rows)}"
     )
     return label_figure(figure, run, "Quality of circuits", caption)
+
+
+def _why_unusable(rows: pd.DataFrame) -> str:
+    """Say why client models' circuits of the last round are not usable; empty if all are."""
+    clients = rows[rows["model"] == ModelKind.CLIENT]
+    why = measures.reasons_in_words(clients[clients["round"] == clients["round"].max()])
+    return f" Not usable of client models' circuits in the last round: {why}." if why else ""
 
 
 def _with_origin(rows: pd.DataFrame) -> pd.DataFrame:

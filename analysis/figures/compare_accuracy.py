@@ -1,4 +1,4 @@
-"""Figures of accuracy over seeds: at the last round and by round."""
+"""Figures of accuracy over seeds: over the second half of rounds, and by round."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -30,12 +30,12 @@ _PANELS: Final = {
 
 
 @themed
-def last_accuracy(study: SeedStudy) -> FigureBase:
-    """Draw accuracy and collapsed classes of every seed at the last round."""
+def late_accuracy(study: SeedStudy) -> FigureBase:
+    """Draw accuracy and collapsed classes of every seed over the second half of rounds."""
     _require_accuracy(study)
     figure, legend, panels = row_figure(study.labels, [title for title, _ in _PANELS.values()])
     for panel, (measure, (_, colour)) in zip(panels, _PANELS.items(), strict=True):
-        draw_rows(panel, study.all_at_last(measure), colour)
+        draw_rows(panel, study.late_means(measure), colour)
         panel.set_xlim(-0.03, 1.03)
     panels[2].set_xlim(*_count_limits(study))
     put_legend(legend, seed_handles())
@@ -43,7 +43,7 @@ def last_accuracy(study: SeedStudy) -> FigureBase:
         "Experiments differ where their seeds lie apart, not where single seeds do. Trained: classes that any client "
         "holds. Collapsed: trained on, but recognised in less than 5 % of their images."
     )
-    return label_comparison(figure, study, "The global model at the last round", caption)
+    return label_comparison(figure, study, "The global model, second half of rounds", caption)
 
 
 @themed
@@ -78,7 +78,7 @@ def _draw_lines(row: Sequence[Axes], study: SeedStudy, styles: Styles, length: i
 
 
 def _count_limits(study: SeedStudy) -> tuple[float, float]:
-    return from_zero(pd.concat(list(study.all_at_last("num_collapsed").values())), at_least=1)
+    return from_zero(pd.concat(list(study.late_means("num_collapsed").values())), at_least=1)
 
 
 def _require_accuracy(study: SeedStudy) -> None:

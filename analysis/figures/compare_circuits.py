@@ -54,8 +54,8 @@ def circuit_sizes_by_round(study: SeedStudy) -> FigureBase:
 
 
 @themed
-def last_transplants(study: SeedStudy) -> FigureBase:
-    """Draw the recall of local circuits at home and on the global weights, and the drift gap, at the last round."""
+def late_transplants(study: SeedStudy) -> FigureBase:
+    """Draw the recall of local circuits at home and on the global weights, and the drift gap, over late rounds."""
     if study.values["sufficiency_transplant"].isna().all():
         raise NothingToDrawError("no transplant was logged")
     figure, legend, (recall, gap) = row_figure(study.labels, ["recall with only the circuit on", "drift gap"], 3)
@@ -71,7 +71,7 @@ def last_transplants(study: SeedStudy) -> FigureBase:
         "Averaging keeps local circuits where they are as good on the global weights (green) as on their own (blue). "
         "A gap above 0: the global model does the class through other channels; 0 is good only where green is high."
     )
-    return label_comparison(figure, study, "Local circuits on the global weights at the last round", caption)
+    return label_comparison(figure, study, "Local circuits on the global weights, second half of rounds", caption)
 
 
 @themed
@@ -96,4 +96,4 @@ def transplants_by_round(study: SeedStudy) -> FigureBase:
 
 def _draw_kinds(panel: Axes, study: SeedStudy, measures: Mapping[str, tuple[str, str]]) -> None:
     for kind, (measure, (_, colour)) in enumerate(measures.items()):
-        draw_rows(panel, study.all_at_last(measure), colour, kind, len(measures))
+        draw_rows(panel, study.late_means(measure), colour, kind, len(measures))

@@ -30,7 +30,8 @@ def differences(study: SeedStudy) -> FigureBase:
     figure, legend, panels = row_figure(labels, [title for title, _ in _MEASURES.values()])
     for panel, (measure, (_, colour)) in zip(panels, _MEASURES.items(), strict=True):
         values = {
-            label: paired_differences(study.at_last(label, measure), study.at_last(base, measure)) for label in labels
+            label: paired_differences(study.late_mean(label, measure), study.late_mean(base, measure))
+            for label in labels
         }
         draw_rows(panel, values, colour, is_interval=True)
         panel.axvline(0, color=GREY, linewidth=1)
@@ -41,4 +42,4 @@ def differences(study: SeedStudy) -> FigureBase:
         f"Each point: a seed's value minus the same seed's in the baseline, {base}. A bar clear of 0 is a "
         "hint; bars are not corrected for their number (what may be said stands in the table), and one seed has none."
     )
-    return label_comparison(figure, study, f"Differences to {base} at the last round", caption)
+    return label_comparison(figure, study, f"Differences to {base} over the second half of rounds", caption)

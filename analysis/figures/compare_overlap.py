@@ -35,21 +35,21 @@ _ACROSS: Final = ("same_class_iou", "different_class_iou")
 
 
 @themed
-def last_overlap(study: SeedStudy) -> FigureBase:
-    """Draw the overlap of every seed at the last round, for the same class and for different classes."""
+def late_overlap(study: SeedStudy) -> FigureBase:
+    """Draw the overlap of every seed over late rounds, for the same class and for different classes."""
     if study.values[list(_ACROSS)].isna().all(axis=None):
         raise NothingToDrawError("no pairs of usable circuits of two clients were logged")
-    last = pd.concat(list(study.last.values()))
+    late = pd.concat(list(study.late.values()))
     titles = {name: OVERLAP[name] for name in ("adjusted_iou", "common_adjusted_iou", "iou")}
     figure, legend, panels = row_figure(study.labels, list(titles.values()), len(_KINDS))
     for panel, figure_name in zip(panels, titles, strict=True):
         for kind, (pair, (_, colour)) in enumerate(_KINDS.items()):
-            draw_rows(panel, study.all_at_last(f"{pair}_{figure_name}"), colour, kind, len(_KINDS))
+            draw_rows(panel, study.late_means(f"{pair}_{figure_name}"), colour, kind, len(_KINDS))
             if figure_name == "iou" and pair != "retest":
                 _draw_chance(panel, study, pair, kind)
         if figure_name != "iou":
             panel.axvline(0, color=GREY, linewidth=1)
-        panel.set_xlim(_lowest(last) if figure_name != "iou" else -0.03, 1.05)
+        panel.set_xlim(_lowest(late) if figure_name != "iou" else -0.03, 1.05)
     kinds = [line_handle(label, colour, marker="") for label, colour in _KINDS.values()]
     chance = line_handle("chance, same sizes (right)", GREY, ":", marker="")
     put_legend(legend, [*kinds, *seed_handles(), chance])
@@ -58,7 +58,7 @@ def last_overlap(study: SeedStudy) -> FigureBase:
         "1 for equal circuits, and retest is the most to be expected. Common: within the channels that both models "
         "reach; only where this lies below 0 too do circuits avoid each other."
     )
-    return label_comparison(figure, study, "Overlap of circuits across clients at the last round", caption)
+    return label_comparison(figure, study, "Overlap of circuits across clients, second half of rounds", caption)
 
 
 @themed
@@ -103,22 +103,24 @@ def overlap_by_round(study: SeedStudy) -> FigureBase:
 @themed
 def shared_against_distinct(study: SeedStudy) -> FigureBase:
     """Draw the overlap of shared classes beside that of distinct ones within the same runs, and their difference."""
-    labels = [label for label in study.labels if study.at_last(label, "distinct_class_iou").notna().any()]
+    labels = [label for label in study.labels if study.late_mean(label, "distinct_class_iou").notna().any()]
     if not labels:
         raise NothingToDrawError("no experiment has classes that clients share beside classes that they do not")
     titles = [*(OVERLAP[name] for name in AGAINST_CHANCE), "difference (common), paired"]
     figure, legend, panels = row_figure(labels, titles, len(_SHARED))
     for panel, name in zip(panels, AGAINST_CHANCE, strict=False):
         for kind, (pair, (_, colour)) in enumerate(_SHARED.items()):
-            values = {label: study.at_last(label, f"{pair}_{name}") for label in labels}
+            values = {label: study.late_mean(label, f"{pair}_{name}") for label in labels}
             draw_rows(panel, values, colour, kind, len(_SHARED))
     shared, distinct = (f"{pair}_{AGAINST_CHANCE[-1]}" for pair in _SHARED)
-    last = pd.concat([study.last[label] for label in labels])
-    gaps = {label: paired_differences(study.at_last(label, shared), study.at_last(label, distinct)) for label in labels}
+    late = pd.concat([study.late[label] for label in labels])
+    gaps = {
+        label: paired_differences(study.late_mean(label, shared), study.late_mean(label, distinct)) for label in labels
+    }
     draw_rows(panels[-1], gaps, PURPLE, is_interval=True)
     for panel in panels:
         panel.axvline(0, color=GREY, linewidth=1)
-        panel.set_xlim(_lowest(last), 1.05)
+        panel.set_xlim(_lowest(late), 1.05)
     kinds = [line_handle(label, colour, marker="") for label, colour in _SHARED.values()]
     gap = line_handle("difference, bar: 95 % interval", PURPLE, marker="")
     put_legend(legend, [*kinds, gap, *seed_handles()])
@@ -126,13 +128,13 @@ def shared_against_distinct(study: SeedStudy) -> FigureBase:
         "Clients hold one or more classes in common and others alone. Training finds a common circuit for a shared "
         "class, whatever else a client holds, where it lies right of distinct classes and the difference right of 0."
     )
-    return label_comparison(figure, study, "Shared class against distinct classes at the last round", caption)
+    return label_comparison(figure, study, "Shared class against distinct classes, second half of rounds", caption)
 
 
 def _draw_chance(panel: Axes, study: SeedStudy, pair: str, kind: int) -> None:
     """Draw the mean chance of each experiment as a dotted mark in the row of its pairs."""
     share = 0.8 / len(_KINDS)
-    for row, values in enumerate(study.all_at_last(f"{pair}_expected_iou").values()):
+    for row, values in enumerate(study.late_means(f"{pair}_expected_iou").values()):
         middle = row - 0.4 + (kind + 0.5) * share
         ends = (middle - share / 2, middle + share / 2)
         panel.vlines(values.mean(), *ends, color=_KINDS[pair][1], linestyles=":", linewidth=2)

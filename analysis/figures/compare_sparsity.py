@@ -63,7 +63,7 @@ def _draw_nominal(
 ) -> None:
     """Draw a family over evenly spaced levels; nominal sparsities crowd at their upper end."""
     places = [levels.index(float(member.settings["sparsity"])) + shift for member in family.members]
-    values = [study.at_last(member.label, measure) for member in family.members]
+    values = [study.late_mean(member.label, measure) for member in family.members]
     for place, own in zip(places, values, strict=True):
         _draw_points(panel, [place] * len(own), list(own), colour)
         found = interval(own)
@@ -77,7 +77,7 @@ def _draw_effective(panel: Axes, study: SeedStudy, family: SparsityFamily, measu
     for density, marker in _DENSITIES.items():
         means = []
         for member in family.members:
-            own, kept = study.at_last(member.label, measure), study.at_last(member.label, density)
+            own, kept = study.late_mean(member.label, measure), study.late_mean(member.label, density)
             _draw_points(panel, list(kept), list(own), colour, marker)
             means.append((kept.mean(), own.mean()))
         style = "-" if density == "density" else ":"
@@ -94,7 +94,7 @@ def _draw_dense(panel: Axes, study: SeedStudy, family: SparsityFamily, measure: 
     """Draw the dense control across the panel: its mean, and one standard deviation to each side."""
     if family.dense is None:
         return
-    found = interval(study.at_last(family.dense.label, measure))
+    found = interval(study.late_mean(family.dense.label, measure))
     panel.axhline(found.mean, color=colour, linestyle="--", linewidth=1)
     if found.is_bounded:
         panel.axhspan(found.mean - found.sd, found.mean + found.sd, color=colour, alpha=0.13, linewidth=0)
@@ -102,7 +102,7 @@ def _draw_dense(panel: Axes, study: SeedStudy, family: SparsityFamily, measure: 
 
 def _limit(nominal: Axes, effective: Axes, study: SeedStudy, measure: str) -> None:
     is_count = measure == "num_collapsed"
-    limits = from_zero(pd.concat(list(study.all_at_last(measure).values())), at_least=1) if is_count else (-0.03, 1.03)
+    limits = from_zero(pd.concat(list(study.late_means(measure).values())), at_least=1) if is_count else (-0.03, 1.03)
     for panel in (nominal, effective):
         panel.set(ylim=limits, ylabel="")
     nominal.set_ylabel(_MEASURES[measure])

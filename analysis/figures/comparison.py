@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from analysis.figures.compare_accuracy import accuracy_by_round, last_accuracy
-from analysis.figures.compare_circuits import circuit_sizes_by_round, last_transplants, transplants_by_round
+from analysis.figures.compare_accuracy import accuracy_by_round, late_accuracy
+from analysis.figures.compare_circuits import circuit_sizes_by_round, late_transplants, transplants_by_round
 from analysis.figures.compare_differences import differences
 from analysis.figures.compare_overlap import (
     adjusted_overlap_by_round,
-    last_overlap,
+    late_overlap,
     overlap_by_round,
     shared_against_distinct,
 )
@@ -20,15 +20,15 @@ from analysis.seed_study import SeedStudy
 from analysis.style import Draw
 
 COMPARISON_FIGURES: Final[dict[str, Draw[SeedStudy]]] = {
-    "01-accuracy": last_accuracy,
+    "01-accuracy": late_accuracy,
     "02-accuracy-by-round": accuracy_by_round,
     "03-sparsity": sparsity,
-    "04-overlap": last_overlap,
+    "04-overlap": late_overlap,
     "05-overlap-by-round": adjusted_overlap_by_round,
     "06-overlap-beside-chance": overlap_by_round,
     "07-shared-class": shared_against_distinct,
     "08-circuit-sizes-by-round": circuit_sizes_by_round,
-    "09-transplants": last_transplants,
+    "09-transplants": late_transplants,
     "10-transplants-by-round": transplants_by_round,
     "11-differences": differences,
 }

@@ -7,9 +7,10 @@ from typing import Any, Final
 import pandas as pd
 
 from analysis.circuit_pairs import circuits_of, compare
+from analysis.measures import on_common_images
 from analysis.run import Run
 from analysis.style import NothingToDrawError
-from fedcircuits.records import ALL_LAYERS, ModelKind
+from fedcircuits.records import ALL_LAYERS, REASON_WORDS, ModelKind, UnusableReason
 
 IMAGE: Final = "image"
 
@@ -46,9 +47,10 @@ class CircuitGraph:
         return next((layer for layer in self.edges if layer not in self.layers), "fc")
 
     @property
-    def is_usable(self) -> bool:
-        """Whether the circuit tells its class from others."""
-        return bool(self.rows["usable"].iloc[0])
+    def why_unusable(self) -> str:
+        """Why the circuit is not usable, in words; empty if it is, or nobody knows."""
+        reason = self.rows["reason"].iloc[0]
+        return REASON_WORDS[UnusableReason(reason)] if isinstance(reason, str) else ""
 
     def nodes(self) -> dict[str, list[int]]:
         """Return the channels of each column of the graph; without edges the image counts as one channel."""
@@ -66,6 +68,7 @@ def local_graphs(run: Run) -> list[CircuitGraph]:
     Raises:
         NothingToDrawError: if no channels of local circuits were logged.
     """
+    run = on_common_images(run)
     local, average = circuits_of(run, ModelKind.CLIENT), circuits_of(run, ModelKind.GLOBAL)
     if local.empty:
         raise NothingToDrawError("no channels of local circuits were logged")
@@ -85,6 +88,7 @@ def global_graphs(run: Run) -> list[CircuitGraph]:
     Raises:
         NothingToDrawError: if no channels of the global model's circuits were logged.
     """
+    run = on_common_images(run)
     local, average = circuits_of(run, ModelKind.CLIENT), circuits_of(run, ModelKind.GLOBAL)
     local = local[local["round"].isin(average["round"])]
     graphs: dict[Subject, CircuitGraph] = {}

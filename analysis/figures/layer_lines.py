@@ -109,6 +109,13 @@ def draw_layers(lines: Sequence[OverlapLine], what: str | None) -> FigureBase:
     return figure
 
 
+CEILING_NOTE: Final = (
+    "Both circuits of every pair were found on different halves of the images; the retest does that with one model, so "
+    "it is the most that noise allows in expectation, and single rounds may lie above it."
+)
+"""What the line of retests is beside overlaps of two models."""
+
+
 def left_out_note(run: Run, comparisons: Sequence[Comparison]) -> str:
     """Say how many pairs are not drawn, for a caption."""
     excluded, total = measures.left_out(run, comparisons)

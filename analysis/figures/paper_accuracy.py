@@ -122,8 +122,10 @@ def _of_class(rows: pd.DataFrame, class_id: int | None) -> pd.DataFrame:
 
 def _unusable_note(run: Run) -> str:
     """Say how many of the drawn circuits are not usable; here they stay, for their false positives show it."""
-    usable = run.quality.loc[run.quality["partition_id"].notna(), "usable"].fillna(True).astype(bool)
-    return f"Not usable, but drawn: {int((~usable).sum())} of {len(usable)} circuits."
+    quality = measures.on_own_images(run).quality
+    drawn = quality[quality["partition_id"].notna()]
+    counted, why = measures.is_counted(run, drawn["usable"]), measures.reasons_in_words(drawn)
+    return f"Not usable, but drawn: {int((~counted).sum())} of {len(drawn)} circuits{f': {why}' if why else ''}."
 
 
 def _panel_title(class_id: int | None) -> str:

@@ -41,7 +41,7 @@ def pairwise_heat_map(run: Run) -> FigureBase:
         )
     note = left_out_of_round(run, rows, _PAIRS)
     rows = pd.concat([rows, retests[retests["round"].isin(rows["round"])]])
-    members, is_unusable = _local_circuits(run, int(rows["round"].iloc[0]))
+    members, is_unusable, why = _local_circuits(run, int(rows["round"].iloc[0]))
     keys = ["partition_id", "class_id"]
     figure, panels = two_maps(rows, lambda own: iou_and_chance(own, keys, members), "", IOU_SCALE)
     for panel in panels:
@@ -49,7 +49,7 @@ def pairwise_heat_map(run: Run) -> FigureBase:
         label_blocks(panel, [partition_id for partition_id, _ in members], "client and class")
     caption = (
         f"{_HOW_TO_READ} Only what differs between the two is similarity. "
-        f"Diagonal: one model, circuits found twice, if they were. × = not usable (grey). {note}"
+        f"Diagonal: one model, circuits found twice, if they were. × = not usable (grey){why}. {note}"
     )
     title = f"Pairwise overlap of local circuits, round {rows['round'].iloc[0]}"
     return label_figure(figure, run, title, caption)
@@ -71,19 +71,26 @@ def global_class_overlap(run: Run) -> FigureBase:
     data = "the server's data" if on_server else "the data of clients that hold both (mean over clients; grey: none)"
     caption = (
         f"Circuits found on {data}. {_HOW_TO_READ} Classes share channels where the lower half is brighter than the "
-        f"upper. Diagonal: circuits found twice, if they were; × = not usable. {_left_out(circuits)}"
+        f"upper. Diagonal: circuits found twice, if they were; × = not usable{_why(circuits)}. {_left_out(circuits)}"
     )
     title = f"Class overlap in the global model, round {rows['round'].iloc[0]}"
     return label_figure(figure, run, title, caption)
 
 
-def _local_circuits(run: Run, server_round: int) -> tuple[list[tuple[int, int]], list[bool]]:
-    """Return (partition, class) of each local circuit of a round, usable or not, and whether it is not."""
+def _local_circuits(run: Run, server_round: int) -> tuple[list[tuple[int, int]], list[bool], str]:
+    """Return (partition, class) of each local circuit of a round, usable or not, whether it is not, and why not."""
     key = ["partition_id", "class_id"]
-    rows = run.circuits[(run.circuits["model"] == ModelKind.CLIENT) & (run.circuits["round"] == server_round)]
+    circuits = measures.on_common_images(run).circuits
+    rows = circuits[(circuits["model"] == ModelKind.CLIENT) & (circuits["round"] == server_round)]
     rows = with_verdicts(run, rows.drop_duplicates(key).sort_values(key))
     members = [(int(partition), int(class_id)) for partition, class_id in rows[key].to_numpy()]
-    return members, [not usable for usable in rows["usable"]]
+    return members, [not usable for usable in rows["usable"]], _why(rows)
+
+
+def _why(circuits: pd.DataFrame) -> str:
+    """Say how many circuits are not usable for which reason, for a caption; empty if all are."""
+    reasons = measures.reasons_in_words(circuits.drop_duplicates(["partition_id", "class_id"]))
+    return f": {reasons}" if reasons else ""
 
 
 def _why_no_class_pairs(run: Run, circuits: pd.DataFrame) -> str:

@@ -2,11 +2,10 @@
 
 from collections.abc import Collection
 
-from analysis.measures.checks import failed_checks
+from analysis.measures.checks import check_failure, failed_checks
 from analysis.measures.holdings import found_classes, has_shared_class, holdings
 from analysis.measures.overlaps import summarised
 from analysis.reports import reports_on, withheld
-from analysis.round_text import named_rounds
 from analysis.run import Run
 from fedcircuits.records import Comparison
 
@@ -41,8 +40,6 @@ def _why_none_formed(run: Run, comparison: Comparison) -> str:
 
 def why_unusable(run: Run, rounds: Collection[int]) -> str:
     """Say why circuits of some rounds form no pair of usable ones."""
-    checks = failed_checks(run)
-    if not checks.keys() >= set(rounds):
+    if not failed_checks(run).keys() >= set(rounds):
         return "no pairs: none of two usable circuits"
-    failed = named_rounds(sorted({checks[server_round] for server_round in rounds}))
-    return f"no pairs: discovery failed its validity check in {failed}, no circuit counts as usable"
+    return f"no pairs: {check_failure(run, rounds)}"

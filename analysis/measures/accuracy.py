@@ -4,22 +4,32 @@ import pandas as pd
 
 from analysis.measures.holdings import holdings, trained_classes
 from analysis.run import Run
-from fedcircuits.records import COLLAPSED_RECALL, ModelKind
+from fedcircuits.records import COLLAPSED_RECALL, DEFAULT_ANSWER_RATE, ModelKind
 
 
 def global_recall(run: Run) -> pd.DataFrame:
     """Return the global model's recall: one row per round, one column per class of which there are test images."""
+    return _global_rates(run, "recall")
+
+
+def global_false_positives(run: Run) -> pd.DataFrame:
+    """Return what share of other classes' images the global model takes for each class; laid out as `global_recall`."""
+    return _global_rates(run, "false_positive_rate").reindex(columns=global_recall(run).columns)
+
+
+def _global_rates(run: Run, column: str) -> pd.DataFrame:
     rows = run.accuracy[run.accuracy["model"] == ModelKind.GLOBAL]
-    return rows.pivot_table(index="round", columns="class_id", values="recall")
+    return rows.pivot_table(index="round", columns="class_id", values=column)
 
 
 def global_accuracy(run: Run) -> pd.DataFrame:
     """Return how well the global model does after each round.
 
     Returns:
-        one row per round; `accuracy` over all classes, `accuracy_trained` over the trained ones, and `collapsed`,
-        the sorted list of trained classes with a recall below `COLLAPSED_RECALL`; NaN and None where it is not known
-        which classes were trained on.
+        one row per round; `accuracy` over all classes, `accuracy_trained` over the trained ones, `collapsed`, the
+        sorted list of trained classes with a recall below `COLLAPSED_RECALL`, and `default_answers`, that of classes
+        that at least `DEFAULT_ANSWER_RATE` of other images are taken for. NaN and None where it is not known which
+        classes were trained on.
     """
     trained = trained_classes(run)
     measured = {}
@@ -30,9 +40,15 @@ def global_accuracy(run: Run) -> pd.DataFrame:
             "accuracy": _accuracy(rows),
             "accuracy_trained": _accuracy(known),
             "collapsed": sorted(int(class_id) for class_id in lost) if len(known) else None,
+            "default_answers": _default_answers(rows),
         }
-    columns = ["accuracy", "accuracy_trained", "collapsed"]
+    columns = ["accuracy", "accuracy_trained", "collapsed", "default_answers"]
     return pd.DataFrame.from_dict(measured, orient="index", columns=columns).rename_axis("round")
+
+
+def _default_answers(rows: pd.DataFrame) -> list[int]:
+    rates = rows["false_positive_rate"].astype("Float64").astype("float64")
+    return sorted(int(class_id) for class_id in rows.loc[rates >= DEFAULT_ANSWER_RATE, "class_id"])
 
 
 def client_accuracy(run: Run) -> pd.DataFrame:

@@ -6,8 +6,9 @@ from typing import Final
 
 import pandas as pd
 
+from analysis.measures.verdicts import is_counted
 from analysis.run import Run
-from fedcircuits.records import ALL_LAYERS, Comparison, ModelKind
+from fedcircuits.records import ALL_LAYERS, Comparison, DataKind, ModelKind
 
 OVERLAPS: Final = {
     "same_class": Comparison.SAME_CLASS_ACROSS_CLIENTS,
@@ -18,13 +19,38 @@ OVERLAPS: Final = {
 """The comparisons of the summary, by the prefix of their columns."""
 
 
-def pairs(run: Run, comparison: Comparison) -> pd.DataFrame:
-    """Return the overlap rows of a comparison that may be shown: a circuit that says nothing about its class is not.
+_MASKS: Final = (Comparison.PARAMETER_MASK_ACROSS_CLIENTS, Comparison.PARAMETER_MASK_LOCAL_VS_GLOBAL)
 
-    Weight masks have no such verdict and are all kept.
+
+def pairs(run: Run, comparison: Comparison) -> pd.DataFrame:
+    """Return the overlap rows of a comparison that may be shown: those of two usable circuits (see `is_counted`).
+
+    Nor is a pair whose circuits were asked different questions, where the run has pairs that were asked the same on the
+    probe set. Weight masks have neither verdict nor question and are all kept.
     """
     rows = run.overlap[run.overlap["comparison"] == comparison]
-    return rows[rows["usable"].fillna(True).astype(bool)]
+    if comparison in _MASKS:
+        return rows
+    rows = rows[is_counted(run, rows["usable"])]
+    return rows if comparison is Comparison.OTHER_NEGATIVES else like_with_like(rows)
+
+
+def like_with_like(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the pairs that were asked one question, on the probe set; all of them if there are none."""
+    is_alike = (rows["data"] == DataKind.SERVER) & rows["same_question"].fillna(False).astype(bool)
+    return rows[is_alike] if is_alike.any() else rows
+
+
+def question_note(run: Run) -> str:
+    """Say that circuits of different clients were asked different questions; empty if some were asked the same."""
+    across = (Comparison.SAME_CLASS_ACROSS_CLIENTS, Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS)
+    rows = run.overlap[run.overlap["comparison"].isin(across)]
+    if rows.empty or rows["same_question"].fillna(False).any():
+        return ""
+    return (
+        "circuits were found on each client's own images, so overlap across clients shows what these images and "
+        "classes are as much as what the models are"
+    )
 
 
 def mean_rows(run: Run, comparison: Comparison) -> pd.DataFrame:
@@ -71,11 +97,14 @@ def of_client_models(run: Run) -> Run:
 
 
 def left_out(run: Run, comparisons: Iterable[Comparison]) -> tuple[int, int]:
-    """Return how many pairs are left out as not usable, and out of how many, logged one by one or summarised."""
+    """Return how many pairs of circuits are left out, since one of the two is not usable, and out of how many.
+
+    Both count pairs that are logged one by one and those that are summarised.
+    """
     chosen = list(comparisons)
     rows = run.overlap[(run.overlap["layer"] == ALL_LAYERS) & run.overlap["comparison"].isin(chosen)]
     summary = run.overlap_summary
     pooled = summary[(summary["layer"] == ALL_LAYERS) & (summary["figure"] == "iou")]
     pooled = pooled[pooled["comparison"].isin(chosen)]
-    excluded = int((~rows["usable"].fillna(True).astype(bool)).sum()) + int(pooled["num_left_out"].sum())
+    excluded = int((~is_counted(run, rows["usable"])).sum()) + int(pooled["num_left_out"].sum())
     return excluded, len(rows) + int(pooled[["num_pairs", "num_left_out"]].sum().sum())

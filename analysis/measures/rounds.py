@@ -3,8 +3,9 @@
 import pandas as pd
 
 from analysis.measures.accuracy import global_accuracy
-from analysis.measures.circuits import circuit_sizes, client_quality, drift_gaps, usable_share
+from analysis.measures.circuits import circuit_sizes, compared_quality, drift_gaps
 from analysis.measures.overlaps import OVERLAPS, pooled_means
+from analysis.measures.verdicts import usable_share
 from analysis.run import Run
 from fedcircuits.records import ALL_LAYERS, ModelKind
 
@@ -21,8 +22,9 @@ def round_measures(run: Run) -> pd.DataFrame:
     columns: dict[str, pd.Series] = {
         **client_counts(run),
         "circuit_size": by_round(sizes, "num_channels"),
-        "usable_share": usable_share(client_quality(run)),
+        "usable_share": usable_share(compared_quality(run)),
         "sufficiency_transplant": by_round(gaps, str(ModelKind.TRANSPLANT)),
+        "false_positive_rate_transplant": by_round(_transplants(run), "false_positive_rate"),
         "drift_gap": by_round(gaps, "drift_gap"),
     }
     for prefix, comparison in OVERLAPS.items():
@@ -31,6 +33,18 @@ def round_measures(run: Run) -> pd.DataFrame:
             columns[f"{prefix}_{figure}"] = by_round(rows, figure)
     table = pd.DataFrame(columns).reindex(rounds).rename_axis("round")
     return global_accuracy(run).reindex(rounds).join(table)
+
+
+def _transplants(run: Run) -> pd.DataFrame:
+    return run.quality[run.quality["model"] == ModelKind.TRANSPLANT]
+
+
+def second_half(rows: pd.DataFrame, last_round: int) -> pd.DataFrame:
+    """Return the rows of the rounds after the middle of the first `last_round` rounds, with which runs are compared.
+
+    The last round alone would be noise: accuracy under a non-IID split jumps from round to round.
+    """
+    return rows[(rows["round"] > last_round / 2) & (rows["round"] <= last_round)]
 
 
 def client_counts(run: Run) -> "dict[str, pd.Series[int]]":

@@ -7,10 +7,10 @@ from analysis.heavy_measures import why_not_measured
 from analysis.reports import average_noise, mask_noise, withheld
 from analysis.run import Run
 from analysis.standing import status_of
-from analysis.summary import failed_checks_note, rejections
+from analysis.summary import rejections, unusable_note
 
 _HEAVY: Final = {
-    "validity": "check of the discovery against controls",
+    "validity": "check of the discovery against random circuits",
     "ladder": "where accuracy went",
     "scrutiny": "tests of single circuits",
     "alignment": "matching of channels between models",
@@ -33,12 +33,18 @@ def caveats(run: Run) -> list[str]:
     notes = _status(run)
     if "imported-from" in run.settings:
         notes.append("An imported log: what it lacks was not measured, and is listed below.")
-    limits = (failed_checks_note(run), withheld(run), mask_noise(run), average_noise(run))
+    limits = (
+        measures.check_failure(run),
+        measures.question_note(run),
+        withheld(run),
+        mask_noise(run),
+        average_noise(run),
+    )
     notes += [_sentence(note) for note in limits if note]
     notes += _unusable(run)
     excluded, total = measures.left_out(run, measures.OVERLAPS.values())
     if excluded:
-        notes.append(f"{excluded} of {total} pairs are left out of the overlaps: a circuit of the pair is not usable.")
+        notes.append(f"{excluded} of {total} pairs are left out of the overlaps: not both circuits are usable.")
     if rejected := len(rejections(run)):
         notes.append(f"{rejected} {'reply was' if rejected == 1 else 'replies were'} set aside; see Faults.")
     if len(run.overlap_summary):
@@ -64,13 +70,8 @@ def _status(run: Run) -> list[str]:
 
 
 def _unusable(run: Run) -> list[str]:
-    quality = measures.client_quality(run)
-    last = quality[quality["round"] == quality["round"].max()]
-    if last.empty or (last["usable"].fillna(True)).any():
-        return []
-    return [
-        f"Not one client circuit of round {last['round'].iloc[0]} is usable: they do not tell their class from others."
-    ]
+    note = unusable_note(run)
+    return [_sentence(note)] if note else []
 
 
 def missing(run: Run) -> list[str]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.measures import on_common_images
 from analysis.report.embedding import encode_bytes, encode_table
 from analysis.report.thinning import rounds_within
 from analysis.run import Run
@@ -67,6 +68,7 @@ def circuit_graphs(run: Run, budget: int) -> dict[str, Any] | None:
         run: the run.
         budget: bytes that they may take; above it, rounds are left out, and clients where one round is too large.
     """
+    run = on_common_images(run)
     circuits = _owned(run.circuits[run.circuits["channels"].notna()])
     if circuits.empty:
         return None

@@ -28,7 +28,7 @@ def _accuracy_sentence(run: Run, table: pd.DataFrame) -> str:
         return "How well the global model does was not logged."
     share = f"{100 * float(table['accuracy'].iloc[-1]):.1f} %"
     lead = f"After {_counted(len(table), 'round')} the global model recognises {share} of the test images"
-    return f"{lead}; {_collapse_clause(collapses(run))}."
+    return f"{lead}; {_collapse_clause(collapses(run))}{_default_clause(table)}."
 
 
 def _counted(count: int, noun: str) -> str:
@@ -44,6 +44,14 @@ def _collapse_clause(lost: list[Collapse] | None) -> str:
     if lost:
         return f"no class is collapsed at the end, though {class_names([own.class_id for own in lost])} had been"
     return "no class ever collapsed"
+
+
+def _default_clause(table: pd.DataFrame) -> str:
+    """Name the classes that the last global model answers by default."""
+    answers = table["default_answers"].iloc[-1]
+    if not isinstance(answers, list) or not answers:
+        return ""
+    return f", and {class_names(answers)} {'is' if len(answers) == 1 else 'are'} its answer to most other images"
 
 
 def _overlap_sentence(run: Run, table: pd.DataFrame) -> str:

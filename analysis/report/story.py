@@ -82,7 +82,16 @@ def _collapsed(run: Run, table: pd.DataFrame) -> Card:
         together.setdefault(named_rounds(own.rounds), []).append(own.class_id)
     when = [f"{class_names(class_ids)}: {rounds}" for rounds, class_ids in together.items()]
     meaning = f"collapsed = trained on, but recall below {COLLAPSED_RECALL:.0%}"
-    return Card(title, ", ".join(still) or "none", (*when, meaning))
+    return Card(title, ", ".join(still) or "none", (*when, meaning, *_default_answers(table)))
+
+
+def _default_answers(table: pd.DataFrame) -> list[str]:
+    """Say when a class was the answer to most other images: its own recall says nothing then."""
+    by_class = table["default_answers"].explode().dropna()
+    return [
+        f"class {class_id} is the answer to most images of other classes: {named_rounds([*rounds.index])}"
+        for class_id, rounds in by_class.groupby(by_class)
+    ]
 
 
 def _same_class(run: Run, table: pd.DataFrame) -> Card:
@@ -110,24 +119,28 @@ def _overlap(run: Run, table: pd.DataFrame, title: str, prefix: str, comparison:
 
 def _usable(run: Run) -> Card:
     title = "Usable client circuits"
-    quality = measures.client_quality(run)
+    quality = measures.compared_quality(run)
     if quality.empty:
         return Card(title, _NOTHING, ("no circuits were found",))
     server_round = int(quality["round"].max())
-    verdicts = quality.loc[quality["round"] == server_round, "usable"]
-    if verdicts.isna().any():
+    last = quality[quality["round"] == server_round]
+    if measures.is_unknown(last).any():
         return Card(title, "unknown", ("the log lacks the false-positive rates that decide it",))
     shares = measures.usable_share(quality)
     all_usable = [int(str(known)) for known in shares.index[shares == 1]]
     since = f"all usable for the first time in round {all_usable[0]}" if all_usable else "never all of them"
-    return Card(title, f"{int(verdicts.sum())} of {len(verdicts)}", (f"round {server_round}", since))
+    why = measures.reasons_in_words(last)
+    others = (f"others: {why}",) if why else ()
+    return Card(title, f"{int(last['usable'].sum())} of {len(last)}", (f"round {server_round}", *others, since))
 
 
 def _transplants(table: pd.DataFrame) -> Card:
-    title = "Client circuits on global weights"
+    title = "Client circuits on global weights, recall / false positives"
     last = last_known(table, "sufficiency_transplant")
     if last is None:
         return Card(title, _NOTHING, ("no circuit was transplanted",))
     server_round, row = last
     gap = f"drift gap {number(row['drift_gap'], 2)}: what the global model's own circuits recognise beyond that"
-    return Card(title, number(row["sufficiency_transplant"], 2), (f"recall of their class, round {server_round}", gap))
+    rates = f"{number(row['sufficiency_transplant'], 2)} / {number(row['false_positive_rate_transplant'], 2)}"
+    what = f"images of their class, and of others, that are taken for it, round {server_round}"
+    return Card(title, rates, (what, gap))

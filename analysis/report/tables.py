@@ -12,7 +12,7 @@ from analysis import measures
 from analysis.report.embedding import encode_table
 from analysis.report.thinning import Thinned, grouped_means, rounds_within, thin
 from analysis.run import Run
-from fedcircuits.records import Comparison
+from fedcircuits.records import REASON_WORDS, Comparison
 
 FIGURES: Final = ("iou", "expected_iou", "adjusted_iou", "phi")
 
@@ -43,7 +43,7 @@ def plot_tables(run: Run, budget: int) -> tuple[dict[str, Any], list[int]]:
     """
     single = {
         "overlap": (_pairs(run), ["a", "b"], _PAIR_KEYS),
-        "quality": (_quality(run), ["partition_id"], _CIRCUIT_KEYS),
+        "quality": (_quality(run), ["partition_id", "reason"], [*_CIRCUIT_KEYS, "reason"]),
         "sizes": (_sizes(run), ["partition_id"], _CIRCUIT_KEYS),
         "recall": (_recall(run), ["partition_id"], _CIRCUIT_KEYS),
     }
@@ -102,7 +102,9 @@ def _by_round_and_layer(rows: pd.DataFrame, figures: list[str]) -> pd.DataFrame:
 
 
 def _quality(run: Run) -> pd.DataFrame:
-    return run.quality[[*_CIRCUIT_KEYS, *_QUALITY]].astype(dict.fromkeys(_QUALITY, "float64"))
+    rows = measures.on_common_images(run).quality[[*_CIRCUIT_KEYS, "reason", *_QUALITY]]
+    words = rows["reason"].map(REASON_WORDS, na_action="ignore")
+    return rows.astype(dict.fromkeys(_QUALITY, "float64")).assign(reason=words.astype("object"))
 
 
 def _sizes(run: Run) -> pd.DataFrame:

@@ -4,15 +4,15 @@ from analysis.summary.data import summary_data
 from analysis.summary.facts import run_facts
 from analysis.summary.figures import UNDEFINED
 from analysis.summary.holders import client_labels
-from analysis.summary.notes import failed_checks_note, rejections
+from analysis.summary.notes import rejections, unusable_note
 from analysis.summary.text import summary_text
 
 __all__ = [
     "UNDEFINED",
     "client_labels",
-    "failed_checks_note",
     "rejections",
     "run_facts",
     "summary_data",
     "summary_text",
+    "unusable_note",
 ]

@@ -8,7 +8,7 @@ from analysis.measures import OVERLAPS, failed_checks, holdings, left_out, round
 from analysis.run import Run
 from analysis.standing import status_of
 from analysis.summary.facts import density
-from analysis.summary.notes import rejections
+from analysis.summary.notes import rejections, unusable_note
 
 
 def summary_data(run: Run) -> dict[str, Any]:
@@ -22,8 +22,9 @@ def summary_data(run: Run) -> dict[str, Any]:
         "settings": run.settings,
         "effective_density": _json_value(density(run)),
         "rounds": [{str(k): _json_value(v) for k, v in row.items()} for row in measures.to_dict("records")],
-        "failed_validity_checks": sorted(set(failed_checks(run).values())),
+        "failed_validity_checks": sorted({check.server_round for check in failed_checks(run).values()}),
         "pairs_left_out": {"left_out": excluded, "of": total},
+        "circuits_not_usable": unusable_note(run) or None,
         "rejected": [{"round": r, "partition_id": p, "reason": why} for r, p, why in rejections(run)],
         "clients": run.info.get("clients", []),
         "holdings": {str(partition): counts for partition, counts in holdings(run).T.to_dict("list").items()},

@@ -1,11 +1,13 @@
 """What the head of a summary says of a run: how it ended, data, settings."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from analysis.reports import average_noise, mask_noise, withheld
 from analysis.run import Run
 from analysis.standing import status_of
 from analysis.summary.figures import number
+from fedcircuits.records import DataKind
 
 
 def run_facts(run: Run) -> dict[str, str]:
@@ -18,7 +20,7 @@ def run_facts(run: Run) -> dict[str, str]:
     planned = run.settings.get("num-server-rounds", "?")
     source = f"imported from {get('imported-from')}, SHA-256 {str(get('imported-sha256'))[:12]}…"
     training = f"{get('strategy')}, weighting {get('weighting')}, local epochs {get('local-epochs')}"
-    data = f"found on {get('discovery-data')} data" if not withheld(run) else "the global model's alone"
+    data = _whose_images(run.settings) if not withheld(run) else "the global model's alone"
     circuits = f"{_search(run.settings)}, {get('ablation')} ablation, {data}"
     return {
         "status": f"{status_of(run)}{reason}; {run.info['last_round']} of {planned} rounds",
@@ -34,6 +36,14 @@ def run_facts(run: Run) -> dict[str, str]:
 def density(run: Run) -> float:
     """Return the mean effective density of client models, over all rounds."""
     return float(run.clients["density"].mean())
+
+
+def _whose_images(settings: Mapping[str, Any]) -> str:
+    """Say whose images the circuits of clients' models were found on."""
+    if settings.get("discovery-data") == DataKind.SERVER and settings.get("share-probe", True):
+        return "found on the probe set"
+    is_compared_there = "imported-from" not in settings and settings.get("retest-every", 0) != 0
+    return f"found on clients' own images{', compared on the probe set' if is_compared_there else ''}"
 
 
 def _privacy(run: Run) -> dict[str, str]:
@@ -69,4 +79,5 @@ def _split(settings: dict[str, Any]) -> str:
     partition = settings.get("partition", "unknown")
     shapes = {"dirichlet": "dirichlet-alpha", "pathological": "classes-per-client", "classes": "client-classes"}
     key = shapes.get(str(partition))
-    return f"{partition} ({key} {settings.get(key)})" if key else str(partition)
+    rotation = ", plus the seed" if partition == "classes" and settings.get("rotate-classes") else ""
+    return f"{partition} ({key} {settings.get(key)}{rotation})" if key else str(partition)

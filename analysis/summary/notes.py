@@ -2,24 +2,14 @@
 
 import textwrap
 
-from analysis.measures import OVERLAPS, failed_checks, left_out
-from analysis.round_text import named_rounds
+from analysis.measures import OVERLAPS, check_failure, compared_quality, is_counted, left_out, reasons_in_words
 from analysis.run import Run
 from analysis.summary.holders import client_labels
 
 
-def failed_checks_note(run: Run) -> str:
-    """Say which validity checks failed, and which circuits they take with them; empty if none did."""
-    checks = failed_checks(run)
-    if not checks:
-        return ""
-    failed, reach = named_rounds(sorted(set(checks.values()))), named_rounds(sorted(checks))
-    return f"discovery failed its validity check in {failed}: no circuit of {reach} counts as usable"
-
-
 def failed_checks_section(run: Run) -> str:
-    """Put `failed_checks_note` under a title; empty if no check failed."""
-    note = failed_checks_note(run)
+    """Say under a title which checks failed, and what follows; empty if none did."""
+    note = check_failure(run)
     return f"Failed checks (see `analysis diagnose`)\n{textwrap.indent(textwrap.fill(note, 98), '  ')}" if note else ""
 
 
@@ -29,7 +19,20 @@ def left_out_section(run: Run) -> str:
     if not sum(total for _, total in counts.values()):
         return ""
     listed = ", ".join(f"{name} {excluded} of {total}" for name, (excluded, total) in counts.items())
-    return f"Left out of the overlaps, because a circuit of the pair is not usable:\n  {listed}"
+    note = unusable_note(run)
+    why = f"\n{textwrap.indent(textwrap.fill(note, 98), '  ')}" if note else ""
+    return f"Left out of the overlaps, because a circuit of the pair is not usable:\n  {listed}{why}"
+
+
+def unusable_note(run: Run) -> str:
+    """Say how many client circuits of the last round with any are usable, and why others are not; empty if all are."""
+    quality = compared_quality(run)
+    last = quality[quality["round"] == quality["round"].max()]
+    reasons = reasons_in_words(last)
+    if not reasons:
+        return ""
+    usable = int(is_counted(run, last["usable"]).sum())
+    return f"{usable} of {len(last)} client circuits of round {last['round'].iloc[0]} are usable; others: {reasons}"
 
 
 def rejections(run: Run) -> list[tuple[int, int, str]]:

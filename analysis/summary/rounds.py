@@ -1,10 +1,12 @@
 """The summary's table: one row of figures per round."""
 
+import textwrap
 from typing import Any, Final
 
 import pandas as pd
 
 from analysis.measures import round_measures
+from analysis.round_text import named_rounds
 from analysis.run import Run
 from analysis.summary.figures import UNDEFINED, number
 
@@ -23,8 +25,8 @@ _COLUMNS: Final = {
     "different_chance": ("", "chance", 6),
     "local_vs_global": ("local/", "global", 6),
     "retest": ("re-", "test", 5),
-    "transplant": ("trans", "plant", 5),
-    "drift_gap": ("drift", "gap", 5),
+    "transplant": ("transplant", "recall", 6),
+    "false_positives": ("", "FPR", 4),
 }
 """Two header lines and the width of each column; a first line reaches over the columns after it that have none."""
 
@@ -40,8 +42,21 @@ def rounds_section(run: Run) -> str:
     widths = {name: _COLUMNS[name][2] for name in shown}
     lines = [_groups(widths), " ".join(f"{_COLUMNS[name][1]:>{width}}" for name, width in widths.items())]
     lines += [" ".join(f"{row[name]:>{width}}" for name, width in widths.items()) for row in rows]
-    note = "seen: accuracy over the classes that clients have trained on." if "seen" in shown else ""
-    return "\n".join([*lines, note]).rstrip()
+    seen = ["seen: accuracy over the classes that clients have trained on."] if "seen" in shown else []
+    return "\n".join([*lines, *seen, *_default_answers(measures)])
+
+
+def _default_answers(measures: pd.DataFrame) -> list[str]:
+    """Say which classes the global model answers by default, one line each: their recall says nothing."""
+    by_class = measures["default_answers"].explode().dropna()
+    return [
+        textwrap.fill(
+            f"class {class_id}: answered to most images of other classes, too, after {named_rounds([*rounds.index])}; "
+            "that its own are recognised says nothing.",
+            98,
+        )
+        for class_id, rounds in by_class.groupby(by_class)
+    ]
 
 
 def _groups(widths: dict[str, int]) -> str:
@@ -71,7 +86,7 @@ def _cells(server_round: int, row: "pd.Series[Any]") -> dict[str, str]:
         "local_vs_global": number(row["local_vs_global_adjusted_iou"], 2),
         "retest": number(row["retest_adjusted_iou"], 2),
         "transplant": number(row["sufficiency_transplant"], 2),
-        "drift_gap": number(row["drift_gap"], 2),
+        "false_positives": number(row["false_positive_rate_transplant"], 2),
     }
 
 

@@ -48,7 +48,7 @@ class Round:
         began_at: when the round before ended, or the run began or was resumed; seconds since 1970, None if not known.
         ended_at: when its tables were in place, by the clock of the file system.
         scalars: figures, as `round_scalars` names them.
-        failed_check: the validity check by which no circuit of the round counts as usable; None if it was passed.
+        failed_check: why no circuit of the round counts as usable; empty if the discovery did not fail its check.
         rejected: who sent what could not be used, and why; printable, but in other people's words.
     """
 
@@ -56,7 +56,7 @@ class Round:
     began_at: float | None
     ended_at: float
     scalars: Mapping[str, float]
-    failed_check: int | None
+    failed_check: str
     rejected: tuple[str, ...]
 
     @property
@@ -139,7 +139,7 @@ class RunFollower:
             began_at=self._began_at(server_round, info),
             ended_at=ended_at,
             scalars=round_scalars(run, server_round),
-            failed_check=measures.failed_checks(run).get(server_round),
+            failed_check=measures.check_failure(run, [server_round]),
             rejected=_rejections(alone),
         )
         self._before = run

@@ -70,8 +70,8 @@ def _spark(rounds: tuple[Round, ...], name: str) -> str:
 
 def _notes(progress: Progress, now: float) -> Iterator[str]:
     """Give what else is to be known: of the discovery, the last rejections, a process that cannot be seen."""
-    if progress.rounds and progress.rounds[-1].failed_check is not None:
-        yield words.failed_check(progress.rounds[-1])
+    if progress.rounds and progress.rounds[-1].failed_check:
+        yield progress.rounds[-1].failed_check
     rejected = [f"round {one.number}, {who}" for one in progress.rounds for who in one.rejected]
     yield from rejected[-_NUM_REJECTIONS:]
     if words.unseen_words(progress, now):

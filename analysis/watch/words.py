@@ -48,13 +48,6 @@ def overlap(one: Round) -> str:
     return f"{figure(one, 'overlap/same_class_iou', 2)} (chance {figure(one, 'overlap/same_class_expected_iou', 2)})"
 
 
-def failed_check(one: Round) -> str:
-    """Say that the discovery failed its check; empty if it did not."""
-    if one.failed_check is None:
-        return ""
-    return f"discovery failed its validity check in round {one.failed_check}: no circuit counts as usable"
-
-
 def round_words(one: Round, num_planned: int | None) -> str:
     """Say in one line how a round went."""
     parts = [
@@ -65,7 +58,7 @@ def round_words(one: Round, num_planned: int | None) -> str:
         f"collapsed {figure(one, 'accuracy/num_collapsed', 0)}" if "accuracy/num_collapsed" in one.scalars else "",
         f"circuits {circuits(one)}" if circuits(one) else "",
         f"same-class IoU {overlap(one)}" if overlap(one) else "",
-        failed_check(one),
+        one.failed_check,
     ]
     return " | ".join(part for part in parts if part)
 

@@ -28,7 +28,7 @@ class AlignedModel:
         weights: its parameters.
         circuits: its circuits.
         reachable: `[channel]`, channels that carry signal.
-        usable: one verdict per circuit; those that are known not to be usable are left out.
+        usable: one verdict per circuit; those without a good one are left out.
     """
 
     partition_id: int | None
@@ -54,7 +54,7 @@ NO_FIGURES = AlignedFigures(None, None, None, None, 0)
 
 
 class CircuitComparison:
-    """The circuits of two models, those that may be usable, and random ones of the second's sizes."""
+    """The circuits of two models, those that are usable, and random ones of the second's sizes."""
 
     def __init__(
         self,
@@ -108,9 +108,9 @@ class CircuitComparison:
 
 
 def _rows_by_class(model: AlignedModel) -> dict[int, int]:
-    """Return class to row, of circuits that are not known to be unusable."""
+    """Return class to row, of usable circuits."""
     rows = enumerate(zip(model.circuits.class_ids, model.usable, strict=True))
-    return {class_id: row for row, (class_id, usable) in rows if usable is not False}
+    return {class_id: row for row, (class_id, usable) in rows if usable}
 
 
 def mean_of_defined(values: Array) -> float | None:

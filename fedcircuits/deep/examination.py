@@ -26,16 +26,17 @@ from fedcircuits.deep.alignment import align_pair
 from fedcircuits.deep.alternatives import CentralTraining
 from fedcircuits.deep.barriers import measure_barrier
 from fedcircuits.deep.faithfulness import nested_curves
+from fedcircuits.deep.identifiability import circuits_of_copy, with_other_negatives
 from fedcircuits.deep.ladder import climb_ladder
 from fedcircuits.deep.patching import patch_circuits
 from fedcircuits.deep.round_models import ClientModel, RoundModels
 from fedcircuits.deep.scrutiny import scrutinise
 from fedcircuits.deep.swaps import swap_circuits
 from fedcircuits.deep.transfer import Party, transfer_circuits
-from fedcircuits.found_circuits import FoundCircuits
+from fedcircuits.found_circuits import Couples, FoundCircuits
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import GateSite, Weights, initial_weights
-from fedcircuits.records import DataKind
+from fedcircuits.records import Comparison
 from fedcircuits.seeding import SERVER, Purpose, torch_generator
 from fedcircuits.settings import Settings
 from fedcircuits.study import Subject, prepare_subject, server_bench
@@ -58,6 +59,7 @@ class Examiner:
         self._settings = settings
         self._spec = spec
         self._bench = server_bench(settings, dataset)
+        self._probe_set = dataset.probe
         self._all_classes = tuple(range(spec.num_classes))
         sampling = torch_generator(settings.run.seed, Purpose.DEEP_IMAGES)
         self._test = balanced_sample(dataset.test, self._all_classes, settings.deep.deep_images, sampling)
@@ -84,6 +86,27 @@ class Examiner:
             tables["costs"].append(identity | {"measure": name, "seconds": time.perf_counter() - started})
         return tables
 
+    def controls(self, models: RoundModels) -> dict[Comparison, Couples]:
+        """Find circuits that differ only in what they were asked, or by a little noise, to compare overlap with.
+
+        Returns:
+            the first chosen client's circuits, with one part of the other classes as negatives and with the other part;
+            and the chosen clients' circuits with those of slightly changed copies. Nothing of clients whose circuits
+            were not found twice on the probe set.
+        """
+        chosen = [
+            (client.weights, client.found)
+            for client in self._chosen(models)
+            if client.found is not None and client.found.retest is not None
+        ]
+        asked = (self._settings, self._spec, self._bench, models.position)
+        return {
+            Comparison.OTHER_NEGATIVES: [
+                couple for weights, found in chosen[:1] for couple in with_other_negatives(*asked, weights, found)
+            ],
+            Comparison.PERTURBED_COPY: [(found, circuits_of_copy(*asked, weights, found)) for weights, found in chosen],
+        }
+
     def retention(self, models: RoundModels) -> dict[str, float | None]:
         """Return the activation retention of each convolution."""
         clients = [client.weights for client in models.clients]
@@ -93,15 +116,12 @@ class Examiner:
     def _scrutiny(self, models: RoundModels) -> Tables:
         """Look closely at the circuits of chosen clients, and at those of the global model on the server's data."""
         tables: Tables = {"curves": [], "scrutiny": []}
-        data = DataKind(self._settings.discovery.discovery_data)
-        looks = [(c.weights, c.found, models.told_apart(c), data) for c in self._chosen(models)]
-        for weights, found, classes, kind in [
-            *looks,
-            (models.average, models.found, models.trained_classes or self._all_classes, DataKind.SERVER),
-        ]:
+        looks = [(c.weights, c.found, models.told_apart(c)) for c in self._chosen(models)]
+        average = (models.average, models.found, models.trained_classes or self._all_classes)
+        for weights, found, classes in [*looks, average]:
             if found is None:
                 continue
-            identity = {"model": str(found.model), "partition_id": found.partition_id, "data": str(kind)}
+            identity = {"model": str(found.model), "partition_id": found.partition_id, "data": str(found.question.data)}
             subject = self._subject(weights)
             partition = SERVER if found.partition_id is None else found.partition_id
             generator = self._draws(Purpose.SCRUTINY, models, partition)
@@ -202,7 +222,7 @@ class Examiner:
             models.shares,
             models.average,
             initial_weights(self._spec, torch_generator(settings.run.seed, Purpose.INITIAL_WEIGHTS)),
-            self._bench.source,
+            self._probe_set,
             self._test,
             models.trained_classes,
             central,
@@ -217,15 +237,21 @@ class Examiner:
     def _pairs(self, models: RoundModels) -> list[tuple[AlignedModel, AlignedModel]]:
         """Return every two chosen clients, and each of them with the average as it is seen on the client's data."""
         chosen = self._chosen(models)
-        locals_ = [self._aligned(client.partition_id, client.weights, client.found) for client in chosen]
-        averages = [self._aligned(None, models.average, client.found_global) for client in chosen]
-        return [*combinations(locals_, 2), *zip(locals_, averages, strict=True)]
+        first = [self._aligned(client.partition_id, client.weights, client.found) for client in chosen]
+        second = [self._aligned(c.partition_id, c.weights, c.found, is_second=True) for c in chosen]
+        averages = [self._aligned(None, models.average, c.found_global, is_second=True) for c in chosen]
+        of_clients = [(first[i], second[j]) for i, j in combinations(range(len(chosen)), 2)]
+        return [*of_clients, *zip(first, averages, strict=True)]
 
-    def _aligned(self, partition_id: int | None, weights: Weights, found: FoundCircuits | None) -> AlignedModel:
-        circuits, usable = (
-            (no_circuits(self._spec.num_channels), ()) if found is None else (found.circuits, found.usable)
-        )
-        return AlignedModel(partition_id, weights, circuits, self._reachable(weights), usable)
+    def _aligned(
+        self, partition_id: int | None, weights: Weights, found: FoundCircuits | None, *, is_second: bool = False
+    ) -> AlignedModel:
+        """Lay out one model of a pair; the second's circuits are those of the other half of the images, if known."""
+        if found is None:
+            nothing = no_circuits(self._spec.num_channels)
+            return AlignedModel(partition_id, weights, nothing, self._reachable(weights), ())
+        circuits = found.retest if is_second and found.retest is not None else found.circuits
+        return AlignedModel(partition_id, weights, circuits, found.reachable, found.usable)
 
     def _subject(self, weights: Weights) -> Subject:
         return prepare_subject(self._settings, self._spec, weights, self._bench)

@@ -1,17 +1,16 @@
-"""The same network with a little noise: what two models of one mechanism may differ by."""
+"""A model's copy with a little noise on its weights: whether circuits survive what no behaviour depends on."""
 
 import torch
 
 from fedcircuits.models import Weights
 
+PERTURBATION = 0.01
+"""Standard deviation of the noise on each parameter, as a share of it."""
 
-def perturbed(weights: Weights, generator: torch.Generator, noise: float = 0.01) -> Weights:
-    """Return a copy in which every parameter is multiplied by 1 + `noise` times a normal number; zeros stay zero.
 
-    Args:
-        weights: a network's parameters, on any device.
-        generator: draws on the CPU, parameters in the order of `weights`.
-        noise: standard deviation of the factors, 0 or more.
-    """
-    factors = {name: 1 + noise * torch.randn(value.shape, generator=generator) for name, value in weights.items()}
-    return {name: value * factors[name].to(value) for name, value in weights.items()}
+def perturbed(weights: Weights, generator: torch.Generator, noise: float = PERTURBATION) -> dict[str, torch.Tensor]:
+    """Return a copy whose parameters were multiplied by 1 + noise * N(0, 1); what is 0 stays 0."""
+    return {
+        name: value * (1 + noise * torch.randn(value.shape, generator=generator).to(value.device))
+        for name, value in weights.items()
+    }

@@ -21,7 +21,8 @@ class ClientModel:
         num_images: training images that it holds.
         classes: those it holds, ascending; empty if it does not say.
         found: its circuits; None in a round without circuits.
-        found_global: the global model's circuits on this client's data; None in such a round, or if it did not answer.
+        found_global: the global model's circuits, asked the same question; None in such a round, or if they are not
+            known.
     """
 
     partition_id: int

@@ -6,7 +6,7 @@ Functional preservation of a client's circuit is its faithfulness in the global 
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from fedcircuits.circuit_scores import MIN_SEPARATION, Judgement, circuit_logits, judge, whole_logits
+from fedcircuits.circuit_scores import Judgement, circuit_logits, faithfulness, judge, whole_logits
 from fedcircuits.circuits import Circuits
 from fedcircuits.data import LabelledImages
 from fedcircuits.models import GateSite
@@ -80,13 +80,10 @@ def swap_circuits(
 
 def _entry(identity: tuple[int, int, ModelKind, ModelKind], circuit: Judgement, whole: Judgement) -> Swap:
     """Lay out what a circuit does alone, and its share of what the whole model does."""
-    faithfulness = None
-    if circuit.separation is not None and whole.separation is not None and whole.separation >= MIN_SEPARATION:
-        faithfulness = circuit.separation / whole.separation
     return Swap(
         *identity,
         separation=circuit.separation,
-        faithfulness=faithfulness,
+        faithfulness=faithfulness(circuit.separation, whole.separation),
         recall=circuit.recall,
         false_positive_rate=circuit.false_positive_rate,
         balanced_accuracy=circuit.balanced_accuracy,

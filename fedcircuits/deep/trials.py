@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from fedcircuits.circuit_scores import MIN_SEPARATION, Judgement, circuit_logits, judge, log_odds
@@ -48,6 +48,10 @@ class Trial:
         """Tell how well each circuit tells the class from the others."""
         return [judge(logits, self.data, self.class_id, self.negatives) for logits in self._logits(members)]
 
+    def hits(self, members: Bool[Tensor, "circuit channel"]) -> Bool[Tensor, "circuit image"]:
+        """Tell which images each circuit takes for the class."""
+        return self._logits(members).argmax(-1) == self.class_id
+
     def log_odds(self, members: Bool[Tensor, "circuit channel"]) -> Float[Tensor, "circuit image"]:
         """Return the log-odds of the class for every image, through every circuit."""
         return log_odds(self._logits(members), self.class_id)
@@ -67,10 +71,7 @@ class Trial:
 def prepare_trial(
     subject: Subject, data: LabelledImages, class_id: int, trained_classes: Collection[int], site: GateSite
 ) -> Trial:
-    """Gather what one class is judged by: all its images, and as many of the other trained classes.
-
-    Both sides count alike in M, so more images of one than of the other would cost passes and gain little. The others
-    are taken at even distances, so that classes that lie one after the other in `data` have equal parts.
+    """Gather what one class is judged by: all its images, and as many of the other trained classes (`trial_positions`).
 
     Args:
         subject: the model, and what its off channels become.
@@ -80,15 +81,25 @@ def prepare_trial(
         site: where gates act, as in discovery.
     """
     negatives = tuple(sorted(set(trained_classes) - {class_id}))
-    own = (data.labels == class_id).nonzero().flatten()
-    others = torch.isin(data.labels, torch.tensor(negatives, device=data.device)).nonzero().flatten()
-    if 0 < len(own) < len(others):
-        places = (torch.arange(len(own), device=data.device) + 0.5) * (len(others) / len(own))
-        others = others[places.long()]
-    trial = Trial(subject, class_id, data.select(torch.cat([own, others])), negatives, site, whole=math.nan)
+    images = data.select(trial_positions(data, class_id, negatives))
+    trial = Trial(subject, class_id, images, negatives, site, whole=math.nan)
     # Through gates like every circuit: the whole is then exactly the circuit of all channels.
     whole = trial.judge(subject.reachable[None])[0].separation
     return trial if whole is None else replace(trial, whole=whole)
+
+
+def trial_positions(data: LabelledImages, class_id: int, negatives: Collection[int]) -> Int[Tensor, " image"]:
+    """Return where in `data` the images of a trial are: all of the class, then as many of other classes.
+
+    Both sides count alike in M, so more images of one than of the other would cost passes and gain little. The others
+    are taken at even distances, so that classes that lie one after the other in `data` have equal parts.
+    """
+    own = (data.labels == class_id).nonzero().flatten()
+    others = torch.isin(data.labels, torch.tensor(sorted(negatives), device=data.device)).nonzero().flatten()
+    if 0 < len(own) < len(others):
+        places = (torch.arange(len(own), device=data.device) + 0.5) * (len(others) / len(own))
+        others = others[places.long()]
+    return torch.cat([own, others])
 
 
 def separations(

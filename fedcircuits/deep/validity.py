@@ -1,151 +1,180 @@
-"""The validity gate: circuits that a run's discovery finds must say more than those found where there are none.
+"""The check of the discovery: circuits of several clients must tell their classes better than random ones do.
 
-A control is beaten if the circuits' balanced accuracy exceeds the control's by more than two standard errors, in the
-mean over classes and for most classes by themselves, lest one good circuit carry the others through. Sizes do not
-count: a control that does as well shows that the figure means nothing, however many channels it has, and being smaller
-does not help a circuit that is no better. All accuracies are those of test images of the trained classes.
+It judges the setting, not a circuit: all circuits of all checked clients are pooled, so that a weak one does not void
+the others. Each stands against random circuits of the same model with as many channels in each layer. Two things are
+asked of the mean difference in balanced accuracy: that it is large enough to matter, and that it is not chance.
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import torch
+
+from fedcircuits.check_verdict import CheckResult
 from fedcircuits.circuit_scores import balanced_sample
-from fedcircuits.deep.control_scores import Score, score_circuits, score_random_circuits
-from fedcircuits.deep.controls import (
-    Control,
-    find_circuits,
-    nonsense_candidate,
-    permuted_candidate,
-    untrained_candidate,
-)
-from fedcircuits.model_spec import ModelSpec
-from fedcircuits.models import GateSite, Weights
+from fedcircuits.circuits import Circuits
+from fedcircuits.config_values import ClassIds
+from fedcircuits.data import LabelledImages
+from fedcircuits.deep.contests import Contest, hold_contest
+from fedcircuits.models import GateSite
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings
-from fedcircuits.study import Bench, prepare_subject
+from fedcircuits.study import Subject
 from fedcircuits.training import RoundPosition
 
-MIN_Z = 2.0
-"""Standard errors by which circuits must exceed a control."""
+
+@dataclass(frozen=True)
+class CheckedModel:
+    """A model with the circuits that are checked.
+
+    Args:
+        partition_id: the client; None for the server.
+        subject: the model.
+        circuits: those that were found in it.
+        classes: those that it knows, ascending: what its circuits must tell apart.
+    """
+
+    partition_id: int | None
+    subject: Subject
+    circuits: Circuits
+    classes: ClassIds
 
 
 @dataclass(frozen=True)
 class ValidityRow:
-    """The columns of the table `validity` from `control` on; docs/run-log.md explains them.
+    """The columns of the table `validity` from `partition_id` on; docs/run-log.md explains them.
 
     Args:
-        control: a `Control`.
-        class_id: the class; None for all classes pooled.
-        balanced_accuracy: of the model's circuits; pooled, the mean over classes. None without test images.
-        control_balanced_accuracy: of the control's circuits.
-        size: reachable channels of the model's circuit; pooled, the mean over classes, rounded.
-        control_size: reachable channels of the control's circuit.
-        z: difference of the accuracies in standard errors.
-        beaten: z is above `MIN_Z`, pooled also for more than half of the classes; None where z is.
+        partition_id: the client; None for the server, and where all are pooled.
+        class_id: the class; None where all are pooled.
+        balanced_accuracy: of the circuit; pooled, the mean. None without test images of both sides.
+        random_balanced_accuracy: mean over random circuits of its size; pooled, the mean of that.
+        random_sd: standard deviation between random circuits; pooled, the root of the mean variance.
+        effect: difference of the two accuracies.
+        standard_error: of the effect, see `standard_error`.
+        z: the effect in standard errors.
+        num_circuits: how many circuits the row is about.
+        passed: the verdict of the pooled row; None elsewhere, and where nothing could be scored.
     """
 
-    control: str
+    partition_id: int | None
     class_id: int | None
     balanced_accuracy: float | None
-    control_balanced_accuracy: float | None
-    size: int
-    control_size: int
+    random_balanced_accuracy: float | None
+    random_sd: float | None
+    effect: float | None
+    standard_error: float | None
     z: float | None
-    beaten: bool | None
+    num_circuits: int
+    passed: bool | None
 
 
 def check_validity(
-    settings: Settings,
-    spec: ModelSpec,
-    weights: Weights,
-    bench: Bench,
-    position: RoundPosition,
-    trained_classes: Collection[int],
+    settings: Settings, models: Sequence[CheckedModel], test: LabelledImages, position: RoundPosition
 ) -> list[ValidityRow]:
-    """Compare the circuits of a model with four controls.
+    """Hold the circuits of some models against random circuits of the same sizes, and judge.
 
     Args:
-        settings: of the run: its discovery, and in `deep` the test images per class and the random circuits.
-        spec: the network's shape.
-        weights: the model under study.
-        bench: images to find circuits on and to score them on.
-        position: the round; with the bench's partition it seeds every draw.
-        trained_classes: classes that the model was trained on; circuits of others are not looked at.
+        settings: of the run; in `deep` the test images per class, and the random circuits that all models together
+            are given for each class (at least two for each circuit).
+        models: whose circuits are checked; those that know a single class have nothing to be told apart.
+        test: held-out images, on the models' device.
+        position: the round, which seeds every draw.
 
     Returns:
-        for each control one row per class and one of all classes pooled; none if the model was trained on a single
-        class, or on none of those whose circuits are looked for: there is nothing to be told apart.
+        one row per circuit, by model and class, and one of all pooled; none if there is no circuit to check.
     """
-    held = set(bench.source.labels.tolist())
-    trained = tuple(sorted(held & set(trained_classes)))
-    wanted = tuple(c for c in bench.classes if c in trained)
-    if len(trained) < 2 or not wanted:
+    contests = hold_contests(settings, models, test, position)
+    return judge_contests(contests, position.server_round) if contests else []
+
+
+def hold_contests(
+    settings: Settings, models: Sequence[CheckedModel], test: LabelledImages, position: RoundPosition
+) -> list[Contest]:
+    """Let every circuit stand against random ones; arguments as `check_validity`."""
+    able = [model for model in models if len(model.classes) > 1]
+    if not able:
         return []
-    generator = torch_generator(settings.run.seed, Purpose.VALIDITY, bench.partition_id, position.server_round)
-    test = balanced_sample(bench.test, trained, settings.deep.deep_images, generator)
-    bench = replace(bench, classes=wanted, test=test)
-    subject = prepare_subject(settings, spec, weights, bench)
-    found = find_circuits(settings, subject, bench, generator)
-    candidates = {
-        Control.UNTRAINED: untrained_candidate(settings, spec, weights, bench, generator),
-        Control.NONSENSE: nonsense_candidate(settings, subject, bench, trained, generator),
-        Control.PERMUTED: permuted_candidate(settings, subject, bench, generator),
-    }
+    generator = torch_generator(settings.run.seed, Purpose.VALIDITY, server_round=position.server_round)
+    shown = tuple(sorted({class_id for model in able for class_id in model.classes}))
+    sample = balanced_sample(test, shown, settings.deep.deep_images, generator)
+    num_draws = max(2, -(-settings.deep.deep_draws // len(able)))
     site = GateSite(settings.discovery.gate_site)
-    real = score_circuits(found, trained, site)
-    controls = {control: score_circuits(candidate, trained, site) for control, candidate in candidates.items()}
-    controls[Control.RANDOM] = score_random_circuits(found, trained, site, settings.deep.deep_draws, generator)
-    return [row for control, scores in controls.items() for row in compare(control, real, scores)]
+    return [
+        hold_contest(
+            model.partition_id, model.subject, class_id, member, model.classes, sample, site, num_draws, generator
+        )
+        for model in able
+        for class_id, member in zip(model.circuits.class_ids, model.circuits.members, strict=True)
+        if class_id in model.classes
+    ]
 
 
-def compare(control: Control, real: Mapping[int, Score], scores: Mapping[int, Score]) -> list[ValidityRow]:
-    """Return one row per class of a control, and one of all classes pooled.
+def judge_contests(contests: Sequence[Contest], server_round: int) -> list[ValidityRow]:
+    """Return one row per contest and one of all pooled, whose verdict is that of the check."""
+    pooled = _row(None, None, [contest for contest in contests if contest.is_decidable])
+    result = _result(pooled, server_round)
+    singly = [_row(one.partition_id, one.class_id, [one] if one.is_decidable else []) for one in contests]
+    return [*singly, replace(pooled, passed=None if result is None else result.has_passed)]
+
+
+def result_of(rows: Sequence[ValidityRow], server_round: int) -> CheckResult | None:
+    """Return what a check has found; None if nothing could be scored."""
+    return next((_result(row, server_round) for row in rows if row.passed is not None), None)
+
+
+def standard_error(contests: Sequence[Contest]) -> float:
+    """Return how far the mean effect of some contests may be off, balanced accuracy.
+
+    Two errors are added as variances:
+
+    - *Images*. Circuit and rivals see the same images, and so do the contests of other classes and clients. What an
+      image adds to the mean effect, over all contests, is therefore one observation, and images are independent.
+      Each side of each contest is given one image more, which is wholly against the others, lest the error be 0.
+    - *Draws*: the mean rival is known from a few rivals.
+
+    How far classes and clients differ is no error: the verdict is about the circuits of these, not of others like
+    them. They differ much in good networks, too, since the class that a network names for want of anything else is
+    told as well by random circuits.
 
     Args:
-        control: which.
-        real: class to the score of the model's circuit.
-        scores: class to the score of the control's circuit, for the same classes.
+        contests: at least one, all decidable.
     """
-    rows = [_row(control, class_id, [real[class_id]], [scores[class_id]]) for class_id in real]
-    scored = [c for c in real if real[c].balanced_accuracy is not None and scores[c].balanced_accuracy is not None]
-    pooled_classes = scored or list(real)
-    pooled = _row(control, None, [real[c] for c in pooled_classes], [scores[c] for c in pooled_classes])
-    is_broad = 2 * sum(row.beaten is True for row in rows) > len(pooled_classes)
-    return [*rows, replace(pooled, beaten=pooled.beaten and is_broad)]
+    of_images = torch.zeros(1 + max(int(contest.positions.max()) for contest in contests), dtype=torch.float64)
+    against, draws = 0.0, 0.0
+    for contest in contests:
+        of_images.index_add_(0, contest.positions, contest.deviations)
+        against += float(contest.side_weights.square().sum())
+        draws += float(contest.rival_balanced_accuracies.var()) / len(contest.rival_hits)
+    return math.sqrt(float(of_images.square().sum()) + against + draws) / len(contests)
 
 
-def verdict(rows: Sequence[ValidityRow]) -> bool | None:
-    """Tell whether every control is beaten, all classes pooled; None if that is not known of one, or of none."""
-    pooled = [row.beaten for row in rows if row.class_id is None]
-    if not pooled or None in pooled:
-        return None
-    return all(pooled)
+def _result(row: ValidityRow, server_round: int) -> CheckResult | None:
+    return None if row.effect is None or row.z is None else CheckResult(server_round, row.effect, row.z)
 
 
-def _row(control: Control, class_id: int | None, real: Sequence[Score], scores: Sequence[Score]) -> ValidityRow:
-    """Compare the means of two lists of circuits; errors are taken as independent of each other.
-
-    Circuits share test images, which makes the errors of a difference smaller and those of a mean over classes larger
-    than that.
-    """
-    accuracy, control_accuracy = _mean_accuracy(real), _mean_accuracy(scores)
-    z = None
-    if accuracy is not None and control_accuracy is not None:
-        error = math.sqrt(sum(score.variance for score in (*real, *scores))) / len(real)
-        z = (accuracy - control_accuracy) / error
+def _row(partition_id: int | None, class_id: int | None, contests: Sequence[Contest]) -> ValidityRow:
+    """Return the row of some contests, all decidable, or without figures if there is none."""
+    if not contests:
+        return ValidityRow(partition_id, class_id, None, None, None, None, None, None, 0, None)
+    accuracy = _mean([contest.balanced_accuracy for contest in contests])
+    random_accuracy = _mean([float(contest.rival_balanced_accuracies.mean()) for contest in contests])
+    random_variance = _mean([float(contest.rival_balanced_accuracies.var()) for contest in contests])
+    error = standard_error(contests)
     return ValidityRow(
-        control=str(control),
+        partition_id=partition_id,
         class_id=class_id,
         balanced_accuracy=accuracy,
-        control_balanced_accuracy=control_accuracy,
-        size=round(sum(score.size for score in real) / len(real)),
-        control_size=round(sum(score.size for score in scores) / len(scores)),
-        z=z,
-        beaten=None if z is None else z > MIN_Z,
+        random_balanced_accuracy=random_accuracy,
+        random_sd=math.sqrt(random_variance),
+        effect=accuracy - random_accuracy,
+        standard_error=error,
+        z=(accuracy - random_accuracy) / error,
+        num_circuits=len(contests),
+        passed=None,
     )
 
 
-def _mean_accuracy(scores: Sequence[Score]) -> float | None:
-    known = [score.balanced_accuracy for score in scores if score.balanced_accuracy is not None]
-    return sum(known) / len(known) if len(known) == len(scores) else None
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -100,7 +100,7 @@ def discovery_images(
     elif len(held) == 1 and probe is not None:
         negatives = Negatives.PROBE
         others = probe.select((probe.labels != held[0]).nonzero().flatten())
-        pool = LabelledImages(torch.cat([data.images, others.images]), torch.cat([data.labels, others.labels]))
+        pool = data.joined(others)
     order = pool.labels.argsort(stable=True)
     return DiscoveryImages(pool.select(order), negatives, tuple(c for c in sorted(wanted) if c in held))
 

@@ -1,17 +1,20 @@
 """A client's answer to an evaluate message: what it saw in the new global model."""
 
+from collections.abc import Mapping
+
 from flwr.app import ConfigRecord, MetricRecord, RecordDict
 
+from fedcircuits.config_values import ClassIds
 from fedcircuits.errors import ReplyError
 from fedcircuits.local_round import GlobalView
-from fedcircuits.messages.reading import read_metrics, read_record, read_rows
-from fedcircuits.messages.studies import add_study, decode_study
+from fedcircuits.messages.reading import read_metrics, read_record
+from fedcircuits.messages.studies import add_study, decode_study, read_quality
 from fedcircuits.model_spec import ModelSpec
-from fedcircuits.quality import CircuitQuality
 from fedcircuits.record_values import count_value, measured_value, rows_to_columns, typed_value
 from fedcircuits.records import Key
 from fedcircuits.replies import EvaluateReply
 from fedcircuits.reply_size import check_reply_size
+from fedcircuits.verdicts import CircuitQuality
 
 
 def encode_view(view: GlobalView, partition_id: int, num_examples: int) -> RecordDict:
@@ -28,14 +31,20 @@ def encode_view(view: GlobalView, partition_id: int, num_examples: int) -> Recor
             Key.UPDATE: ConfigRecord({Key.PARTITION_ID: partition_id}),
         }
     )
-    add_study(content, view.study)
+    if view.study is not None:
+        add_study(content, view.study)
     if view.transplant:
         content[Key.TRANSPLANT] = ConfigRecord(rows_to_columns(view.transplant, CircuitQuality))
     return content
 
 
-def decode_view(content: RecordDict, spec: ModelSpec) -> EvaluateReply:
+def decode_view(content: RecordDict, spec: ModelSpec, studied: Mapping[int, ClassIds]) -> EvaluateReply:
     """Return a client's answer to an evaluate message, every part of it checked.
+
+    Args:
+        content: the answer.
+        spec: the network's shape.
+        studied: partition id of every client that was asked to the classes whose circuits it found in the round.
 
     Raises:
         ReplyError: with the reason, if any part is missing, damaged or out of range.
@@ -44,13 +53,14 @@ def decode_view(content: RecordDict, spec: ModelSpec) -> EvaluateReply:
     if content.array_records or len(content.metric_records) != 1:
         raise ReplyError("records: expected exactly one MetricRecord and no ArrayRecord")
     metrics = read_metrics(content, {Key.EVALUATE_SECONDS})
-    study = decode_study(content, spec)
-    classes = study.circuits.class_ids
-    has_transplant = Key.TRANSPLANT in content
+    partition_id = typed_value(read_record(content, Key.UPDATE, ConfigRecord), Key.PARTITION_ID, int)
+    if partition_id not in studied:
+        raise ReplyError(f"claims to be partition {partition_id}")
+    classes = studied[partition_id]
     return EvaluateReply(
-        partition_id=typed_value(read_record(content, Key.UPDATE, ConfigRecord), Key.PARTITION_ID, int),
+        partition_id=partition_id,
         num_examples=count_value(metrics, Key.NUM_EXAMPLES),
-        study=study,
-        transplant=read_rows(content, Key.TRANSPLANT, CircuitQuality, classes) if has_transplant else [],
+        study=decode_study(content, spec) if Key.CIRCUITS in content else None,
+        transplant=read_quality(content, Key.TRANSPLANT, classes) if classes else [],
         evaluate_seconds=measured_value(metrics, Key.EVALUATE_SECONDS),
     )

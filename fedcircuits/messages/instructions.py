@@ -18,11 +18,20 @@ from fedcircuits.training import RoundPosition
 
 @dataclass(frozen=True)
 class Instruction:
-    """What a client is told to do in a round. `trained_classes` is empty in the train phase."""
+    """What a client is told to do in a round.
+
+    Args:
+        settings: of the run.
+        weights: the global model's.
+        position: the round.
+        told_apart: classes that circuits must tell apart where they are found on the probe set.
+        trained_classes: classes that any client has trained on; empty in the train phase.
+    """
 
     settings: Settings
     weights: dict[str, Tensor]
     position: RoundPosition
+    told_apart: list[int]
     trained_classes: list[int]
 
 
@@ -58,5 +67,10 @@ def decode_instruction(content: RecordDict, spec: ModelSpec, settings: Settings)
         settings=settings,
         weights=decode_weights(read_record(content, Key.ARRAYS, ArrayRecord), spec),
         position=RoundPosition(typed_value(config, Key.SERVER_ROUND, int), settings.run.num_server_rounds),
-        trained_classes=typed_list(config, Key.TRAINED_CLASSES, int) if Key.TRAINED_CLASSES in config else [],
+        told_apart=_class_ids(config, Key.TOLD_APART),
+        trained_classes=_class_ids(config, Key.TRAINED_CLASSES),
     )
+
+
+def _class_ids(config: ConfigRecord, key: str) -> list[int]:
+    return typed_list(config, key, int) if key in config else []

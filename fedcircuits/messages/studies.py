@@ -1,5 +1,7 @@
 """Circuits as packed bits and bytes, and a study of a model: its circuits and how good they are."""
 
+from collections.abc import Sequence
+
 from flwr.app import ConfigRecord, RecordDict
 
 from fedcircuits.circuits import Circuits, PackedCircuits
@@ -7,10 +9,10 @@ from fedcircuits.discovery import Negatives
 from fedcircuits.errors import ReplyError
 from fedcircuits.messages.reading import read_record, read_rows
 from fedcircuits.model_spec import ModelSpec
-from fedcircuits.quality import CircuitQuality
 from fedcircuits.record_values import rows_to_columns, typed_list, typed_value
-from fedcircuits.records import Key
+from fedcircuits.records import Key, UnusableReason
 from fedcircuits.study import Study
+from fedcircuits.verdicts import CircuitQuality, rates_reason
 
 
 def encode_circuits(circuits: Circuits) -> ConfigRecord:
@@ -58,6 +60,21 @@ def add_study(content: RecordDict, study: Study) -> None:
         content[Key.QUALITY] = ConfigRecord(rows_to_columns(study.quality, CircuitQuality))
 
 
+def read_quality(content: RecordDict, key: str, class_ids: Sequence[int]) -> list[CircuitQuality]:
+    """Return how good circuits are, with verdicts that follow from the rates, or from sizes that are not known here.
+
+    Raises:
+        ReplyError: if there are none, or they do not fit.
+    """
+    rows = read_rows(content, key, CircuitQuality, class_ids)
+    for row in rows:
+        reason = rates_reason(row)
+        if row.reason not in (reason, UnusableReason.EMPTY, UnusableReason.WHOLE_NETWORK):
+            claimed, expected = (each or "usable" for each in (row.reason, reason))
+            raise ReplyError(f"{key}: class {row.class_id} is {claimed}, but its rates say {expected}")
+    return rows
+
+
 def decode_study(content: RecordDict, spec: ModelSpec) -> Study:
     """Return the study in a reply.
 
@@ -75,8 +92,8 @@ def decode_study(content: RecordDict, spec: ModelSpec) -> Study:
         raise ReplyError("retest: classes differ from the circuits'")
     quality = []
     if circuits.class_ids:
-        quality = read_rows(content, Key.QUALITY, CircuitQuality, circuits.class_ids)
+        quality = read_quality(content, Key.QUALITY, circuits.class_ids)
         for entry, kept in zip(quality, circuits.members, strict=True):
-            if entry.usable and not kept.any():
-                raise ReplyError(f"quality: the circuit of class {entry.class_id} keeps no channel, yet is usable")
+            if not kept.any() and entry.reason is not UnusableReason.EMPTY:
+                raise ReplyError(f"quality: the circuit of class {entry.class_id} keeps no channel, yet is not empty")
     return Study(circuits, retest, quality, Negatives(negatives))

@@ -7,6 +7,7 @@ from fedcircuits.records.keys import Key
 from fedcircuits.records.names import (
     ALL_LAYERS,
     COLLAPSED_RECALL,
+    DEFAULT_ANSWER_RATE,
     MIN_RELIABILITY,
     AlignmentVerdict,
     Comparison,
@@ -14,14 +15,18 @@ from fedcircuits.records.names import (
     MatchingMethod,
     ModelKind,
     RungName,
+    UnusableReason,
 )
+from fedcircuits.records.reasons import REASON_WORDS, count_reasons
 from fedcircuits.records.schemas import ADDED_TABLES, TABLES
 
 __all__ = [
     "ADDED_TABLES",
     "ALL_LAYERS",
     "COLLAPSED_RECALL",
+    "DEFAULT_ANSWER_RATE",
     "MIN_RELIABILITY",
+    "REASON_WORDS",
     "TABLES",
     "AlignmentVerdict",
     "Comparison",
@@ -30,4 +35,6 @@ __all__ = [
     "MatchingMethod",
     "ModelKind",
     "RungName",
+    "UnusableReason",
+    "count_reasons",
 ]

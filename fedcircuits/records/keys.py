@@ -18,6 +18,7 @@ class Key:
     NODE: Final = "node"
 
     SERVER_ROUND: Final = "server-round"
+    TOLD_APART: Final = "told-apart"
     TRAINED_CLASSES: Final = "trained-classes"
     PARTITION_ID: Final = "partition-id"
     NUM_PARTITIONS: Final = "num-partitions"

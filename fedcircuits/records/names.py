@@ -22,6 +22,29 @@ class DataKind(StrEnum):
     SERVER = "server"
 
 
+class UnusableReason(StrEnum):
+    """Why a circuit is not usable; of several reasons the first of this list is the one that is given."""
+
+    EMPTY = "empty"
+    "No channel of it carries signal."
+    WHOLE_NETWORK = "whole_network"
+    "It keeps more than 80 % of the channels that carry signal, so that it selects next to nothing."
+    TOO_FEW_IMAGES = "too_few_images"
+    "Fewer than ten test images of its class or of others: there is no verdict, and `usable` is missing."
+    MODEL_DOES_NOT_SEPARATE = "model_does_not_separate"
+    "The whole model does not surely tell the class from others, so that no part of it can be asked to."
+    DEFAULT_CLASS = "default_class"
+    "The model names the class with every channel off, and without the circuit it names it as well as with it."
+    LOW_RECALL = "low_recall"
+    "It recognises clearly fewer images of its class than the whole model does."
+    FALSE_POSITIVES = "false_positives"
+    "It takes clearly more other images for its class than the whole model does, or most of them."
+    CANCELLED_ELSEWHERE = "cancelled_elsewhere"
+    "It separates its class clearly more strongly than the whole model does: the rest works against it."
+    CHECK_FAILED = "check_failed"
+    "Nothing is wrong with the circuit itself, but the run's discovery has failed its last check."
+
+
 class Comparison(StrEnum):
     """What a row of the overlap table compares."""
 
@@ -33,6 +56,11 @@ class Comparison(StrEnum):
     PARAMETER_MASK_ACROSS_CLIENTS = "parameter_mask_across_clients"
     PARAMETER_MASK_LOCAL_VS_GLOBAL = "parameter_mask_local_vs_global"
     RETEST = "retest"
+    "One model's circuits of either half of the images: how far images alone change them."
+    OTHER_NEGATIVES = "other_negatives"
+    "One model's circuits, and those that it has if they must be told from some of the classes only: another question."
+    PERTURBED_COPY = "perturbed_copy"
+    "A model's circuits and those of a copy with 1 % of noise on its weights: whether a circuit can be identified."
 
 
 class MatchingMethod(StrEnum):
@@ -88,6 +116,10 @@ ALL_LAYERS: Final = "all"
 
 COLLAPSED_RECALL: Final = 0.05
 """A class that clients trained on, but of which a model recognises less than this share, has collapsed."""
+
+DEFAULT_ANSWER_RATE: Final = 0.5
+"""A class that a model takes this share of all other classes' images for is its default answer: that it names the
+class's own images as well says nothing."""
 
 MIN_RELIABILITY: Final = 0.3
 """Below this retest correlation a circuit is not measurable: correlations with it are not corrected for noise."""

@@ -16,10 +16,11 @@ from fedcircuits.settings.groups import (
     SparsitySettings,
     TrainingSettings,
 )
-from fedcircuits.settings.image_shapes import FOLDER, SHAPES, ImageShape
+from fedcircuits.settings.image_shapes import CLUTTERED_DIGITS, FOLDER, SHAPES, ImageShape
 from fedcircuits.settings.run_config import Scalar, Settings
 
 __all__ = [
+    "CLUTTERED_DIGITS",
     "FOLDER",
     "SHAPES",
     "DataSettings",

@@ -170,13 +170,6 @@ def _check_proximal(values: dict[str, Any]) -> list[str]:
     return [f'proximal-mu = {values["proximal_mu"]}: only strategy = "fedprox" uses it; otherwise it must be 0.0']
 
 
-def _check_probe(values: dict[str, Any]) -> list[str]:
-    """Discovery on the probe set needs the probe set."""
-    if values["discovery_data"] == "client" or values["share_probe"]:
-        return []
-    return ['discovery-data = "server": clients need the probe set for it; set share-probe to true']
-
-
 CHECKS: tuple[Callable[[dict[str, Any]], list[str]], ...] = (
     _check_client_classes,
     _check_circuit_classes,
@@ -193,6 +186,5 @@ CHECKS: tuple[Callable[[dict[str, Any]], list[str]], ...] = (
     _check_restarts,
     _check_objective,
     _check_proximal,
-    _check_probe,
     privacy_problems,
 )

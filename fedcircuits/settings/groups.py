@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from fedcircuits.config_values import Between, ClassIds
 from fedcircuits.model_spec import ModelSpec, Padding
-from fedcircuits.settings.image_shapes import ImageShape, shape_of
+from fedcircuits.settings.image_shapes import DIGIT_SIZE, ImageShape, shape_of
 
 AtLeastOne = Annotated[int, Between(1)]
 NotNegative = Annotated[int, Between(0)]
@@ -29,7 +29,7 @@ class RunSettings:
 class DataSettings:
     """Which images there are and who holds them."""
 
-    dataset: Literal["digits", "mnist", "fashion-mnist", "cifar10", "folder"]
+    dataset: Literal["digits", "cluttered-digits", "mnist", "fashion-mnist", "cifar10", "folder"]
     data_dir: str
     class_names: tuple[str, ...]
     image_size: AtLeastOne
@@ -37,6 +37,9 @@ class DataSettings:
     pixel_mean: tuple[float, ...]
     pixel_std: tuple[float, ...]
     fit_images: bool
+    clutter_size: Annotated[int, Between(DIGIT_SIZE)]
+    clutter_fragments: NotNegative
+    clutter_copies: AtLeastOne
     own_test_fraction: Annotated[float, Between(0, 1, low_open=True, high_open=True)]
     train_limit: NotNegative
     heldout_limit: NotNegative
@@ -48,6 +51,7 @@ class DataSettings:
     dirichlet_balanced: bool
     classes_per_client: AtLeastOne
     client_classes: tuple[ClassIds, ...]
+    rotate_classes: bool
 
     @property
     def shape(self) -> ImageShape:
@@ -124,6 +128,11 @@ class DiscoverySettings:
     retest_every: NotNegative
     discovery_data: Literal["client", "server"]
     share_probe: bool
+
+    @property
+    def finds_on_probe(self) -> bool:
+        """Tell whether clients find the circuits of their models on the server's probe set, not on their own images."""
+        return self.discovery_data == "server" and self.share_probe
 
     def is_circuit_round(self, server_round: int, num_rounds: int) -> bool:
         """Tell whether circuits are extracted in this round (1-based); if they ever are, then also in the last."""

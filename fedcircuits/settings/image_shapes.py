@@ -12,12 +12,18 @@ class ImageShape(NamedTuple):
     in_channels: int
 
 
+DIGIT_SIZE = 8
+"""Height and width of scikit-learn's digits, in pixels."""
+
 SHAPES: dict[str, ImageShape] = {
-    "digits": ImageShape(10, 8, 1),
+    "digits": ImageShape(10, DIGIT_SIZE, 1),
     "mnist": ImageShape(10, 28, 1),
     "fashion-mnist": ImageShape(10, 28, 1),
     "cifar10": ImageShape(10, 32, 3),
 }
+
+CLUTTERED_DIGITS = "cluttered-digits"
+"""The digits on a larger canvas, whose size is a setting."""
 
 FOLDER = "folder"
 """The dataset whose images, classes and shape are the user's own."""
@@ -27,4 +33,6 @@ def shape_of(values: Mapping[str, Any]) -> ImageShape:
     """Return the shape of the dataset that the values of `DataSettings` describe."""
     if values["dataset"] == FOLDER:
         return ImageShape(len(values["class_names"]), values["image_size"], values["image_channels"])
+    if values["dataset"] == CLUTTERED_DIGITS:
+        return SHAPES["digits"]._replace(image_size=values["clutter_size"])
     return SHAPES[values["dataset"]]

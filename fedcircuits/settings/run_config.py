@@ -19,6 +19,7 @@ from fedcircuits.settings.groups import (
     SparsitySettings,
     TrainingSettings,
 )
+from fedcircuits.settings.image_shapes import shape_of
 
 Scalar = bool | int | float | str
 """What a Flower run config can hold."""
@@ -26,7 +27,11 @@ Scalar = bool | int | float | str
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that a run was asked to do. `config` is the flat form it came from, as sent to clients."""
+    """Everything that a run was asked to do.
+
+    `config` is the flat form it came from, as sent to clients and logged. Where `rotate-classes` moves class ids on, it
+    holds them as they were written, and the groups as they are meant.
+    """
 
     run: RunSettings
     data: DataSettings
@@ -73,8 +78,24 @@ class Settings:
                 continue  # a value that this check needs is wrong, and listed already
         if problems:
             raise SettingsError(problems)
+        values |= _rotated(values)
         built = {
             name: group(**{f.name: values[f.name] for f in fields(group)})  # type: ignore[arg-type, operator]
             for name, group in groups.items()
         }
         return cls(**built, config=dict(config))
+
+
+def _rotated(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the lists of classes that move on by the run's seed, if any do."""
+    if not values["rotate_classes"] or values["partition"] != "classes":
+        return {}
+    num_classes = shape_of(values).num_classes
+
+    def rotate(class_ids: ClassIds) -> ClassIds:
+        return tuple((class_id + values["seed"]) % num_classes for class_id in class_ids)
+
+    return {
+        "client_classes": tuple(rotate(class_ids) for class_ids in values["client_classes"]),
+        "circuit_classes": rotate(values["circuit_classes"]),
+    }

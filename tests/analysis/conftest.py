@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from heavy_rows import heavy_tables
+from heavy_rows import first_hits, heavy_tables
 
 from analysis import Run, load_run
 from fedcircuits.records import ALL_LAYERS, Comparison
@@ -37,9 +37,16 @@ def client_rows(server_round: int, holders: dict[int, list[int]]) -> list[Row]:
 
 
 def accuracy_rows(server_round: int, model: str, partition_id: int | None, recalls: list[float]) -> list[Row]:
+    """The first images of each class are those that the global model recognises."""
     identity = {"round": server_round, "model": model, "partition_id": partition_id}
     return [
-        {**identity, "class_id": class_id, "recall": recall, "num_examples": NUM_TEST_IMAGES[class_id]}
+        {
+            **identity,
+            "class_id": class_id,
+            "recall": recall,
+            "num_examples": NUM_TEST_IMAGES[class_id],
+            "hits": first_hits(recall, NUM_TEST_IMAGES[class_id]) if model == "global" else None,
+        }
         for class_id, recall in enumerate(recalls)
     ]
 
@@ -80,7 +87,7 @@ def overlap_rows(
     iou: float,
 ) -> list[Row]:
     """Chance is 0.2 in every layer, so the adjusted figure is (iou - 0.2) / 0.8, and so is the correlation."""
-    identity = {"round": server_round, "comparison": str(comparison), "usable": True}
+    identity = {"round": server_round, "comparison": str(comparison), "usable": True, "same_question": True}
     for name, (model, partition_id, class_id) in (("a", a), ("b", b)):
         end = {"model": model, "partition_id": partition_id, "class_id": class_id, "round": server_round}
         identity |= {f"{name}_{key}": value for key, value in end.items()}

@@ -55,14 +55,14 @@ def study(write_run: WriteRun) -> SeedStudy:
 def test_every_seed_and_round_has_its_values(study: SeedStudy) -> None:
     assert study.labels == ["classes", "iid"]
     assert study.size == "2 experiments × 2–3 seeds"
-    assert study.at_last("classes", "accuracy").to_dict() == pytest.approx({0: 0.5, 1: 0.6, 2: 0.7})
+    assert study.late_mean("classes", "accuracy").to_dict() == pytest.approx({0: 0.5, 1: 0.6, 2: 0.7})
     assert len(study.values) == (3 + 2) * 2
 
 
 def test_the_tidy_table_has_a_row_for_each_experiment_seed_round_and_measure(study: SeedStudy) -> None:
     tidy = study.tidy()
     assert len(tidy) == 5 * 2 * len(MEASURES)
-    row = tidy.query("experiment == 'classes' and seed == 1 and is_last and measure == 'accuracy'")
+    row = tidy.query("experiment == 'classes' and seed == 1 and is_late and measure == 'accuracy'")
     assert row["value"].item() == pytest.approx(0.6)
     assert row["round"].item() == 2
 
@@ -101,7 +101,7 @@ def test_only_rounds_that_all_seeds_have_are_compared(write_run: WriteRun) -> No
     study = read_seed_study(paths)
     assert set(study.values["round"]) == {1}
     # In round 1 recalls are 1, 0.5, 0, 0 for 10, 20, 10 and 10 images.
-    assert study.at_last("a", "accuracy").to_dict() == pytest.approx({0: 0.4, 1: 0.4})
+    assert study.late_mean("a", "accuracy").to_dict() == pytest.approx({0: 0.4, 1: 0.4})
 
 
 def test_a_seed_without_a_value_is_counted_as_missing(write_run: WriteRun) -> None:

@@ -97,7 +97,7 @@ def test_seeds_without_a_value_are_counted_below_the_table(write_run: WriteRun) 
 
 def test_last_rounds_that_differ_between_experiments_are_pointed_out(write_run: WriteRun) -> None:
     paths = [_write(write_run, "a", 0), _write(write_run, "b", 0, num_rounds=1, strategy="krum")]
-    assert "paired by seed, last round (rounds 1, 2)" in comparison_text(read_seed_study(paths))
+    assert "paired by seed, second half of rounds (of 1, 2)" in comparison_text(read_seed_study(paths))
 
 
 def test_many_seeds_continue_in_another_block(write_run: WriteRun) -> None:

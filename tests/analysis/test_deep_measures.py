@@ -102,13 +102,10 @@ def test_phi_is_averaged_over_pairs(write_run: WriteRun) -> None:
 
 
 def test_a_round_counts_by_the_newest_check_before_it(write_run: WriteRun) -> None:
-    beaten = {1: [True, True], 3: [True, False]}
+    verdicts = {1: [True], 3: [False]}
 
     def add(server_round: int, tables: Tables) -> None:
-        verdicts = beaten.get(server_round, [])
-        controls = [("untrained", verdict) for verdict in verdicts]
-        rows = [{"round": server_round, "control": name, "class_id": None, "beaten": one} for name, one in controls]
-        tables["validity"] = rows + [{**row, "class_id": 0, "beaten": False} for row in rows]
+        tables["validity"] = [{"round": server_round, "passed": one} for one in verdicts.get(server_round, [])]
 
     table = seed_measures(load_run(write_run(num_rounds=4, change=add).path))
     assert table["validity_passed"].tolist() == pytest.approx([1.0, 1.0, 2 / 3, 1 / 2])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from heavy_rows import HEAVY_TABLES
+from heavy_rows import HEAVY_TABLES, passed_check
 
 from analysis import Run, load_run
 from analysis.diagnosis import diagnose, diagnosis_data
@@ -45,26 +45,30 @@ def _without(write_run: WriteRun, *names: str, **settings: Any) -> Run:
     return load_run(write_run(change=forget, **settings).path)
 
 
-def test_a_control_that_is_not_beaten_makes_the_discovery_invalid(tiny_run: Run) -> None:
+def test_circuits_that_are_hardly_better_than_random_ones_make_the_discovery_invalid(tiny_run: Run) -> None:
     found = examine_validity(tiny_run, 2)
-    nonsense = found.controls[1]
-    assert (nonsense.control, nonsense.is_beaten, nonsense.num_classes_beaten) == ("nonsense", False, 0)
-    assert nonsense.z == pytest.approx(1.0)
-    assert found.controls[0].num_classes_beaten == found.controls[0].num_classes == 3
-    assert found.meaning.startswith("The real circuits are not better than those of nonsense:")
+    assert (found.has_passed, found.z, found.pooled.num_circuits) == (False, 2.0, 6)
+    assert [(own.partition_id, own.num_circuits) for own in found.clients] == [(0, 3), (1, 3)]
+    assert found.clients[0].effect == pytest.approx(0.04)  # 0.02, 0.04 and 0.06
+    assert found.clients[0].smallest_effect == pytest.approx(0.02)
+    assert found.meaning == (
+        "Discovery failed its check in round 2: circuits beat random ones of their sizes by only 0.04 balanced "
+        "accuracy (needed 0.10; z 2.0, needed 3.0), so no circuit of round 2 counts as usable, and nothing below "
+        "should be read as a mechanism (one run, one seed)."
+    )
+    assert "FAILED" in diagnosis_text(diagnose(tiny_run))
 
 
-def test_a_discovery_that_beats_every_control_is_valid(write_run: WriteRun) -> None:
-    run = _changed(write_run, "validity", lambda row: {**row, "beaten": True})
-    meaning = examine_validity(run, 2).meaning
-    assert meaning.startswith("The real circuits are better than those of untrained, nonsense, permuted and random")
+def test_a_discovery_that_beats_random_circuits_is_valid(write_run: WriteRun) -> None:
+    run = _changed(write_run, "validity", lambda row: passed_check([row])[0])
+    assert examine_validity(run, 2).meaning.startswith("Circuits beat random ones of their sizes by 0.40 balanced")
 
 
 def test_without_a_pooled_verdict_validity_is_undecided(write_run: WriteRun) -> None:
-    run = _changed(write_run, "validity", lambda row: None if row["class_id"] is None else row)
+    run = _changed(write_run, "validity", lambda row: {**row, "passed": None})
     found = examine_validity(run, 2)
-    assert {control.is_beaten for control in found.controls} == {None}
-    assert found.meaning.startswith("No verdict on untrained, nonsense, permuted and random")
+    assert found.has_passed is None
+    assert found.meaning.startswith("Nothing could be scored")
     assert "undecided" in diagnosis_text(diagnose(run))
 
 

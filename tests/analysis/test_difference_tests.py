@@ -39,7 +39,7 @@ def _study(accuracies: dict[str, tuple[float, ...]]) -> SeedStudy:
         for seed, accuracy in enumerate(by_seed):
             names = {"experiment": name, "seed": seed}
             overlaps = {SAME: 0.5 - (0.2 + 0.01 * seed) * (name == "worse"), DIFFERENT: 0.0}
-            values.append({**names, "run": "", "round": 1, "is_last": True, "accuracy": accuracy, **overlaps})
+            values.append({**names, "run": "", "round": 1, "is_late": True, "accuracy": accuracy, **overlaps})
             rows += [
                 {**names, "measure": measure, **dict(zip(ENDS, (a, c, b, d), strict=True)), "value": overlaps[measure]}
                 for a, b in ((0, 1), (0, 2), (1, 2))

@@ -104,6 +104,12 @@ def test_a_run_without_a_seed_is_an_error_that_names_it(write_run: WriteRun) -> 
         read_seed_runs([path])
 
 
+def test_seeds_whose_classes_rotate_are_one_experiment(write_run: WriteRun) -> None:
+    rotating = {"partition": "classes", "client_classes": "0,1;0,9", "rotate_classes": True}
+    (experiment,), _ = _group(*(_run(write_run, seed=seed, **rotating) for seed in range(2)))
+    assert experiment.seeds == [0, 1]
+
+
 def test_clients_are_the_same_where_nothing_that_splits_the_data_differs(write_run: WriteRun) -> None:
     runs = [_run(write_run, sparsity=0.9), _run(write_run, strategy="krum"), _run(write_run, partition="dirichlet")]
     (sparse, krum, dirichlet), _ = _group(*runs)

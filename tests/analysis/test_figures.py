@@ -95,7 +95,7 @@ def test_a_run_without_usable_circuits_draws_no_overlap(write_run: WriteRun) -> 
         tables["overlap"] = [{**row, "usable": False} for row in tables["overlap"]]
 
     run = load_run(write_run(change=spoil).path)
-    with pytest.raises(NothingToDrawError, match="failed its validity check in rounds 1–2"):
+    with pytest.raises(NothingToDrawError, match="failed its check in rounds 1–2"):
         FIGURES["03-overlap-across-clients"](run)
 
 
@@ -135,7 +135,7 @@ def test_a_figure_of_a_heavy_measure_that_was_not_taken_names_the_setting(
 
 @pytest.mark.parametrize("name", ["15-faithfulness-curves", "17-validity", "18-alignment", "19-patching"])
 def test_undefined_heavy_measures_leave_gaps_but_no_failure(name: str, write_run: WriteRun) -> None:
-    kept = {"round", "model", "data", "control", "method", "layer", "circuit", "weights", "class_id", "share", "size"}
+    kept = {"round", "model", "data", "method", "layer", "circuit", "weights", "class_id", "share", "size"}
 
     def blank(_: int, tables: Tables) -> None:
         for table in ("curves", "scrutiny", "validity", "alignment", "swaps", "patching"):

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis import Run, load_run, measures
+from fedcircuits.check_verdict import CheckResult
 from fedcircuits.records import Comparison
 from fedcircuits.run_log import RunLog
 
@@ -161,27 +162,30 @@ def _checked(write_run: WriteRun, *verdicts: bool | None) -> Run:
 
     def change(server_round: int, tables: Tables) -> None:
         tables["overlap"] = [{**row, "usable": False} for row in tables["overlap"]]
-        row = {"round": server_round, "control": "random", "partition_id": 0}
-        won, verdict = {**row, "control": "permuted", "beaten": True}, verdicts[server_round - 1]
-        lost_class = {**row, "class_id": 1, "beaten": False}
-        tables["validity"] = [] if verdict is None else [won, {**row, "beaten": verdict}, lost_class]
+        row = {"round": server_round, "effect": 0.02, "z": 1.0}
+        verdict = verdicts[server_round - 1]
+        tables["validity"] = [] if verdict is None else [{**row, "class_id": 1}, {**row, "passed": verdict}]
 
     return load_run(write_run(num_rounds=len(verdicts), change=change).path)
 
 
 def test_a_failed_check_holds_until_another_one_says_something_else(write_run: WriteRun) -> None:
     run = _checked(write_run, True, False, None, False, True, None)
-    assert measures.failed_checks(run) == {2: 2, 3: 2, 4: 4}
+    assert measures.failed_checks(run) == {n: CheckResult(of, 0.02, 1.0) for n, of in {2: 2, 3: 2, 4: 4}.items()}
 
 
-def test_a_check_without_a_verdict_on_every_control_changes_nothing(write_run: WriteRun) -> None:
+def test_a_check_without_a_verdict_changes_nothing(write_run: WriteRun) -> None:
     run = _checked(write_run, False, True)
-    unknown = run.validity.assign(beaten=run.validity["beaten"].where(run.validity["round"] == 1))
-    assert measures.failed_checks(replace(run, validity=unknown)) == {1: 1, 2: 1}
+    unknown = run.validity.assign(passed=run.validity["passed"].where(run.validity["round"] == 1))
+    failed = measures.failed_checks(replace(run, validity=unknown))
+    assert {n: check.server_round for n, check in failed.items()} == {1: 1, 2: 1}
 
 
 def test_pairs_that_a_failed_check_took_away_are_explained_by_it(write_run: WriteRun) -> None:
-    reason = "no pairs: discovery failed its validity check in round 1, no circuit counts as usable"
+    reason = (
+        "no pairs: discovery failed its check in round 1: circuits beat random ones of their sizes by only 0.02 "
+        "balanced accuracy (needed 0.10; z 1.0, needed 3.0), so no circuit of rounds 1–2 counts as usable"
+    )
     assert measures.why_no_pairs(_checked(write_run, False, None), SAME) == reason
     assert measures.why_no_pairs(_checked(write_run, False, True), SAME) == "no pairs: none of two usable circuits"
 

@@ -292,7 +292,7 @@ def test_without_usable_circuits_no_overlap_is_drawn(write_run: WriteRun) -> Non
     failed = load_run(write_run(change=spoil).path)
     unchecked = replace(failed, validity=failed.validity[:0])
     for name in list(PAPER_FIGURES)[:6]:
-        with pytest.raises(NothingToDrawError, match="discovery failed its validity check"):
+        with pytest.raises(NothingToDrawError, match="discovery failed its check"):
             PAPER_FIGURES[name](failed)
         with pytest.raises(NothingToDrawError, match="none of two usable circuits"):
             PAPER_FIGURES[name](unchecked)

@@ -11,9 +11,9 @@ from fedcircuits import client_summaries, comparisons, mask_comparisons
 from fedcircuits.circuits import Circuits, unpack_bits
 from fedcircuits.client_summaries import logged_masks, summarise_circuits, summarise_edges, summarise_masks
 from fedcircuits.comparisons import compare_circuits, compare_edges
-from fedcircuits.found_circuits import FoundCircuits
+from fedcircuits.found_circuits import FoundCircuits, Question
 from fedcircuits.mask_comparisons import compare_masks
-from fedcircuits.records import TABLES, ModelKind
+from fedcircuits.records import TABLES, Comparison, DataKind, ModelKind
 
 NAMES, SIZES = ("conv1", "conv2"), (6, 9)
 QUADRATIC = {
@@ -33,7 +33,7 @@ def crowd(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def found(
-    partition_id: int | None, class_ids: tuple[int, ...], *, usable: bool = True, **changes: Any
+    partition_id: int | None, class_ids: tuple[int, ...], *, usable: bool | None = True, **changes: Any
 ) -> FoundCircuits:
     """Draw circuits of a model with 6 and 9 channels on two input channels, for up to three classes."""
     generator = torch.Generator().manual_seed(17 if partition_id is None else partition_id)
@@ -47,6 +47,7 @@ def found(
             "circuits": Circuits.ranked_by_score(class_ids, scores > 0.5, scores),
             "reachable": torch.rand(15, generator=generator) < 0.9,
             "usable": (usable,) * len(class_ids),
+            "question": Question(DataKind.SERVER, None, (0, 1, 2)),
             "kernels": {name: torch.rand(shape, generator=generator) < 0.7 for name, shape in shapes.items()},
             **changes,
         }
@@ -73,11 +74,11 @@ def test_up_to_a_hundred_clients_are_listed_and_not_summarised() -> None:
     assert comparisons.MAX_PAIR_CLIENTS == 100
     assert summarise_circuits(2, NAMES, SIZES, everyone()).num_rows == 0
     assert summarise_edges(2, everyone()).num_rows == 0
-    assert set(compare_circuits(NAMES, SIZES, everyone(), [], [], [])["comparison"].to_pylist()) == QUADRATIC
+    assert set(compare_circuits(NAMES, SIZES, everyone(), {})["comparison"].to_pylist()) == QUADRATIC
 
 
 def test_a_summary_stands_for_the_pairs_that_would_be_listed(request: pytest.FixtureRequest) -> None:
-    pairs = compare_circuits(NAMES, SIZES, everyone(), [], [], []).to_pandas()
+    pairs = compare_circuits(NAMES, SIZES, everyone(), {}).to_pandas()
     request.getfixturevalue("crowd")
     table = summarise_circuits(2, NAMES, SIZES, everyone())
     assert table.schema == TABLES["overlap_summary"]
@@ -92,8 +93,10 @@ def test_a_summary_stands_for_the_pairs_that_would_be_listed(request: pytest.Fix
     assert set(summary["round"]) == {2}
 
 
-def test_pairs_that_are_not_usable_are_counted(crowd: None) -> None:
-    summary = summarise_circuits(2, NAMES, SIZES, everyone()).to_pandas()
+@pytest.mark.parametrize("verdict", [False, None])
+def test_pairs_that_are_not_usable_or_have_no_verdict_are_counted(crowd: None, verdict: bool | None) -> None:
+    clients = [*everyone()[:-1], found(7, (2,), usable=verdict)]
+    summary = summarise_circuits(2, NAMES, SIZES, clients).to_pandas()
     pooled = summary[(summary["layer"] == "all") & (summary["figure"] == "iou")].set_index("comparison")
     # Class 2 has three circuits, one of them not usable; class 0 has two and class 1 three.
     assert pooled["num_pairs"].to_dict() == {
@@ -110,7 +113,7 @@ def test_pairs_that_are_not_usable_are_counted(crowd: None) -> None:
 
 def test_edges_are_summarised_class_by_class(request: pytest.FixtureRequest) -> None:
     local = everyone()
-    pairs = compare_edges(local, [], [], []).to_pandas()
+    pairs = compare_edges(local, {}).to_pandas()
     request.getfixturevalue("crowd")
     summary = summarise_edges(2, local).to_pandas()
     assert set(summary["comparison"]) == {"same_class_across_clients"}
@@ -121,14 +124,14 @@ def test_edges_are_summarised_class_by_class(request: pytest.FixtureRequest) -> 
 
 def test_comparisons_of_one_client_stay_rows_with_their_noise(crowd: None) -> None:
     local = everyone()
-    retests = [(one, found(one.partition_id, one.circuits.class_ids)) for one in local]
     earlier = found(None, (0,), model=ModelKind.GLOBAL, server_round=1)
     later = found(None, (0,), model=ModelKind.GLOBAL)
-    on_clients = [found(0, (0, 1), model=ModelKind.GLOBAL)]
-    for table in (
-        compare_circuits(NAMES, SIZES, local, on_clients, retests, [(earlier, later)]),
-        compare_edges(local, on_clients, retests, [(earlier, later)]),
-    ):
+    couples = {
+        Comparison.RETEST: [(one, one) for one in local],
+        Comparison.LOCAL_VS_GLOBAL: [(local[0], found(0, (0, 1), model=ModelKind.GLOBAL))],
+        Comparison.ROUND_TO_ROUND: [(earlier, later)],
+    }
+    for table in (compare_circuits(NAMES, SIZES, local, couples), compare_edges(local, couples)):
         rows = table.to_pandas().query("layer == 'all'")
         assert rows["comparison"].value_counts().to_dict() == {
             "retest": 8,
@@ -140,13 +143,13 @@ def test_comparisons_of_one_client_stay_rows_with_their_noise(crowd: None) -> No
 
 def test_edges_compared_some_clients_at_a_time_are_those_compared_at_once(request: pytest.FixtureRequest) -> None:
     local = everyone()
-    retests = [(one, found(one.partition_id, one.circuits.class_ids)) for one in local]
-    on_clients = [found(4, (1, 2), model=ModelKind.GLOBAL)]
-    together = (
-        compare_edges(local, on_clients, retests, []).to_pandas().query("comparison != 'same_class_across_clients'")
-    )
+    couples = {
+        Comparison.RETEST: [(one, one) for one in local],
+        Comparison.LOCAL_VS_GLOBAL: [(local[2], found(4, (1, 2), model=ModelKind.GLOBAL))],
+    }
+    together = compare_edges(local, couples).to_pandas().query("comparison != 'same_class_across_clients'")
     request.getfixturevalue("crowd")
-    apart = compare_edges(local, on_clients, retests, []).to_pandas()
+    apart = compare_edges(local, couples).to_pandas()
     key = ["comparison", "a_partition_id", "a_class_id", "layer"]
     pd.testing.assert_frame_equal(
         apart.sort_values(key, ignore_index=True), together.sort_values(key, ignore_index=True), check_dtype=False

@@ -7,12 +7,14 @@ from torch import Tensor
 
 from fedcircuits.circuits import Circuits
 from fedcircuits.comparisons import compare_circuits, compare_edges
-from fedcircuits.found_circuits import FoundCircuits
-from fedcircuits.records import TABLES, Comparison, ModelKind
+from fedcircuits.found_circuits import FoundCircuits, Question
+from fedcircuits.records import TABLES, Comparison, DataKind, ModelKind
 
 NAMES, SIZES = ("conv1", "conv2"), (3, 2)
 
 Row = dict[str, Any]
+
+QUESTION = Question(DataKind.SERVER, None, (0, 1, 2, 3))
 
 
 def found(
@@ -23,6 +25,7 @@ def found(
     server_round: int = 1,
     reachable: list[int] | None = None,
     unusable: tuple[int, ...] = (),
+    question: Question = QUESTION,
 ) -> FoundCircuits:
     """Make the circuits of one model from its members: five channels, of which the first three are conv1's."""
     members = torch.tensor(list(circuits.values()), dtype=torch.bool).reshape(-1, 5)
@@ -33,16 +36,21 @@ def found(
         circuits=Circuits.ranked_by_score(tuple(circuits), members, members.float()),
         reachable=torch.tensor(reachable or [1] * 5, dtype=torch.bool),
         usable=tuple(class_id not in unusable for class_id in circuits),
+        question=question,
     )
 
 
+def retested(first: FoundCircuits, *members: list[int]) -> FoundCircuits:
+    """Return circuits with those that the other half of the images gave."""
+    again = torch.tensor(members, dtype=torch.bool)
+    return replace(first, retest=Circuits.ranked_by_score(first.circuits.class_ids, again, again.float()))
+
+
 def compare(
-    local: list[FoundCircuits] | None = None,
-    global_on_clients: list[FoundCircuits] | None = None,
-    retested: list[tuple[FoundCircuits, FoundCircuits]] | None = None,
-    successive: list[tuple[FoundCircuits, FoundCircuits]] | None = None,
+    local: list[FoundCircuits] | None = None, **couples: list[tuple[FoundCircuits, FoundCircuits]]
 ) -> list[Row]:
-    table = compare_circuits(NAMES, SIZES, local or [], global_on_clients or [], retested or [], successive or [])
+    named = {Comparison(name): several for name, several in couples.items()}
+    table = compare_circuits(NAMES, SIZES, local or [], named)
     assert table.schema == TABLES["overlap"]
     rows: list[Row] = table.to_pylist()
     return rows
@@ -64,7 +72,7 @@ A, B, C = [1, 1, 0, 1, 0], [1, 0, 1, 0, 1], [0, 0, 1, 1, 1]
 
 
 def test_nothing_to_compare_gives_an_empty_table_with_the_right_columns() -> None:
-    table = compare_circuits(NAMES, SIZES, [], [], [], [])
+    table = compare_circuits(NAMES, SIZES, [], {})
     assert table.num_rows == 0
     assert table.schema == TABLES["overlap"]
 
@@ -115,32 +123,23 @@ def test_channels_that_only_one_model_can_reach_are_in_the_universe() -> None:
 
 
 def test_identifiers_name_model_partition_class_and_round() -> None:
-    rows = compare([found(2, {5: A}, server_round=3)], [found(2, {5: B}, model=ModelKind.GLOBAL, server_round=3)])
+    local, average = found(2, {5: A}, server_round=3), found(2, {5: B}, model=ModelKind.GLOBAL, server_round=3)
+    rows = compare(local_vs_global=[(local, average)])
     assert identifiers(rows[0], "a") == ("client", 2, 5, 3)
     assert identifiers(rows[0], "b") == ("global", 2, 5, 3)
     assert {row["round"] for row in rows} == {3}
 
 
-def test_the_global_model_is_compared_with_the_same_class_of_the_same_client_only() -> None:
-    local = [found(0, {0: A, 1: B}), found(1, {1: B})]
-    on_clients = [
-        found(1, {0: C, 1: C}, model=ModelKind.GLOBAL),
-        found(0, {1: A, 2: C}, model=ModelKind.GLOBAL),
-        found(9, {0: A}, model=ModelKind.GLOBAL),  # trained nothing in this round
-    ]
-    rows = [row for row in compare(local, on_clients) if row["comparison"] == Comparison.LOCAL_VS_GLOBAL]
-    assert pairs_in(rows) == {("local_vs_global", 0, 1, 0, 1), ("local_vs_global", 1, 1, 1, 1)}
-    assert {row["intersection"] for row in rows if row["a_partition_id"] == 0 and row["layer"] == "all"} == {1}
+def test_couples_are_compared_class_by_class() -> None:
+    local, average = found(0, {0: A, 1: B}), found(None, {1: A, 2: C}, model=ModelKind.GLOBAL)
+    rows = compare(local_vs_global=[(local, average)])
+    assert pairs_in(rows) == {("local_vs_global", 0, 1, None, 1)}
+    assert {row["intersection"] for row in rows if row["layer"] == "all"} == {1}
 
 
-def test_a_client_whose_evaluation_never_came_has_no_comparison_with_the_global_model() -> None:
-    rows = compare([found(0, {0: A}), found(1, {0: A})], [found(1, {0: A}, model=ModelKind.GLOBAL)])
-    local_vs_global = [row for row in rows if row["comparison"] == Comparison.LOCAL_VS_GLOBAL]
-    assert {row["a_partition_id"] for row in local_vs_global} == {1}
-
-
-def test_a_repeated_discovery_is_compared_with_the_first_class_by_class() -> None:
-    rows = compare(retested=[(found(0, {0: A, 1: B}), found(0, {0: A, 1: C}))])
+def test_a_retest_compares_the_circuits_of_both_halves_class_by_class() -> None:
+    one = retested(found(0, {0: A, 1: B}), A, C)
+    rows = compare(retest=[(one, one)])
     assert pairs_in(rows) == {("retest", 0, 0, 0, 0), ("retest", 0, 1, 0, 1)}
     by_class = {row["a_class_id"]: row["iou"] for row in rows if row["layer"] == "all"}
     assert by_class == {0: 1.0, 1: pytest.approx(2 / 4)}
@@ -149,7 +148,7 @@ def test_a_repeated_discovery_is_compared_with_the_first_class_by_class() -> Non
 def test_rounds_are_compared_from_earlier_to_later_and_belong_to_the_later_one() -> None:
     earlier = found(None, {0: A}, model=ModelKind.GLOBAL, server_round=2)
     later = found(None, {0: B}, model=ModelKind.GLOBAL, server_round=4)
-    rows = compare(successive=[(earlier, later)])
+    rows = compare(round_to_round=[(earlier, later)])
     assert {row["comparison"] for row in rows} == {"round_to_round"}
     assert (rows[0]["a_round"], rows[0]["b_round"], rows[0]["round"]) == (2, 4, 4)
     assert rows[0]["a_partition_id"] is None
@@ -157,8 +156,8 @@ def test_rounds_are_compared_from_earlier_to_later_and_belong_to_the_later_one()
 
 
 def test_retests_and_earlier_rounds_do_not_mix_with_the_comparisons_of_clients() -> None:
-    first, second = found(0, {0: A}), found(1, {0: B})
-    rows = compare([first, second], retested=[(first, found(0, {0: C}))], successive=[(second, found(1, {0: C}))])
+    first, second = retested(found(0, {0: A}), C), found(1, {0: B})
+    rows = compare([first, second], retest=[(first, first)], round_to_round=[(second, found(1, {0: C}))])
     comparisons = [row["comparison"] for row in rows if row["layer"] == "all"]
     assert comparisons == ["same_class_across_clients", "retest", "round_to_round"]
 
@@ -184,77 +183,89 @@ def test_figures_of_two_empty_circuits_are_missing() -> None:
     assert [row["size_a"] for row in rows] == [0, 0, 0]
 
 
-# -- The noise of discovery, taken out
+# -- The same question
+
+
+def test_pairs_say_whether_both_circuits_were_asked_the_same_question() -> None:
+    own = [found(i, {0: A}, question=Question(DataKind.CLIENT, i, (0, 1))) for i in (0, 1)]
+    fewer = found(3, {0: A}, question=Question(DataKind.SERVER, None, (0, 1)))
+    rows = compare([*own, found(2, {0: A}), fewer])
+    pooled = [row for row in rows if row["layer"] == "all"]
+    told = {(row["a_partition_id"], row["b_partition_id"]): (row["data"], row["same_question"]) for row in pooled}
+    # Circuits that were found on clients' own images are compared among each other, and so are those of the probe set.
+    assert told == {(0, 1): ("client", False), (2, 3): ("server", False)}
+    assert compare([found(0, {0: A}), found(1, {0: A})])[0]["same_question"] is True
+
+
+# -- The noise of images, taken out
 
 
 def by_comparison(rows: list[Row], layer: str = "all") -> dict[str, Row]:
     return {row["comparison"]: row for row in rows if row["layer"] == layer}
 
 
-def retested(first: FoundCircuits, *members: list[int]) -> tuple[FoundCircuits, FoundCircuits]:
-    """Return a discovery and its repetition, which finds these members."""
-    repeated = dict(zip(first.circuits.class_ids, members, strict=True))
-    return first, found(first.partition_id, repeated, model=first.model, server_round=first.server_round)
+def test_a_row_compares_circuits_of_different_halves_and_has_phi_the_other_way_round_beside_it() -> None:
+    one, other = retested(found(0, {0: A}), B), retested(found(1, {0: A}), C)
+    pair = by_comparison(compare([one, other]))["same_class_across_clients"]
+    # A = conv1 {0, 1}, conv2 {0}; B = {0, 2}, {1}; C = {2}, {0, 1}, which cannot vary in conv2.
+    assert (pair["intersection"], pair["size_a"], pair["size_b"]) == (1, 3, 3)  # A with C
+    covariance = -2 / 3  # conv1: 0 - 2 * 1 / 3; conv2: 0
+    assert pair["phi"] == pytest.approx(covariance / (7 / 6 * 2 / 3) ** 0.5)
+    assert pair["phi_swapped"] == pytest.approx((-1 / 3 - 1 / 2) / (7 / 6))  # B with A
 
 
-def test_reliability_is_the_root_of_both_retest_correlations_and_divides_phi() -> None:
-    one, other = found(0, {0: A}), found(1, {0: B})
-    rows = compare([one, other], retested=[retested(one, A), retested(other, B)])
-    pair = by_comparison(rows)["same_class_across_clients"]
-    assert pair["reliability"] == pytest.approx(1.0)
-    assert pair["phi_true"] == pytest.approx(pair["phi"])
-    wide = found(0, {0: [1, 1, 0, 1, 0]}), found(1, {0: [1, 1, 0, 0, 1]})
-    rows = compare(list(wide), retested=[retested(wide[0], A), retested(wide[1], [1, 1, 0, 1, 0])])
+def test_reliability_is_the_root_of_both_retest_correlations_and_divides_the_mean_of_both_ways() -> None:
     # conv1: covariance 2 - 4/3 = 2/3 in every pair; conv2: -1/2 where the other channel is chosen, else 1/2.
     # Pooled variance 2/3 + 1/2 = 7/6, so phi is (2/3 - 1/2) / (7/6) = 1/7 where conv2 differs.
+    first, second = [1, 1, 0, 1, 0], [1, 1, 0, 0, 1]
+    one, other = retested(found(0, {0: first}), first), retested(found(1, {0: second}), second)
+    pair = by_comparison(compare([one, other]))["same_class_across_clients"]
+    assert (pair["phi"], pair["phi_swapped"]) == (pytest.approx(1 / 7), pytest.approx(1 / 7))
+    assert (pair["reliability"], pair["phi_true"]) == (pytest.approx(1.0), pytest.approx(1 / 7))
+    one, other = retested(found(0, {0: first}), first), retested(found(1, {0: second}), first)
+    rows = compare([one, other])
     pair = by_comparison(rows)["same_class_across_clients"]
-    assert pair["phi"] == pytest.approx(1 / 7)
+    assert (pair["phi"], pair["phi_swapped"]) == (pytest.approx(1.0), pytest.approx(1 / 7))
     assert pair["reliability"] == pytest.approx((1 / 7) ** 0.5)
     assert pair["phi_true"] is None  # the second client's circuit is not measurable
     conv1 = by_comparison(rows, "conv1")["same_class_across_clients"]
     assert (conv1["reliability"], conv1["phi_true"]) == pytest.approx((1.0, 1.0))
 
 
-def test_a_true_correlation_may_exceed_one() -> None:
+def test_two_copies_of_one_model_have_a_true_correlation_of_one() -> None:
     half = [1, 1, 0, 0, 0]
-    one, other = found(0, {0: A}), found(1, {0: A})
-    rows = compare([one, other], retested=[retested(one, half), retested(other, half)])
-    pair = by_comparison(rows)["same_class_across_clients"]
-    # Pooled covariance of the retests 2/3 + 0, variances 7/6 and 2/3.
+    one, other = retested(found(0, {0: A}), half), retested(found(1, {0: A}), half)
+    pair = by_comparison(compare([one, other]))["same_class_across_clients"]
+    # Pooled covariance of the halves 2/3 + 0, variances 7/6 and 2/3.
     assert pair["reliability"] == pytest.approx((2 / 3) / (7 / 6 * 2 / 3) ** 0.5)
-    assert pair["phi_true"] == pytest.approx(1 / pair["reliability"])
+    assert pair["phi_true"] == pytest.approx(1.0)
 
 
 def test_a_negative_retest_correlation_has_no_root() -> None:
-    one, other = found(0, {0: [1, 0, 0, 1, 0]}), found(1, {0: [1, 0, 0, 1, 0]})
-    rows = compare([one, other], retested=[retested(end, [0, 1, 0, 0, 1]) for end in (one, other)])
-    pair = by_comparison(rows)["same_class_across_clients"]
+    one, other = (retested(found(i, {0: [1, 0, 0, 1, 0]}), [0, 1, 0, 0, 1]) for i in (0, 1))
+    pair = by_comparison(compare([one, other]))["same_class_across_clients"]
     assert (pair["reliability"], pair["phi_true"]) == (None, None)
 
 
 def test_without_a_retest_of_both_circuits_reliability_is_not_known() -> None:
-    one, other = found(0, {0: A}), found(1, {0: B})
-    pair = by_comparison(compare([one, other], retested=[retested(one, A)]))["same_class_across_clients"]
-    assert (pair["reliability"], pair["phi_true"]) == (None, None)
+    one, other = retested(found(0, {0: A}), A), found(1, {0: B})
+    pair = by_comparison(compare([one, other]))["same_class_across_clients"]
+    assert (pair["phi_swapped"], pair["reliability"], pair["phi_true"]) == (None, None, None)
 
 
 def test_a_retest_is_not_corrected_by_itself() -> None:
-    row = by_comparison(compare(retested=[retested(found(0, {0: A}), A)]))["retest"]
+    one = retested(found(0, {0: A}), A)
+    row = by_comparison(compare(retest=[(one, one)]))["retest"]
     assert row["phi"] == pytest.approx(1.0)
     assert (row["reliability"], row["phi_true"]) == (None, None)
 
 
 def test_rounds_are_corrected_by_the_retests_of_both_rounds() -> None:
-    earlier, later = found(0, {0: A}, server_round=1), found(0, {0: B}, server_round=2)
-    now, before = [retested(later, B)], [retested(earlier, A)]
-    with_both = compare_circuits(NAMES, SIZES, [], [], now, [(earlier, later)], before).to_pylist()
-    assert by_comparison(with_both)["round_to_round"]["reliability"] == pytest.approx(1.0)
-    assert {row["comparison"] for row in with_both} == {"retest", "round_to_round"}
-    assert (
-        sum(row["comparison"] == "retest" for row in with_both) == 3
-    )  # a pair's two layers and both together: the earlier retest has no rows
-    with_one = compare_circuits(NAMES, SIZES, [], [], now, [(earlier, later)]).to_pylist()
-    assert by_comparison(with_one)["round_to_round"]["reliability"] is None
+    earlier, later = found(0, {0: A}, server_round=1), retested(found(0, {0: B}, server_round=2), B)
+    with_both = by_comparison(compare(round_to_round=[(retested(earlier, A), later)]))
+    assert with_both["round_to_round"]["reliability"] == pytest.approx(1.0)
+    with_one = by_comparison(compare(round_to_round=[(earlier, later)]))
+    assert with_one["round_to_round"]["reliability"] is None
 
 
 # -- Graded membership
@@ -291,7 +302,7 @@ def with_kernels(circuits: FoundCircuits, **changes: Tensor) -> FoundCircuits:
 
 def test_edges_are_kernels_that_join_two_channels_of_the_circuit() -> None:
     one, other = with_kernels(found(0, {0: A})), with_kernels(found(1, {0: B}))
-    rows = compare_edges([one, other], [], [], []).to_pylist()
+    rows = compare_edges([one, other], {}).to_pylist()
     assert [row["layer"] for row in rows] == ["conv1", "conv2", "fc", "all"]
     # A keeps channels 0 and 1, then 0: edges 0-0 and 1-0. B keeps 0 and 2, then 1: edge 2-1.
     counts = [(row["intersection"], row["size_a"], row["size_b"], row["universe"]) for row in rows]
@@ -302,18 +313,23 @@ def test_edges_are_kernels_that_join_two_channels_of_the_circuit() -> None:
 def test_the_universe_of_edges_is_the_kernels_that_are_alive_in_either_model() -> None:
     sparse = torch.tensor([[1, 0, 1], [0, 0, 0]], dtype=torch.bool)
     one, other = with_kernels(found(0, {1: A})), with_kernels(found(1, {1: A}), conv2=sparse)
-    rows = {row["layer"]: row for row in compare_edges([one, other], [], [], []).to_pylist()}
+    rows = {row["layer"]: row for row in compare_edges([one, other], {}).to_pylist()}
     assert (rows["conv2"]["universe"], rows["conv2"]["common_universe"]) == (5, 1)
     assert (rows["conv2"]["size_a"], rows["conv2"]["size_b"], rows["conv2"]["intersection"]) == (2, 1, 1)
     assert rows["fc"]["universe"] == 1  # class 1 has one kernel alive
 
 
 def test_edges_are_compared_within_a_class_only_and_their_noise_is_known_too() -> None:
-    one, other = with_kernels(found(0, {0: A, 1: B})), with_kernels(found(1, {0: A, 1: B}))
+    one, other = (with_kernels(retested(found(i, {0: A, 1: B}), A, B)) for i in (0, 1))
     on_global = with_kernels(found(0, {0: C}, model=ModelKind.GLOBAL))
-    retests = [(end, with_kernels(found(end.partition_id, {0: A, 1: B}))) for end in (one, other)]
     earlier = with_kernels(found(1, {1: A}, server_round=0))
-    rows = compare_edges([one, other], [on_global], retests, [(earlier, other)]).to_pylist()
+    couples = {
+        Comparison.LOCAL_VS_GLOBAL: [(one, on_global)],
+        Comparison.RETEST: [(one, one), (other, other)],
+        Comparison.ROUND_TO_ROUND: [(earlier, other)],
+        Comparison.PERTURBED_COPY: [(one, other)],  # of channels only
+    }
+    rows = compare_edges([one, other], couples).to_pylist()
     assert pairs_in(rows) == {
         ("same_class_across_clients", 0, 0, 1, 0),
         ("same_class_across_clients", 0, 1, 1, 1),
@@ -328,11 +344,11 @@ def test_edges_are_compared_within_a_class_only_and_their_noise_is_known_too() -
 
 
 def test_without_circuits_there_are_no_edges_to_compare() -> None:
-    table = compare_edges([], [], [], [])
+    table = compare_edges([], {})
     assert table.num_rows == 0
     assert table.schema == TABLES["edge_overlap"]
 
 
 def test_circuits_of_models_whose_kernels_are_not_known_have_no_edges_to_compare() -> None:
     with pytest.raises(ValueError, match="kernels of client circuits of partition 0 are not known"):
-        compare_edges([found(0, {0: A})], [], [], [])
+        compare_edges([found(0, {0: A})], {})

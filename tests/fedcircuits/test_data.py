@@ -7,9 +7,11 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fedcircuits import data as data_module
-from fedcircuits.data import Dataset, LabelledImages, load_dataset
+from fedcircuits.data import Dataset, LabelledImages, load_dataset, stratified_split
 from fedcircuits.errors import DataError
 from fedcircuits.settings import Settings
 
@@ -45,6 +47,8 @@ def test_digits_are_split_once_and_for_all(make_settings: MakeSettings) -> None:
     assert torch.equal(first.train.labels, other_seed.train.labels)
     # Pinned: another split would make runs of different versions incomparable.
     assert first.train.labels[:16].tolist() == [0, 2, 3, 4, 7, 8, 0, 1, 3, 8, 0, 1, 2, 6, 8, 9]
+    assert first.probe.labels[:16].tolist() == [6, 4, 9, 4, 7, 6, 5, 9, 5, 0, 2, 3, 4, 6, 2, 2]
+    assert first.test.labels[:16].tolist() == [1, 5, 9, 2, 5, 6, 7, 3, 5, 8, 2, 1, 7, 3, 9, 9]
 
 
 def test_every_digit_is_in_exactly_one_part(make_settings: MakeSettings) -> None:
@@ -153,6 +157,77 @@ def test_selected_images_come_in_the_order_asked_for(make_settings: MakeSettings
 def test_classes_are_counted_also_where_they_have_no_image() -> None:
     data = LabelledImages(torch.zeros(3, 1, 2, 2), torch.tensor([2, 0, 2]))
     assert data.class_counts(4) == [1, 0, 2, 0]
+
+
+def of_originals(labels: list[int], origins: list[int] | None) -> LabelledImages:
+    images = torch.arange(float(len(labels)))[:, None, None, None].expand(-1, 1, 2, 2)
+    return LabelledImages(images, torch.tensor(labels), None if origins is None else torch.tensor(origins))
+
+
+def test_origins_go_where_their_images_go() -> None:
+    data = of_originals([0, 1, 0, 2], [9, 4, 9, 5])
+    for part, origins in (
+        (data.select(torch.tensor([3, 0])), [5, 9]),
+        (data.of_classes([0]), [9, 9]),
+        (data.to(torch.device("cpu")), [9, 4, 9, 5]),
+        (data.joined(data.of_classes([1])), [9, 4, 9, 5, 4]),
+    ):
+        assert part.origins is not None
+        assert part.origins.tolist() == origins
+
+
+def test_originals_are_sorted_by_their_ids() -> None:
+    labels, original = of_originals([0, 1, 0, 2], [9, 4, 9, 5]).originals()
+    assert labels.tolist() == [1, 2, 0]
+    assert original.tolist() == [2, 0, 2, 1]
+
+
+def test_an_image_without_an_origin_is_its_own() -> None:
+    data = of_originals([0, 1, 0], None)
+    labels, original = data.originals()
+    assert labels.tolist() == [0, 1, 0]
+    assert original.tolist() == [0, 1, 2]
+    assert data.select(torch.tensor([2])).origins is None
+    assert data.joined(data).origins is None
+
+
+@given(
+    originals=st.lists(st.tuples(st.integers(0, 3), st.integers(1, 4)), min_size=1, max_size=20),
+    fraction=st.floats(0.05, 0.95),
+    seed=st.integers(0, 999),
+)
+def test_a_split_divides_the_originals_of_each_class(
+    originals: list[tuple[int, int]], fraction: float, seed: int
+) -> None:
+    ids = np.random.default_rng(seed).permutation([i for i, (_, copies) in enumerate(originals) for _ in range(copies)])
+    data = of_originals([originals[i][0] for i in ids], ids.tolist())
+    sides = stratified_split(data, fraction, np.random.default_rng(seed))
+    first, second = (set(side.origins.tolist()) if side.origins is not None else set() for side in sides)
+    assert not first & second
+    assert first | second == set(range(len(originals)))
+    for side in sides:
+        positions = side.images[:, 0, 0, 0].tolist()
+        assert positions == sorted(positions)
+    assert sum(map(len, sides)) == len(data)
+    for class_id in range(4):
+        num_originals = [of_class for of_class, _ in originals].count(class_id)
+        num_first = [originals[i][0] for i in first].count(class_id)
+        if num_originals > 1:
+            assert 1 <= num_first <= num_originals - 1
+            assert abs(num_first - fraction * num_originals) <= 1
+        else:
+            assert num_first == num_originals
+
+
+def test_a_split_of_images_that_are_their_own_is_the_split_of_their_numbers() -> None:
+    labels = [0, 1, 0, 0, 1, 0]
+    numbered = of_originals(labels, list(range(6)))
+    for plain, other in zip(
+        stratified_split(of_originals(labels, None), 0.5, np.random.default_rng(3)),
+        stratified_split(numbered, 0.5, np.random.default_rng(3)),
+        strict=True,
+    ):
+        assert torch.equal(plain.images, other.images)
 
 
 def test_a_dataset_that_is_on_the_device_already_is_not_copied(make_settings: MakeSettings) -> None:

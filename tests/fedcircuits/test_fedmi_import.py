@@ -132,12 +132,26 @@ def test_all_comparisons_that_the_log_allows_are_made(run: Path) -> None:
     assert rows.query("comparison == 'round_to_round'")["iou"].tolist() == [1.0] * 6
 
 
-@pytest.mark.parametrize("circuit", [([], [0]), ([0], []), ([], []), ([0, 1], [0, 1, 2, 3])])
-def test_a_circuit_with_an_empty_layer_or_all_channels_is_not_usable(tmp_path: Path, circuit: Circuit) -> None:
+@pytest.mark.parametrize(
+    ("circuit", "reason"),
+    [
+        (([], [0]), "empty"),
+        (([0], []), "empty"),
+        (([], []), "empty"),
+        (([0, 1], [0, 1, 2, 3]), "whole_network"),
+        (([0, 1], [0, 1, 2]), "whole_network"),  # five of six channels
+    ],
+)
+def test_a_circuit_with_an_empty_layer_or_nearly_all_channels_is_not_usable(
+    tmp_path: Path, circuit: Circuit, reason: str
+) -> None:
     run = write(tmp_path, [newer_round({0: {0: circuit}, 1: {0: ([0, 1], [0])}}, ([0], [1]))])
     quality = table(run, "quality").set_index(["model", "partition_id"])["usable"]
     assert (quality["client", 0], quality["transplant", 0]) == (False, False)
     assert quality.drop([("client", 0), ("transplant", 0)]).isna().all()
+    reasons = table(run, "quality").set_index(["model", "partition_id"])["reason"]
+    assert (reasons["client", 0], reasons["transplant", 0]) == (reason, reason)
+    assert reasons.notna().sum() == 2
     pairs = table(run, "overlap").query("layer == 'all'").set_index(["comparison", "a_partition_id"])["usable"]
     assert not pairs["same_class_across_clients", 0]
     assert not pairs["local_vs_global", 0]
@@ -147,9 +161,10 @@ def test_a_circuit_with_an_empty_layer_or_all_channels_is_not_usable(tmp_path: P
 def test_a_circuit_that_never_finds_its_class_is_not_usable(tmp_path: Path) -> None:
     content = newer_round({0: {0: ([0], [0])}}, ([0], [1]))
     content["clients_global_model"]["client_0"]["0 - x"]["metrics"]["accuracy"] = 0.0
-    quality = table(write(tmp_path, [content]), "quality").set_index("model")["usable"]
-    assert not quality["global"]
-    assert quality[["client", "transplant"]].isna().all()
+    quality = table(write(tmp_path, [content]), "quality").set_index("model")
+    assert not quality.loc["global", "usable"]
+    assert quality.loc["global", "reason"] == "low_recall"
+    assert quality.loc[["client", "transplant"], ["usable", "reason"]].isna().all(axis=None)
 
 
 def test_the_older_form_gives_circuits_without_rates_and_without_the_global_model(tmp_path: Path) -> None:

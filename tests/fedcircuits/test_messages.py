@@ -28,17 +28,33 @@ from fedcircuits.messages import (
 )
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import initial_weights
-from fedcircuits.quality import CircuitQuality, ClassAccuracy
-from fedcircuits.records import Key
+from fedcircuits.quality import ClassAccuracy
+from fedcircuits.records import Key, UnusableReason
 from fedcircuits.replies import NodeInfo
 from fedcircuits.study import Study
 from fedcircuits.training import TrainedModel
+from fedcircuits.verdicts import CircuitQuality, rates_reason
 
 SPEC = ModelSpec(in_channels=1, image_size=4, channels=(2, 3), num_classes=3, hidden_units=(4,))
 
 
 def quality_of(class_id: int) -> CircuitQuality:
-    return CircuitQuality(class_id, 0.5, 0.25, None, 0.125, None, 1.0, usable=class_id == 2)
+    """Return what a client could send: class 2 has a usable circuit, class 0 a recall that is too low."""
+    return CircuitQuality(
+        class_id=class_id,
+        sufficiency=0.5 if class_id == 0 else 0.75,
+        necessity=0.25,
+        false_positive_rate=None,
+        false_positive_rate_all=0.125,
+        balanced_accuracy=None,
+        empty_circuit_recall=1.0,
+        model_recall=0.75,
+        model_false_positive_rate=0.125,
+        faithfulness=-1.5 if class_id == 0 else None,
+        num_positive=16,
+        num_negative=64,
+        reason=UnusableReason.LOW_RECALL if class_id == 0 else None,
+    )
 
 
 def make_study() -> Study:
@@ -96,10 +112,16 @@ def test_an_update_without_circuits_is_fine():
 
 def test_a_view_arrives_as_it_was_sent():
     view = GlobalView(make_study(), [quality_of(0), quality_of(2)], 3.5)
-    reply = decode_view(encode_view(view, 2, 9), SPEC)
+    reply = decode_view(encode_view(view, 2, 9), SPEC, {2: (0, 2)})
     assert (reply.partition_id, reply.evaluate_seconds) == (2, 3.5)
     assert reply.transplant == view.transplant
     assert reply.study.quality == view.study.quality
+
+
+def test_a_client_that_finds_circuits_on_the_probe_set_sends_transplants_only():
+    view = GlobalView(None, [quality_of(0), quality_of(2)], 3.5)
+    reply = decode_view(encode_view(view, 2, 9), SPEC, {2: (0, 2)})
+    assert (reply.study, reply.transplant) == (None, view.transplant)
 
 
 def test_a_client_with_none_of_the_wanted_classes_sends_no_circuit():
@@ -109,7 +131,7 @@ def test_a_client_with_none_of_the_wanted_classes_sends_no_circuit():
         [],
         Negatives.OWN,
     )
-    reply = decode_view(encode_view(GlobalView(study, [], 0.1), 2, 9), SPEC)
+    reply = decode_view(encode_view(GlobalView(study, [], 0.1), 2, 9), SPEC, {2: ()})
     assert reply.study.circuits.class_ids == ()
     assert reply.transplant == []
 
@@ -235,9 +257,18 @@ BAD_UPDATES = {
     "no quality": (without_record(Key.QUALITY), "quality"),
     "quality above one": (with_value(Key.QUALITY, "sufficiency", [0.5, 1.5]), "sufficiency has values outside"),
     "quality too short": (with_value(Key.QUALITY, "necessity", [0.5]), "1 values of necessity"),
-    "quality of a wrong type": (with_value(Key.QUALITY, "usable", [1, 0]), "usable"),
+    "quality of a wrong type": (with_value(Key.QUALITY, "reason", [1, 0]), "reason: expected a list of str"),
+    "an unknown reason": (with_value(Key.QUALITY, "reason", ["low_recall", "too_sad"]), "reason has values other than"),
+    "a missing reason": (with_value(Key.QUALITY, "reason", ["-", "-"]), "class 0 is usable, but its rates say low_re"),
+    "a reason that is not one": (
+        with_value(Key.QUALITY, "reason", ["low_recall", "check_failed"]),
+        "class 2 is check_failed, but its rates say usable",
+    ),
+    "counts that leave no verdict": (with_value(Key.QUALITY, "num_positive", [16, 9]), "say too_few_images"),
+    "negative counts of images": (with_value(Key.QUALITY, "num_negative", [-1, 64]), "num_negative has values outside"),
+    "an infinite share": (with_value(Key.QUALITY, "faithfulness", [math.inf, 0.5]), "faithfulness has values that are"),
     "quality of other classes": (with_value(Key.QUALITY, "class_id", [0, 1]), "quality: classes"),
-    "an empty circuit of use": (with_empty_circuits, "class 2 keeps no channel, yet is usable"),
+    "an empty circuit of use": (with_empty_circuits, "class 0 keeps no channel, yet is not empty"),
     "negative counts": (with_value(Key.ACCURACY, "num_examples", [-1, 4, 4]), "num_examples has values outside"),
     "counts that no table holds": (with_value(Key.ACCURACY, "num_examples", [2**63, 4, 4]), "num_examples has values"),
     "unknown negatives": (with_value(Key.NEGATIVES, Key.NEGATIVES, "thin air"), "thin air"),
@@ -287,8 +318,13 @@ BAD_VIEWS = {
     "no vote at all": (with_metric(Key.PLAIN_WEIGHT, 0.0), "plain-weight must be 1.0"),
     "a vote that is not a number": (with_metric(Key.PLAIN_WEIGHT, math.nan), "plain-weight must be 1.0"),
     "a negative time": (with_metric(Key.EVALUATE_SECONDS, -3.5), "evaluate-seconds = -3.5"),
-    "no circuits": (without_record(Key.CIRCUITS), "circuits"),
+    "no transplants": (without_record(Key.TRANSPLANT), "transplant: no ConfigRecord"),
+    "a client that was not asked": (with_value(Key.UPDATE, Key.PARTITION_ID, 3), "claims to be partition 3"),
     "truncated circuits": (with_value(Key.CIRCUITS, Key.MEMBERS, b""), "circuits: 0 bytes"),
+    "a transplant without its reason": (
+        with_value(Key.TRANSPLANT, "reason", ["-", "-"]),
+        "transplant: class 0 is usable, but its rates say low_recall",
+    ),
     "transplants of other classes": (with_value(Key.TRANSPLANT, "class_id", [0, 1]), "transplant: classes"),
     "a text that is too long": (with_value(Key.UPDATE, "more", "x" * 2**20), "bytes, at most"),
 }
@@ -299,7 +335,7 @@ def test_a_damaged_view_is_refused_with_its_reason(change, reason):
     content = encode_view(make_view(), 7, 40)
     change(content)
     with pytest.raises(ReplyError, match=reason):
-        decode_view(content, SPEC)
+        decode_view(content, SPEC, {7: (0, 2)})
 
 
 BAD_INTRODUCTIONS = {
@@ -356,3 +392,4 @@ def test_a_random_change_is_refused_or_leaves_a_sound_update(data):
     assert reply.study.circuits.members.shape == (len(reply.study.quality), SPEC.num_channels)
     for row in reply.study.quality:
         assert row.sufficiency is None or 0 <= row.sufficiency <= 1
+        assert row.reason in (rates_reason(row), UnusableReason.EMPTY, UnusableReason.WHOLE_NETWORK)

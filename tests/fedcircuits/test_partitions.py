@@ -25,8 +25,14 @@ SPLITS: list[dict[str, Any]] = [
 ]
 
 
+def labelled(labels: Tensor, origins: Tensor | None = None) -> LabelledImages:
+    """Return images that are their own number everywhere."""
+    images = torch.arange(float(len(labels)))[:, None, None, None].expand(-1, 1, 2, 2)
+    return LabelledImages(images, labels, origins)
+
+
 def split(make_settings: MakeSettings, overrides: dict[str, Any], num_clients: int, seed: int = 0) -> list[Tensor]:
-    return partition_indices(LABELS, make_settings(overrides).data, num_clients, seed)
+    return partition_indices(labelled(LABELS), make_settings(overrides).data, num_clients, seed)
 
 
 def classes_of(part: Tensor) -> set[int]:
@@ -116,7 +122,7 @@ def test_iid_parts_mix_the_classes(make_settings: MakeSettings) -> None:
 
 def test_iid_parts_mix_a_dataset_that_is_sorted_by_class(make_settings: MakeSettings) -> None:
     labels = torch.arange(200) // 20
-    parts = partition_indices(labels, make_settings({"partition": "iid"}).data, 4, 0)
+    parts = partition_indices(labelled(labels), make_settings({"partition": "iid"}).data, 4, 0)
     assert all(len(set(labels[part].tolist())) == 10 for part in parts)
 
 
@@ -175,6 +181,12 @@ def test_each_listed_client_has_every_image_of_its_classes(make_settings: MakeSe
         assert part.tolist() == [i for i in range(200) if i % 10 in classes]
 
 
+def test_a_split_that_rotates_gives_each_seed_other_classes(make_settings: MakeSettings) -> None:
+    asked = {"partition": "classes", "client-classes": "0,1;0,9", "rotate-classes": True}
+    held = [list(map(classes_of, split(make_settings, {**asked, "seed": seed}, 2, seed))) for seed in (0, 1)]
+    assert held == [[{0, 1}, {0, 9}], [{1, 2}, {1, 0}]]
+
+
 def test_clients_that_share_a_class_have_all_of_its_images_each(make_settings: MakeSettings) -> None:
     first, second = split(make_settings, {"partition": "classes", "client-classes": "0,1;1,2"}, 2)
     shared = set(first.tolist()) & set(second.tolist())
@@ -184,7 +196,7 @@ def test_clients_that_share_a_class_have_all_of_its_images_each(make_settings: M
 def test_a_listed_class_without_images_leaves_a_client_empty_which_is_refused(make_settings: MakeSettings) -> None:
     data = make_settings({"partition": "classes", "client-classes": "0;7"}).data
     with pytest.raises(DataError, match=r"clients \[1\] get no image"):
-        partition_indices(torch.tensor([0, 0, 1]), data, 2, 0)
+        partition_indices(labelled(torch.tensor([0, 0, 1])), data, 2, 0)
 
 
 def test_a_list_for_another_number_of_clients_is_refused(make_settings: MakeSettings) -> None:
@@ -202,19 +214,18 @@ def test_a_least_size_that_no_draw_can_reach_is_refused(make_settings: MakeSetti
 def test_more_clients_than_images_are_refused(make_settings: MakeSettings, overrides: dict[str, Any]) -> None:
     data = make_settings({**overrides, "min-partition-size": 1}).data
     with pytest.raises(DataError, match=f"'{overrides['partition']}' for 11 clients"):
-        partition_indices(torch.arange(10), data, 11, 0)
+        partition_indices(labelled(torch.arange(10)), data, 11, 0)
 
 
 def test_more_classes_per_client_than_the_images_have_are_refused(make_settings: MakeSettings) -> None:
     data = make_settings({"partition": "pathological", "classes-per-client": 3}).data
     with pytest.raises(DataError, match="'pathological'"):
-        partition_indices(torch.arange(40) % 2, data, 2, 0)
+        partition_indices(labelled(torch.arange(40) % 2), data, 2, 0)
 
 
 @pytest.fixture
 def train() -> LabelledImages:
-    images = torch.arange(200.0)[:, None, None, None].expand(200, 1, 2, 2)
-    return LabelledImages(images, LABELS)
+    return labelled(LABELS)
 
 
 @pytest.mark.parametrize("overrides", SPLITS, ids=lambda overrides: overrides["partition"])
@@ -242,3 +253,55 @@ def test_a_partition_that_does_not_exist_is_refused(
 ) -> None:
     with pytest.raises(DataError, match=f"partition-id = {partition_id}: must be 0 to 3"):
         client_images(train, make_settings({}).data, 4, partition_id, 0)
+
+
+@st.composite
+def made_of_originals(draw: st.DrawFn) -> LabelledImages:
+    """Draw images of which some were made of the same originals, of one class each, in any order."""
+    classes = torch.tensor([*draw(st.lists(st.integers(0, 3), max_size=20)), *(3 * [0, 1, 2, 3])])
+    copies = draw(st.lists(st.integers(1, 4), min_size=len(classes), max_size=len(classes)))
+    order = torch.tensor(draw(st.permutations(range(sum(copies)))))
+    original = torch.arange(len(classes)).repeat_interleave(torch.tensor(copies))[order]
+    return labelled(classes[original], 7 * original + 3)
+
+
+@settings(max_examples=15)
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"partition": "iid"},
+        {"partition": "dirichlet", "dirichlet-alpha": 0.5, "min-partition-size": 1},
+        {"partition": "pathological", "classes-per-client": 2},
+        {"partition": "classes", "client-classes": "0;1,2;3"},
+    ],
+    ids=lambda overrides: overrides["partition"],
+)
+@given(train=made_of_originals(), seed=st.integers(0, 999))
+def test_images_of_one_original_are_never_with_two_clients(
+    make_settings: MakeSettings, overrides: dict[str, Any], train: LabelledImages, seed: int
+) -> None:
+    assert train.origins is not None
+    parts = partition_indices(train, make_settings(overrides).data, 3, seed)
+    for part in parts:
+        held = torch.isin(train.origins, train.origins[part])
+        assert part.tolist() == held.nonzero().flatten().tolist()
+    assert len(torch.cat(parts).unique()) == sum(map(len, parts))
+
+
+def test_a_class_may_be_shared_by_whole_originals(make_settings: MakeSettings) -> None:
+    train = labelled(torch.tensor([0, 1, 0, 1, 2]), torch.tensor([5, 6, 5, 6, 7]))
+    settings = make_settings({"partition": "classes", "client-classes": "0,1;1,2"}).data
+    assert lists(partition_indices(train, settings, 2, 0)) == [[0, 1, 2, 3], [1, 3, 4]]
+
+
+def test_the_least_size_of_dirichlet_parts_counts_images(make_settings: MakeSettings) -> None:
+    train = labelled(LABELS.repeat_interleave(3), torch.arange(200).repeat_interleave(3))
+    # 4 clients of 40 originals each would do, 4 of 120 originals would not.
+    settings = make_settings({"partition": "dirichlet", "dirichlet-alpha": 0.5, "min-partition-size": 120}).data
+    assert min(map(len, partition_indices(train, settings, 4, 0))) >= 120
+
+
+def test_more_clients_than_originals_are_refused(make_settings: MakeSettings) -> None:
+    train = labelled(torch.zeros(6, dtype=torch.int64), torch.tensor([0, 0, 0, 1, 1, 1]))
+    with pytest.raises(DataError, match="only 2 training images that can be parted"):
+        partition_indices(train, make_settings({"partition": "iid"}).data, 3, 0)

@@ -2,13 +2,15 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from additive_network import additive_subject, members, pixel_images
 from torch import nn
 
 from fedcircuits.circuits import Circuits
 from fedcircuits.data import LabelledImages
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import GateSite, Gating, SparseCNN, build_model, initial_weights
-from fedcircuits.quality import circuit_qualities, class_accuracies, is_usable
+from fedcircuits.quality import circuit_qualities, class_accuracies
+from fedcircuits.records import UnusableReason
 
 CPU = torch.device("cpu")
 SPEC = ModelSpec(in_channels=1, image_size=4, channels=(2, 2), num_classes=3)
@@ -89,35 +91,83 @@ def test_a_client_of_a_single_class_has_no_negatives_that_it_was_trained_on():
     assert quality.empty_circuit_recall == 1.0
 
 
-def test_a_circuit_that_always_says_its_class_is_not_usable():
+MANY = numbered_images([0] * 10 + [1] * 10 + [2] * 10)
+TRUE = [0] * 10 + [1] * 10 + [2] * 10
+"""What a model says of these images that recognises all of them."""
+
+
+def verdict(whole, on, off=None, trained=(0, 1, 2), empty=2):
+    gated = {(1, 0, 1, 0): on, (0, 1, 0, 1): off or [1] * 30, EMPTY: [empty] * 30}
+    return measure(Lookup(whole, gated), [1, 0, 1, 0], trained, MANY)
+
+
+def test_the_whole_model_is_measured_on_the_same_images() -> None:
+    quality = verdict(whole=[0] * 9 + [1] + [0] * 2 + [1] * 8 + [0] * 5 + [2] * 5, on=TRUE, trained=[0, 1])
+    assert (quality.model_recall, quality.model_false_positive_rate) == (0.9, 0.2)
+    assert (quality.num_positive, quality.num_negative) == (10, 10)
+    one_class = verdict(whole=TRUE, on=TRUE, trained=[0])
+    assert (one_class.model_false_positive_rate, one_class.num_negative) == (0.0, 20)
+
+
+def test_a_circuit_that_tells_its_class_apart_as_its_model_does_is_usable() -> None:
+    quality = verdict(whole=TRUE, on=[0] * 10 + [1] * 20)
+    assert quality.usable is True
+    assert quality.reason is None
+    # Both answer with a logit of 1 against 0 and 0: log-odds 1 - log 2, and of other classes -log(1 + e).
+    assert quality.faithfulness == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("trained", [(0,), (0, 1, 2)])
+def test_a_circuit_that_always_says_its_class_is_not_usable(trained) -> None:
+    quality = verdict(whole=TRUE, on=[0] * 30, trained=trained)
+    assert quality.reason is UnusableReason.FALSE_POSITIVES
+    assert quality.faithfulness == 0
+
+
+def test_a_model_that_answers_the_class_to_everything_has_no_usable_circuit_of_it() -> None:
+    quality = verdict(whole=[0] * 30, on=[0] * 30, off=[0] * 30, empty=0)
+    assert quality.reason is UnusableReason.MODEL_DOES_NOT_SEPARATE
+    assert quality.faithfulness is None
+
+
+def test_a_class_that_is_named_without_its_circuit_is_not_usable() -> None:
+    assert verdict(whole=TRUE, on=TRUE, off=[0] * 10 + [1] * 20, empty=0).reason is UnusableReason.DEFAULT_CLASS
+    assert verdict(whole=TRUE, on=TRUE, off=[1] * 30, empty=0).reason is None
+
+
+def test_few_test_images_leave_the_verdict_open() -> None:
     model = Lookup([0] * 8, {(1, 0, 1, 0): [0] * 8, (0, 1, 0, 1): [1] * 8, EMPTY: [0] * 8})
-    for trained in ([0], [0, 1, 2]):
-        assert not measure(model, [1, 0, 1, 0], trained=trained).usable
+    quality = measure(model, [1, 0, 1, 0], trained=[0, 1, 2])
+    assert quality.usable is None
+    assert quality.reason is UnusableReason.TOO_FEW_IMAGES
 
 
-def test_a_circuit_that_tells_its_class_apart_is_usable():
-    perfect = [0, 0, 0, 0, 1, 1, 1, 1]
-    model = Lookup([0] * 8, {(1, 0, 1, 0): perfect, (0, 1, 0, 1): [1] * 8, EMPTY: [0] * 8})
-    assert measure(model, [1, 0, 1, 0], trained=[0, 1, 2]).usable
+def test_sizes_come_before_rates() -> None:
+    model = Lookup(TRUE, {(1, 1, 1, 1): TRUE, EMPTY: [1] * 30})
+    assert measure(model, [1, 1, 1, 1], [0, 1, 2], MANY).reason is UnusableReason.WHOLE_NETWORK
+    assert measure(model, [0, 0, 0, 0], [0, 1, 2], MANY).reason is UnusableReason.EMPTY
 
 
-def test_the_empty_and_the_whole_circuit_are_not_usable():
-    hits, none = torch.ones(20, dtype=torch.bool), torch.zeros(20, dtype=torch.bool)
-    reachable = torch.tensor([True, True, False, True])
-    assert not is_usable(torch.tensor([False, False, True, False]), reachable, hits, none)
-    assert not is_usable(torch.tensor([True, True, False, True]), reachable, hits, none)
-    assert is_usable(torch.tensor([True, False, False, True]), reachable, hits, none)
+def test_a_branch_that_another_cancels_is_no_circuit_of_the_model() -> None:
+    """Of channels 0 and 2 the first adds 4 to the class for each step of the image, and channel 1 takes 4 - w away.
 
+    With w = 1 the model still separates the class, but the branch does so four times as strongly; with w = 0 the model
+    does not separate it at all, and there is nothing of which the branch could be the circuit.
+    """
+    images = pixel_images([1.0] * 10 + [-1.0] * 10, [0] * 10 + [1] * 10)
+    circuits = Circuits.ranked_by_score((0,), members([1, 0, 1, 0]), torch.zeros(1, 4))
 
-def test_a_circuit_must_beat_chance_by_two_standard_errors():
-    member, reachable = torch.tensor([True, False]), torch.tensor([True, True])
+    def of(strengths):
+        subject = additive_subject(strengths)
+        return circuit_qualities(
+            subject.model, circuits, subject.reachable, subject.ablation, GateSite.POST, images, [0, 1]
+        )[0]
 
-    def rate(hits: int, of: int) -> torch.Tensor:
-        return torch.arange(of) < hits
-
-    # 0.6 against 0.5 on 50 images each: the difference is one standard error; on 5,000 each it is ten.
-    assert not is_usable(member, reachable, rate(30, 50), rate(25, 50))
-    assert is_usable(member, reachable, rate(3000, 5000), rate(2500, 5000))
+    cancelled, gone = of([4.0, -3.0, 0.0, 0.0]), of([4.0, -4.0, 0.0, 0.0])
+    assert cancelled.sufficiency == cancelled.model_recall == 1.0
+    assert cancelled.faithfulness == pytest.approx(4.0)
+    assert cancelled.reason is UnusableReason.CANCELLED_ELSEWHERE
+    assert (gone.sufficiency, gone.reason) == (1.0, UnusableReason.MODEL_DOES_NOT_SEPARATE)
 
 
 def test_figures_on_a_true_network_agree_with_one_pass_per_image():

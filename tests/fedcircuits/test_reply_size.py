@@ -11,11 +11,12 @@ from fedcircuits.local_round import LocalUpdate
 from fedcircuits.messages import decode_update, encode_update
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import initial_weights
-from fedcircuits.quality import CircuitQuality, ClassAccuracy
+from fedcircuits.quality import ClassAccuracy
 from fedcircuits.records import Key
 from fedcircuits.reply_size import check_introduction_size, check_reply_size
 from fedcircuits.study import Study
 from fedcircuits.training import TrainedModel
+from fedcircuits.verdicts import CircuitQuality
 
 SHAPES = {
     "tiny": ModelSpec(1, 8, (2, 3), 2),
@@ -31,7 +32,7 @@ def test_a_full_reply_fits_and_one_five_times_as_large_does_not(spec):
     classes = tuple(range(spec.num_classes))
     members = torch.ones(spec.num_classes, spec.num_channels, dtype=torch.bool)
     circuits = Circuits.ranked_by_score(classes, members, members.float())
-    quality = [CircuitQuality(c, 0.5, 0.5, 0.5, 0.5, 0.5, 1.0, True) for c in classes]
+    quality = [CircuitQuality(c, 0.9, 0.5, 0.1, 0.1, 0.9, 0.0, 0.9, 0.1, 0.5, 99, 99, None) for c in classes]
     weights = initial_weights(spec, torch.Generator().manual_seed(0))
     masks = {name: torch.ones_like(weights[f"{name}.weight"], dtype=torch.bool) for name in spec.layer_names}
     accuracy = [ClassAccuracy(c, 0.5, 0.25, 4) for c in classes]

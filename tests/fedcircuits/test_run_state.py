@@ -10,8 +10,8 @@ from safetensors.torch import save
 from fedcircuits.circuit_state import found_from_state, found_to_state
 from fedcircuits.circuits import Circuits
 from fedcircuits.errors import RunLogError
-from fedcircuits.found_circuits import FoundCircuits
-from fedcircuits.records import ModelKind
+from fedcircuits.found_circuits import FoundCircuits, Question
+from fedcircuits.records import DataKind, ModelKind
 from fedcircuits.run_state import Part, PartState, encode_state, read_state
 
 
@@ -67,6 +67,8 @@ def found(seed: int, num_classes: int, partition_id: int | None) -> FoundCircuit
         Circuits(tuple(range(num_classes)), members, scores, ranking[:num_classes]),
         torch.rand(5, generator=draw) < 0.5,
         tuple((True, False, None)[number % 3] for number in range(num_classes)),
+        Question(DataKind.SERVER if seed % 3 else DataKind.CLIENT, None if seed % 3 else seed, tuple(range(seed % 4))),
+        Circuits(tuple(range(num_classes)), ~members, 1 - scores, ranking[:num_classes]) if seed % 2 else None,
         kernels,
     )
 
@@ -80,9 +82,12 @@ def test_circuits_come_back_exactly(chosen: list[tuple[int, int, int | None]]) -
     for one, other in zip(read, written, strict=True):
         assert (one.model, one.partition_id, one.server_round) == (other.model, other.partition_id, other.server_round)
         assert (one.usable, one.circuits.class_ids) == (other.usable, other.circuits.class_ids)
-        for name in ("members", "scores", "ranking"):
-            assert torch.equal(getattr(one.circuits, name), getattr(other.circuits, name))
-            assert getattr(one.circuits, name).dtype == getattr(other.circuits, name).dtype
+        assert (one.question, one.retest is None) == (other.question, other.retest is None)
+        retests = [] if other.retest is None else [(one.retest, other.retest)]
+        for read_back, original in [(one.circuits, other.circuits), *retests]:
+            for name in ("members", "scores", "ranking"):
+                assert torch.equal(getattr(read_back, name), getattr(original, name))
+                assert getattr(read_back, name).dtype == getattr(original, name).dtype
         assert torch.equal(one.reachable, other.reachable)
         assert one.kernels is not None
         assert other.kernels is not None

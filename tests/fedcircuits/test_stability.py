@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from fedcircuits.circuits import Circuits
-from fedcircuits.found_circuits import FoundCircuits
+from fedcircuits.found_circuits import FoundCircuits, Question
 from fedcircuits.overlap import membership_phi, pair_sets
-from fedcircuits.records import TABLES, ModelKind
+from fedcircuits.records import TABLES, DataKind, ModelKind
 from fedcircuits.stability import stability, stability_rows
 
 
@@ -77,6 +77,7 @@ def found(partition_id, circuits, reachable="11111", unusable=()):
         Circuits.ranked_by_score(tuple(circuits), members, members.float()),
         torch.from_numpy(rows(reachable)[0]),
         tuple(class_id not in unusable for class_id in circuits),
+        Question(DataKind.SERVER, None, (4, 7)),
     )
 
 

@@ -7,9 +7,10 @@ import torch
 from paper import discovery_orders, training_batches
 from reference.discovery import circuit_of, first_images_of, gate_logits
 from reference.network import channel_means
-from reference.quality import necessity, sufficiency
+from reference.quality import necessity, reason, sufficiency, wilson
 from reference.training import train
 
+from fedcircuits.circuits import Circuits
 from fedcircuits.data import Dataset, LabelledImages
 from fedcircuits.models import initial_weights, model_spec
 from fedcircuits.seeding import Purpose
@@ -77,6 +78,37 @@ def test_sufficiency_necessity_and_cross_evaluation_agree_with_one_image_at_a_ti
     ours, theirs = zip(*rates, strict=True)
     assert ours == pytest.approx(theirs)
     assert len(set(ours)) > 1
+
+
+@pytest.mark.parametrize("ablation", ["zero", "mean"])
+def test_verdicts_agree_with_those_reached_one_image_at_a_time(small, double, digits, ablation):
+    """Circuits of every kind: those that were found, random ones of every size, none and all channels."""
+    settings = small(ablation=ablation, share_probe=False, gate_steps=40)
+    weights = sparse_network(settings, digits.train, 0)
+    subject, bench, found = study(settings, weights, digits)
+    # The test images are few; these are as good for counting.
+    test = digits.train.select(torch.arange(90))
+    bench = replace(bench, test=test)
+    draws = torch.Generator().manual_seed(0)
+    drawn = [torch.rand(len(subject.reachable), generator=draws) < share for share in torch.linspace(0, 1, 10)]
+    members = torch.cat([found.circuits.members, torch.stack(drawn)])
+    reachable = channels_by_layer(settings, subject.reachable)
+    means = channel_means(weights, digits.train.images) if ablation == "mean" else None
+    reasons = []
+    for class_id, trained in ((0, [0, 1, 2]), (1, [1]), (2, [0, 2])):
+        for member in members:
+            circuit = Circuits.ranked_by_score((class_id,), member[None], member[None].double())
+            (quality,) = measure_circuits(settings, subject, bench, circuit, trained)
+            sets = channels_by_layer(settings, member)
+            theirs = reason(weights, sets, reachable, class_id, trained, test.images, test.labels, means)
+            assert quality.reason == theirs
+            reasons.append(theirs)
+    assert {"empty", "whole_network", "low_recall", None} <= set(reasons)
+
+
+def test_wilsons_interval_is_where_the_share_is_just_two_standard_errors_away():
+    assert wilson(0.0, 10) == pytest.approx((0.0, 0.2775), abs=5e-5)
+    assert wilson(56 / 70, 70) == pytest.approx((0.6917, 0.8769), abs=5e-4)
 
 
 def channels_by_layer(settings, member):

@@ -1,4 +1,4 @@
-"""The presets of the paper are the paper's setting, whatever split or sparsity they are about."""
+"""Presets of the paper are the paper's setting, whatever split or sparsity they are about; others share its splits."""
 
 import pytest
 from paper import CONF, PRESETS, preset
@@ -62,27 +62,40 @@ EXPERIMENTS = {
     "dirichlet-0.5": DIRICHLET | FOUR_CIRCUITS,
 }
 SPARSITIES = {"dense": 0.0, **{f"sparsity-{level}": level for level in (0.95, 0.97, 0.99, 0.995)}}
-IMAGES_OF_CONTROL = {"paper": 54_000, "digits": 1_131}
+FAMILIES = {
+    "paper": {"dataset": "mnist", "sparsity": 0.997, "num-server-rounds": 10, "local-epochs": 5},
+    "digits": {"dataset": "digits", "sparsity": 0.9, "num-server-rounds": 8, "local-epochs": 5},
+    "cluttered-digits": {"dataset": "cluttered-digits", "sparsity": 0.9, "num-server-rounds": 6, "local-epochs": 5},
+}
+RUN_NAMES = {"cluttered-digits": "cluttered"}
+"""What the names of a family's runs begin with, if it is not the folder's name."""
+
+IMAGES_OF_CONTROL = {"paper": 54_000, "digits": 1_131, "cluttered-digits": 6_786}
 
 
-def test_both_families_have_every_experiment():
-    assert {path.stem for path in PRESETS} == set(EXPERIMENTS)
-    assert {path.stem for path in (CONF / "digits").glob("*.toml")} == set(EXPERIMENTS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_family_has_every_experiment(family):
+    assert {path.stem for path in (CONF / family).glob("*.toml")} == set(EXPERIMENTS)
 
 
-@pytest.mark.parametrize("family", ["paper", "digits"])
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_an_experiment_is_what_its_name_says_in_both_families(make_settings, family, name):
+def test_an_experiment_is_what_its_name_says_in_each_family(make_settings, family, name):
     config = make_settings(preset(CONF / family / f"{name}.toml")).config
-    expected = EXPERIMENTS[name] | {
-        "run-name": f"{family}-{name}",
-        "dataset": {"paper": "mnist", "digits": "digits"}[family],
-        "sparsity": SPARSITIES.get(name, {"paper": 0.997, "digits": 0.9}[family]),
-        "num-server-rounds": 50 if name.startswith("long") else {"paper": 10, "digits": 8}[family],
+    is_by_class = EXPERIMENTS[name]["partition"] == "classes"
+    expected = {
+        **FAMILIES[family],
+        **EXPERIMENTS[name],
+        "run-name": f"{RUN_NAMES.get(family, family)}-{name}",
         "train-limit": IMAGES_OF_CONTROL[family] if name == "iid-3clients" else 0,
         "weighting": "plain",
-        "local-epochs": 5,
+        # The paper's classes are the paper's; otherwise no class is more than an example.
+        "rotate-classes": is_by_class and family != "paper",
     }
+    if name in SPARSITIES:
+        expected["sparsity"] = SPARSITIES[name]
+    if name.startswith("long"):
+        expected["num-server-rounds"] = 30 if family == "cluttered-digits" else 50
     assert {key: config[key] for key in expected} == expected
 
 

@@ -1,6 +1,7 @@
 """Heavy measures and the validity gate in whole federations."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ from federation import InProcessGrid
 from flwr.app import Array, ArrayRecord, Message, MessageType
 from tiny_runs import ATTRIBUTION, HEAVY, all_tables, run_tiny, table
 
+from fedcircuits.check_verdict import CheckResult
 from fedcircuits.checkpoints import read_checkpoint
 from fedcircuits.deep.validity import ValidityRow
 from fedcircuits.messages import LARGEST_WEIGHT
@@ -22,8 +24,14 @@ SPLIT = {"partition": "classes", "client_classes": "0,1;1,2,3;4", "circuit_class
 ONE_ROUND = {"num_server_rounds": 1, "deep_every": 1, "validity_every": 0}
 DEEP = ("curves", "scrutiny", "alignment", "barriers", "swaps", "transfer", "patching", "ladder")
 OF_CIRCUITS = ("curves", "scrutiny", "swaps", "transfer", "patching")
-CHECKED = ValidityRow("random", None, 0.9, 0.5, 3, 3, 9.0, True)
-"""One control of a check; whether it was passed is for the test to say."""
+CHECKED = ValidityRow(None, None, 0.9, 0.5, 0.1, 0.4, 0.02, 20.0, 3, True)
+"""The pooled row of a check that was passed."""
+
+VERDICTS = {
+    True: CHECKED,
+    False: replace(CHECKED, effect=0.04, z=2.0, passed=False),
+    None: replace(CHECKED, effect=None, z=None, passed=None),
+}
 
 LEARNS = {
     "train_limit": 300,
@@ -45,8 +53,13 @@ def run(defaults, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("heavy")
     settings = {**HEAVY, **ATTRIBUTION, **SPLIT, **ROUNDS}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(heavy, "verdict", lambda _: True)  # a failed check would be followed by one in the next round
+        pass_every_check(patch)  # a failed one would be followed by another in the next round
         return run_tiny(InProcessGrid(3, seed=0), folder, defaults, deep_clients=2, **settings)
+
+
+def pass_every_check(patch: pytest.MonkeyPatch) -> None:
+    """Let checks be made, and all be passed."""
+    patch.setattr(heavy, "result_of", lambda _, server_round: CheckResult(server_round, 0.4, 20.0))
 
 
 def rounds_of(run: Path, name: str) -> list[int]:
@@ -76,8 +89,7 @@ def lost_update(partition: int):
 def say(monkeypatch: pytest.MonkeyPatch, *verdicts: bool | None) -> None:
     """Let the checks of a run end as given, one after the other."""
     said = iter(verdicts)
-    monkeypatch.setattr(heavy, "check_validity", lambda *_: [CHECKED])
-    monkeypatch.setattr(heavy, "verdict", lambda _: next(said))
+    monkeypatch.setattr(heavy, "check_validity", lambda *_: [VERDICTS[next(said)]])
 
 
 # -- When, and of whom
@@ -122,17 +134,39 @@ def test_only_the_circuits_that_are_looked_for_are_looked_at(run):
     assert set(scrutiny.query("model == 'global'")["class_id"]) == {1, 2, 4}
 
 
-def test_the_discovery_is_checked_on_the_client_with_the_most_classes(run):
-    validity = table(run, "validity")
-    assert set(validity["partition_id"]) == {1}
-    assert set(validity["class_id"].dropna()) == {1, 2}  # class 3 is held, but not looked for
+def test_the_discovery_is_checked_on_the_clients_that_know_the_most_classes(run):
+    validity = table(run, "validity").query("round == 1")
+    checked = list(zip(validity["partition_id"].fillna(-1), validity["class_id"].fillna(-1), strict=True))
+    # Client 1 also holds class 3, and client 0 class 0, which are not looked for; client 2 has a single class.
+    assert checked == [(1, 1), (1, 2), (0, 1), (-1, -1)]
+    assert validity["num_circuits"].tolist() == [1, 1, 1, 3]
+
+
+def test_the_check_judges_the_circuits_that_the_log_holds(federate, monkeypatch):
+    judged = {}
+
+    def keep(_settings, models, _test, position):
+        judged[position.server_round] = models
+        return [CHECKED]
+
+    monkeypatch.setattr(heavy, "check_validity", keep)
+    run = federate(
+        InProcessGrid(2), **{**HEAVY, **ATTRIBUTION, **ONE_ROUND, "validity_every": 1, "circuit_classes": "0,1"}
+    )
+    logged = table(run, "circuits").query("model == 'client'")
+    for model in judged[1]:
+        own = logged[logged["partition_id"] == model.partition_id]
+        sizes = own.groupby("class_id")["num_channels"].sum()
+        assert sizes.to_dict() == dict(
+            zip(model.circuits.class_ids, model.circuits.members.sum(1).tolist(), strict=True)
+        )
 
 
 # -- What they must not change
 
 
 def test_heavy_measures_change_neither_weights_nor_circuits(run, federate, monkeypatch):
-    monkeypatch.setattr(heavy, "verdict", lambda _: True)  # as for `run`
+    pass_every_check(monkeypatch)  # as for `run`
     without = federate(InProcessGrid(3, seed=5), **{**HEAVY, **ATTRIBUTION, **SPLIT, **ROUNDS, "deep_every": 0})
     assert all(table(without, name).empty for name in DEEP)
     first, second = all_tables(run), all_tables(without)
@@ -229,7 +263,11 @@ def test_a_failed_check_makes_no_circuit_usable_until_another_is_passed(federate
     assert not by_round.loc[3, "round_to_round"]  # the earlier ones stay unusable
     assert set(stability["round"]) == {3}
     lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith("round ")]
-    failed = [f"discovery failed its validity check in round {n}: no circuit counts as usable" for n in (1, 2)]
+    failed = [
+        f"discovery failed its check in round {n}: circuits beat random ones of their sizes by only 0.04 "
+        f"balanced accuracy (needed 0.10; z 2.0, needed 3.0), so no circuit of round {n} counts as usable"
+        for n in (1, 2)
+    ]
     assert [sum(text in line for text in failed) for line in lines] == [1, 1, 0]
 
 
@@ -261,7 +299,7 @@ def test_a_check_that_could_not_be_made_is_made_in_the_next_round(federate, monk
 def test_clients_without_circuits_are_not_checked(federate):
     split = {"partition": "classes", "client_classes": "0,1;2,3,4", "circuit_classes": "0"}
     run = federate(InProcessGrid(2), **{**HEAVY, **ATTRIBUTION, "deep_every": 0}, **split, num_server_rounds=1)
-    assert set(table(run, "validity")["partition_id"]) == {0}
+    assert set(table(run, "validity")["partition_id"].dropna()) == {0}
     assert set(table(run, "validity")["class_id"].dropna()) == {0}
 
 

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -52,15 +53,99 @@ def test_one_run_logs_every_table_and_every_comparison(federate):
     ):
         assert sorted(table(run, name)["round"].unique()) == [1, 2], name
     overlap = table(run, "overlap")
-    assert set(overlap["comparison"]) == {str(comparison) for comparison in Comparison}
+    examined = {Comparison.OTHER_NEGATIVES, Comparison.PERTURBED_COPY}
+    assert set(overlap["comparison"]) == {str(comparison) for comparison in {*Comparison} - examined}
     assert set(overlap["layer"]) == {"conv1", "conv2", "fc", "all"}
+    assert studied(run) == {("client", "server"): 3, ("global", "server"): 1, ("transplant", "server"): 3}
+
+
+def studied(run):
+    """Return how many models of each kind had their circuits looked at, by whose images those were."""
     models = table(run, "quality").groupby(["model", "data"])["partition_id"].nunique(dropna=False)
-    assert models.to_dict() == {
-        ("client", "client"): 3,
-        ("global", "client"): 3,
+    return models.to_dict()
+
+
+def test_circuits_are_compared_like_with_like(federate):
+    run = federate(InProcessGrid(3), partition="classes", client_classes="0,1,2;0,3,4;0,5,6", num_server_rounds=1)
+    circuits, overlap = table(run, "circuits"), table(run, "overlap")
+    # Every model was asked to tell a class from all others that any client holds.
+    assert all(sorted([*row.negatives, row.class_id]) == list(range(7)) for row in circuits.itertuples())
+    pairs = overlap[~overlap["comparison"].str.startswith("parameter")]
+    assert set(pairs["data"]) == {"server"}
+    assert pairs["same_question"].all()
+    assert (
+        overlap.loc[overlap["comparison"].str.startswith("parameter"), ["data", "same_question"]].isna().all(axis=None)
+    )
+
+
+def test_clients_that_may_not_see_the_probe_set_have_their_models_asked_by_the_server(federate):
+    changes = {**ATTRIBUTION, "partition": "classes", "client_classes": "0,1,2;0,3,4", "num_server_rounds": 1}
+    shared = federate(InProcessGrid(2), **changes)
+    private = federate(InProcessGrid(2), share_probe=False, **changes)
+    assert studied(private) == {
+        ("client", "client"): 2,
+        ("client", "server"): 2,
+        ("global", "client"): 2,
         ("global", "server"): 1,
-        ("transplant", "client"): 3,
+        ("transplant", "client"): 2,
     }
+    # Scores are rounded where they travel.
+    of_clients = [
+        table(run, "circuits")
+        .query("model == 'client' and data == 'server'")
+        .drop(columns="score")
+        .reset_index(drop=True)
+        for run in (shared, private)
+    ]
+    pd.testing.assert_frame_equal(*of_clients)
+    overlap = table(private, "overlap").query("comparison == 'same_class_across_clients' and layer == 'all'")
+    assert overlap.groupby("data")["same_question"].agg(list).to_dict() == {"client": [False], "server": [True]}
+    own = table(private, "circuits").query("model == 'client' and data == 'client' and partition_id == 1")
+    assert {(row.class_id, tuple(row.negatives)) for row in own.itertuples()} == {(0, (3, 4)), (3, (0, 4)), (4, (0, 3))}
+
+
+def test_retests_leave_circuits_as_they_are(federate):
+    with_retests, without = (federate(InProcessGrid(2), retest_every=every, **ATTRIBUTION) for every in (1, 0))
+    found = [table(run, "circuits").drop(columns="retest_channels") for run in (with_retests, without)]
+    pd.testing.assert_frame_equal(*found)
+    assert table(with_retests, "circuits")["retest_channels"].notna().all()
+    assert table(without, "circuits")["retest_channels"].isna().all()
+
+
+def test_an_examined_round_compares_other_questions_and_slightly_changed_copies(federate):
+    overlap = table(
+        federate(InProcessGrid(3), **{**HEAVY, **ATTRIBUTION, "retest_every": 1, "circuit_classes": "0,1,2"}), "overlap"
+    )
+    pooled = overlap[overlap["layer"] == "all"]
+    other = pooled[pooled["comparison"] == "other_negatives"]
+    assert set(zip(other["a_partition_id"], other["a_class_id"], strict=True)) == {(0, 0), (0, 1), (0, 2)}
+    assert not other["same_question"].any()
+    copies = pooled[pooled["comparison"] == "perturbed_copy"]
+    assert copies["same_question"].all()
+    assert (copies["a_partition_id"] == copies["b_partition_id"]).all()
+
+
+def test_a_split_that_rotates_is_logged_as_it_was_written_and_as_it_was_held(federate, caplog):
+    by_class = {"partition": "classes", "client_classes": "0,1;0,9", "circuit_classes": "0", "rotate_classes": True}
+    with caplog.at_level("INFO", logger="fedcircuits"):
+        run = federate(InProcessGrid(2), seed=3, num_server_rounds=1, **by_class)
+    settings = read_info(run)["settings"]
+    assert (settings["client-classes"], settings["circuit-classes"]) == ("0,1;0,9", "0")
+    clients = table(run, "clients").set_index("partition_id")["class_counts"]
+    assert [list(counts.nonzero()[0]) for counts in clients.sort_index().map(np.asarray)] == [[3, 4], [2, 3]]
+    assert set(table(run, "circuits")["class_id"]) == {3}
+    assert "digits, classes 3,4;3,2 | sparsity" in caplog.text
+
+
+def test_the_test_images_that_the_global_model_recognises_are_those_of_its_recall(federate):
+    rows = table(federate(InProcessGrid(3)), "accuracy")
+    average = rows[rows["model"] == "global"]
+    counted = [
+        int(unpack_bits(row.hits, (int(row.num_examples),), "hits").sum()) / row.num_examples
+        for row in average.itertuples()
+    ]
+    assert counted == pytest.approx(average["recall"].tolist())
+    assert rows.loc[rows["model"] == "client", "hits"].isna().all()
 
 
 def test_every_overlap_of_circuits_comes_with_chance_and_noise(federate):
@@ -173,7 +258,7 @@ def test_clients_without_a_shared_class_have_no_pair_of_the_same_class(federate)
 
 def test_a_single_class_per_client_says_where_its_negatives_are_from(federate):
     changes = {"partition": "classes", "client_classes": "0;1", "num_server_rounds": 1}
-    with_probe = federate(InProcessGrid(2), **changes)
+    with_probe = federate(InProcessGrid(2), discovery_data="client", **changes)
     without = federate(InProcessGrid(2), share_probe=False, **changes)
     assert set(table(with_probe, "clients")["negatives"]) == {"probe"}
     assert set(table(without, "clients")["negatives"]) == {"none"}
@@ -232,7 +317,7 @@ def test_the_edges_of_every_circuit_join_channels_that_it_keeps(federate):
 
 
 def test_discovery_on_the_servers_data_is_logged_as_such(federate):
-    run = federate(InProcessGrid(2), discovery_data="server", num_server_rounds=1)
+    run = federate(InProcessGrid(2), num_server_rounds=1)
     assert set(table(run, "circuits")["data"]) == {"server"}
 
 

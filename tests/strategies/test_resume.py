@@ -85,9 +85,13 @@ def test_circuits_of_earlier_rounds_and_trained_classes_are_remembered(federate,
 
 def test_checks_of_the_discovery_are_remembered(federate, stopped_in_every_round, monkeypatch):
     verdicts = {1: True, 3: False, 4: None}  # no check is due in round 2; one without a verdict changes nothing
-    control = ValidityRow("random", None, 0.9, 0.5, 3, 3, 9.0, True)
-    monkeypatch.setattr(heavy, "check_validity", lambda *asked: [replace(control, size=asked[4].server_round)])
-    monkeypatch.setattr(heavy, "verdict", lambda rows: verdicts[rows[0].size])
+    passed = ValidityRow(None, None, 0.9, 0.5, 0.1, 0.4, 0.02, 20.0, 3, True)
+    rows = {
+        True: passed,
+        False: replace(passed, effect=0.04, z=2.0, passed=False),
+        None: replace(passed, effect=None, z=None, passed=None),
+    }
+    monkeypatch.setattr(heavy, "check_validity", lambda *asked: [rows[verdicts[asked[3].server_round]]])
     changes = {"circuit_every": 1, "circuit_classes": "0", "gate_steps": 1, "validity_every": 2}
     changes |= {"num_server_rounds": 4}
     run = stopped_in_every_round(2, **changes)

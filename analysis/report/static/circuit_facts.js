@@ -25,7 +25,8 @@ function factsRow(log, choice, letter, key, circuit) {
   const source = choice.sources.get(key);
   const quality = qualityOf(log, source.isBefore ? choice.before : choice.round, source, choice.classId);
   const sizes = log.circuits.layers.map((_, layer) => log.circuits.channels(circuit, layer).length);
-  const usable = { 1: "yes", 0: "no" }[quality.usable] ?? "unknown";
+  const verdict = { 1: "yes", 0: "no" }[quality.usable];
+  const usable = [verdict, quality.reason].filter((part) => part).join(": ") || "unknown";
   const figures = ["sufficiency", "false_positive_rate", "necessity"].map((name) => formatNumber(quality[name], 2));
   const cells = [sizes.join(" + "), log.circuits.edges(circuit).length.toLocaleString("en"), ...figures, usable];
   return element(
@@ -40,7 +41,7 @@ function qualityOf(log, round, source, classId) {
   const [part] = log.parts.quality;
   const [row] = part.rows({ round, model: source.model, partition_id: source.partition, class_id: classId });
   if (row === undefined) return {};
-  const names = ["sufficiency", "false_positive_rate", "necessity", "usable"];
+  const names = ["sufficiency", "false_positive_rate", "necessity", "usable", "reason"];
   return Object.fromEntries(names.map((name) => [name, part.column(name)(row)]));
 }
 

@@ -17,6 +17,7 @@ const KEPT_FIGURES = [
   { value: "overlap/iou", label: "IoU of local and global circuit" },
   { value: "overlap/adjusted_iou", label: "the same, adjusted for chance" },
   { value: "transplant/sufficiency", label: "recall, local circuit on global weights" },
+  { value: "transplant/false_positive_rate", label: "false positives, local circuit on global weights" },
   { value: "client/sufficiency", label: "recall, local circuit in its own model" },
   { value: "client/false_positive_rate", label: "false positives, local circuit in its own model" },
 ];
@@ -129,10 +130,11 @@ function drawKept(host, log, state, change) {
     columns: log.classes.map((classId) => ({ label: classId, value: classId })),
     cell: value,
     high: 1,
+    isBad: figure === "false_positive_rate",
     digits: 2,
     describe: (client, classId) => [
       `Client ${log.clientName(client)}, class ${classId}, round ${state.round}`,
-      formatNumber(value(client, classId)),
+      ...(kind === "overlap" ? [formatNumber(value(client, classId))] : keptRates(log, state, kind, client, classId)),
     ],
     chosen: { column: state.classId },
     onPick: (client, classId) =>
@@ -145,6 +147,12 @@ function keptOverlaps(log, state, figure) {
   const values = part.column(`${figure}:${state.layer}`);
   const rows = values ? part.rows({ round: state.round, comparison: "local_vs_global" }) : [];
   return new Map(rows.map((row) => [keyOf([part.column("a")(row), part.column("class_id")(row)]), values(row)]));
+}
+
+// Recall is never told without false positives.
+function keptRates(log, state, model, client, classId) {
+  const rate = (figure) => keptQuality(log, state, model, figure).get(keyOf([client, classId])) ?? null;
+  return [`recall ${formatNumber(rate("sufficiency"))}`, `false positives ${formatNumber(rate("false_positive_rate"))}`];
 }
 
 function keptQuality(log, state, model, figure) {

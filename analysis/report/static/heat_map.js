@@ -4,7 +4,7 @@ const MOST_NUMBERED_COLUMNS = 14;
 
 // Draws a heat map into `host`.
 // options: id; label; corner; rows and columns, lists of {label, value}; cell(row, column), a number or null; high, the
-// value of the full colour; digits; describe(row, column), lines of text; chosen {row, column}; onPick(row, column).
+// value of the full colour; isBad, whether values are better the lower; digits; describe(row, column), lines of text; chosen {row, column}; onPick(row, column).
 function drawHeatMap(host, options) {
   const isNumbered = options.columns.length <= MOST_NUMBERED_COLUMNS;
   const columns = options.columns.map(() => []);
@@ -73,7 +73,7 @@ function heatShare(value, options) {
 function heatClass(value, isKnown, options) {
   if (!isKnown) return "is-missing";
   const strength = heatShare(value, options) > 0.55 ? " is-strong" : "";
-  return (value < 0 ? "is-negative" : "is-positive") + strength;
+  return (value < 0 || options.isBad ? "is-negative" : "is-positive") + strength;
 }
 
 function addPick(cell, pick) {

@@ -20,22 +20,28 @@ function accuracySeries(log, state) {
 function recallSeries(log, state) {
   const holders = log.clients.filter((client) => log.heldClasses.get(client)?.has(state.classId));
   const chosen = new Set(holders.filter((client) => state.clients === null || state.clients.has(client)));
-  const recall = (model, clients) =>
-    log.byRound(log.parts.recall, "recall", { model, class_id: state.classId }, clients);
-  return [
-    {
-      name: `global model, class ${state.classId}`,
-      colour: COLOURS.blue,
-      shape: "circle",
-      points: recall("global", null),
-    },
-    {
-      name: "models of clients that hold it",
-      colour: COLOURS.orange,
-      shape: "triangle",
-      points: recall("client", chosen),
-    },
+  const rate = (column, model, clients) =>
+    log.byRound(log.parts.recall, column, { model, class_id: state.classId }, clients);
+  const kinds = [
+    { name: `global model, class ${state.classId}`, colour: COLOURS.blue, shape: "circle", whose: ["global", null] },
+    { name: "models of clients that hold it", colour: COLOURS.orange, shape: "triangle", whose: ["client", chosen] },
   ];
+  return kinds.flatMap(({ whose, ...kind }) =>
+    withFalsePositives({ ...kind, points: rate("recall", ...whose) }, rate("false_positive_rate", ...whose)),
+  );
+}
+
+// Recall says something only as far as it lies above the false positives, which are drawn dashed.
+function withFalsePositives(series, points) {
+  return [series, { ...series, name: `false positives, ${series.name}`, of: series.name, points }];
+}
+
+function qualitySeries(log, state, figure) {
+  return MODELS.flatMap((kind) => {
+    const series = { ...kind, points: circuitPoints(log, state, kind.model, figure) };
+    if (figure !== "sufficiency" || series.points.size === 0) return [series];
+    return withFalsePositives(series, circuitPoints(log, state, kind.model, "false_positive_rate"));
+  });
 }
 
 function overlapSeries(log, state, figure) {

@@ -57,7 +57,7 @@ const OVERLAP_FIGURES = [
 ];
 
 const QUALITY_FIGURES = [
-  { value: "sufficiency", label: "recall, circuit alone" },
+  { value: "sufficiency", label: "recall and false positives, circuit alone" },
   { value: "false_positive_rate", label: "false positives, circuit alone" },
   { value: "balanced_accuracy", label: "balanced accuracy, circuit alone" },
   { value: "necessity", label: "recall, circuit off" },
@@ -89,7 +89,7 @@ const PLOTS = [
   {
     id: "accuracy",
     title: "Accuracy",
-    hint: "The global model on test images, and clients' own models on their own classes before averaging.",
+    hint: "The global model on test images, and clients' own models on their own classes before averaging. Of one class: recall, and dashed false positives.",
     series: (log, state) => (state.classId === null ? accuracySeries(log, state) : recallSeries(log, state)),
     range: () => UNIT,
   },
@@ -104,10 +104,9 @@ const PLOTS = [
   {
     id: "quality",
     title: "What circuits can do",
-    hint: "A client's circuit in its own model, the same channels in the global weights, and the average's own circuit.",
+    hint: "A client's circuit in its own model, the same channels in the global weights, and the average's own circuit. Dashed beside recall: false positives.",
     figures: QUALITY_FIGURES,
-    series: (log, state, figure) =>
-      MODELS.map((kind) => ({ ...kind, points: circuitPoints(log, state, kind.model, figure) })),
+    series: qualitySeries,
     range: (figure) => (figure === "num_channels" ? null : UNIT),
   },
   {

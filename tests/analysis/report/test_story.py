@@ -68,6 +68,7 @@ def test_caveats_name_failure_rejections_and_unusable_circuits(write_run: WriteR
         tables["clients"][0] |= {"accepted": False, "reason": "NaN in weights"}
         for row in tables["quality"]:
             row["usable"] = False
+        tables["validity"] = []
 
     log = write_run(change=spoil, num_rounds=1)
     log.fail("out of memory")
@@ -90,13 +91,20 @@ def test_a_run_whose_process_is_gone_is_called_interrupted(write_run: WriteRun) 
 
 
 def test_checks_that_failed_round_after_round_are_one_caveat(write_run: WriteRun) -> None:
-    def fail(server_round: int, tables: dict[str, Any]) -> None:
-        for row in tables["validity"]:
-            row["beaten"] = False
+    told = caveats(load_run(write_run(num_rounds=3).path))
+    assert [note for note in told if "its check" in note] == [
+        "Discovery failed its check in rounds 1–3: in round 3 circuits beat random ones of their sizes by only 0.04 "
+        "balanced accuracy (needed 0.10; z 2.0, needed 3.0), so no circuit of rounds 1–3 counts as usable."
+    ]
 
-    told = caveats(load_run(write_run(change=fail, num_rounds=3).path))
-    failed = [note for note in told if "validity check" in note]
-    assert failed == ["Discovery failed its validity check in rounds 1–3: no circuit of rounds 1–3 counts as usable."]
+
+def test_a_failed_check_is_not_told_a_second_time_as_circuits_that_cannot_tell_their_class(write_run: WriteRun) -> None:
+    def spoil(_: int, tables: dict[str, Any]) -> None:
+        for row in tables["quality"]:
+            row["usable"] = False
+
+    told = caveats(load_run(write_run(change=spoil).path))
+    assert sum("usable" in note for note in told if "pairs" not in note) == 1
 
 
 def test_heavy_measures_that_were_not_due_are_not_called_empty(write_run: WriteRun) -> None:

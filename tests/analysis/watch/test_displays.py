@@ -79,13 +79,9 @@ def test_only_the_last_rejections_are_shown(growing_run):
 
 
 def test_a_failed_check_of_the_discovery_is_said_in_both_displays(growing_run):
-    def fail(server_round, tables):
-        for row in tables["validity"]:
-            row["beaten"] = False
-
-    run = growing_run(fail)
+    run = growing_run()
     run.grow(1)
-    said = "discovery failed its validity check in round 1"
+    said = "discovery failed its check in round 1"
     progress = caught_up(run.path)
     stream = io.StringIO()
     LineDisplay(stream, lambda: 0.0).show(progress)

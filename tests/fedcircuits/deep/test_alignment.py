@@ -108,10 +108,11 @@ def test_without_a_shared_class_only_the_other_class_control_is_left():
     assert entry.verdict == AlignmentVerdict.UNDECIDED
 
 
-def test_circuits_that_are_not_usable_are_left_out_and_unknown_ones_stay():
+@pytest.mark.parametrize("verdict", [False, None])
+def test_circuits_that_are_not_usable_or_have_no_verdict_are_left_out(verdict):
     first = model(0)
-    known = AlignedModel(1, first.weights, first.circuits, EVERYTHING, (False, None))
-    entry = align(first, known)["activations", "all"]
+    judged = AlignedModel(1, first.weights, first.circuits, EVERYTHING, (verdict, True))
+    entry = align(first, judged)["activations", "all"]
     assert entry.num_circuits == 1
     assert entry.other_class_phi == pytest.approx(-1 / 3)  # class 0 of the first against class 1 of the second
 

@@ -14,10 +14,10 @@ from fedcircuits.data import Dataset, LabelledImages
 from fedcircuits.deep import examination
 from fedcircuits.deep.examination import Examiner
 from fedcircuits.deep.round_models import ClientModel, RoundModels
-from fedcircuits.found_circuits import FoundCircuits
+from fedcircuits.found_circuits import FoundCircuits, Question
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import Weights, initial_weights
-from fedcircuits.records import TABLES, ModelKind
+from fedcircuits.records import TABLES, DataKind, ModelKind
 from fedcircuits.settings import Settings
 from fedcircuits.training import RoundPosition
 
@@ -47,7 +47,9 @@ def circuits_of(weights: Weights, partition_id: int | None, kind: ModelKind, cla
     scores = torch.rand(len(classes), 7, generator=torch.Generator().manual_seed(len(classes)))
     circuits = Circuits.ranked_by_score(classes, scores > 0.4, scores)
     reachable = reachable_channels(SPEC, alive_kernels(SPEC, weights))
-    return FoundCircuits(kind, partition_id, POSITION.server_round, circuits, reachable, (True,) * len(classes))
+    question = Question(DataKind.SERVER, None, (0, 1, 2))
+    usable = (True,) * len(classes)
+    return FoundCircuits(kind, partition_id, POSITION.server_round, circuits, reachable, usable, question)
 
 
 def client(partition_id: int, average: Weights, *classes: int) -> ClientModel:

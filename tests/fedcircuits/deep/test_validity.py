@@ -1,237 +1,205 @@
+"""The check of the discovery: pooled figures worked out by hand, planted circuits, and a client that spoils nothing."""
+
 import math
 from collections.abc import Callable
 from dataclasses import fields, replace
-from functools import cache
 from typing import Any
 
 import pytest
 import torch
-from additive_network import SITE, additive_subject, members, pixel_images
+from planted import NUM_PLANTED, SPEC, Planted, planted_images, planted_network
 
 from fedcircuits.circuits import Circuits
 from fedcircuits.data import LabelledImages
-from fedcircuits.deep.control_scores import Score, score_circuits, score_random_circuits
-from fedcircuits.deep.controls import Candidate, Control, nonsense_candidate, permuted_candidate, untrained_candidate
-from fedcircuits.deep.validity import ValidityRow, check_validity, compare, verdict
-from fedcircuits.model_spec import ModelSpec
-from fedcircuits.models import initial_weights
+from fedcircuits.deep.contests import Contest
+from fedcircuits.deep.random_circuits import random_circuits
+from fedcircuits.deep.validity import (
+    CheckedModel,
+    ValidityRow,
+    check_validity,
+    judge_contests,
+    result_of,
+    standard_error,
+)
 from fedcircuits.records import TABLES
 from fedcircuits.settings import Settings
 from fedcircuits.study import Bench, prepare_subject
-from fedcircuits.training import RoundPosition, train_sparse
+from fedcircuits.training import RoundPosition
 
 MakeSettings = Callable[[dict[str, Any]], Settings]
 
-SPEC = ModelSpec(in_channels=1, image_size=8, channels=(12, 24), num_classes=10)
 POSITION = RoundPosition(1, 1)
-QUICK = {
-    "gate-steps": 60,
-    "deep-draws": 20,
-    "sparsity": 0.8,
-    "gate-penalty": 0.6,
-    "local-epochs": 6,
-    "learning-rate": 0.01,
-}
-PAPER = {
-    "discovery": "gates",
-    "size-rule": "penalty",
-    "objective": "target-class",
-    "gate-site": "pre",
-    "ablation": "zero",
-    "gate-penalty": 0.01,
-    "gate-penalty-unit": "absolute",
-}
+CLASSES = tuple(range(SPEC.num_classes))
 
 
-def striped_images(num_images: int, seed: int) -> LabelledImages:
-    """Return images of four classes: rows or columns, on the first or the second half."""
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.arange(num_images) % 4
-    patterns = torch.zeros(4, 1, 8, 8)
-    patterns[0, :, ::2, :4] = patterns[1, :, ::2, 4:] = patterns[2, :, :4, ::2] = patterns[3, :, 4:, ::2] = 1
-    return LabelledImages(patterns[labels] + 0.3 * torch.randn(num_images, 1, 8, 8, generator=generator), labels)
+def images(seed: int) -> LabelledImages:
+    return planted_images(20, torch.Generator().manual_seed(seed))
 
 
-TRAIN, PROBE, TEST = striped_images(240, 0), striped_images(80, 1), striped_images(80, 2)
-BENCH = Bench(0, PROBE, PROBE, None, TEST, (0, 1, 2, 3))
+PROBE, TEST = images(1), images(2)
 
 
-@pytest.fixture(scope="module")
-def trained(make_settings: MakeSettings) -> dict[str, torch.Tensor]:
-    settings = make_settings(QUICK)
-    initial = initial_weights(SPEC, torch.Generator().manual_seed(0))
-    generator = torch.Generator().manual_seed(0)
-    return train_sparse(SPEC, initial, TRAIN, settings.training, settings.sparsity, POSITION, generator).weights
+def contest(
+    hits: list[int], *rivals: list[int], class_id: int = 0, client: int = 0, num_own: int = 2, first: int = 0
+) -> Contest:
+    """Return a contest on images in a row, those of the class first."""
+    count = len(hits)
+    return Contest(
+        partition_id=client,
+        class_id=class_id,
+        positions=torch.arange(first, first + count),
+        is_own=torch.arange(count) < num_own,
+        hits=torch.tensor(hits).bool(),
+        rival_hits=torch.tensor(rivals).bool(),
+    )
 
 
-@pytest.fixture(scope="module")
-def rows_of(make_settings: MakeSettings, trained: dict[str, torch.Tensor]) -> Callable[[str], list[ValidityRow]]:
-    """Check a setting of discovery by its name, once."""
-
-    @cache
-    def rows(name: str) -> list[ValidityRow]:
-        settings = make_settings({**QUICK, **(PAPER if name == "paper" else {})})
-        return check_validity(settings, SPEC, trained, BENCH, POSITION, [0, 1, 2, 3])
-
-    return rows
-
-
-def score(recall: float | None, false_positive_rate: float | None, size: int = 3) -> Score:
-    return Score(recall, false_positive_rate, 8 if recall is not None else 0, 18, size)
+PERFECT = contest([1, 1, 0, 0], [1, 0, 0, 1], [1, 1, 1, 1])
+"""Two images of the class and two others; rivals of balanced accuracy 0.5, both."""
 
 
 def test_the_records_have_the_columns_of_their_table() -> None:
-    columns = TABLES["validity"].names
-    assert [field.name for field in fields(ValidityRow)] == columns[columns.index("control") :]
+    assert ["round", *(field.name for field in fields(ValidityRow))] == TABLES["validity"].names
 
 
-def test_errors_are_binomial_with_one_hit_and_one_miss_added() -> None:
-    # (6 + 1) / 10 of 8 images, (9 + 1) / 20 of 18 images; half of each rate, so a quarter of each variance.
-    assert score(0.75, 0.5).variance == pytest.approx((0.7 * 0.3 / 8 + 0.5 * 0.5 / 18) / 4)
-    assert score(1.0, 0.0).variance > 0
+def test_a_circuit_stands_against_the_mean_of_its_rivals() -> None:
+    row, pooled = judge_contests([PERFECT], 1)
+    assert (row.partition_id, row.class_id, row.num_circuits, row.passed) == (0, 0, 1, None)
+    assert (row.balanced_accuracy, row.random_balanced_accuracy, row.random_sd) == (1.0, 0.5, 0.0)
+    assert row.effect == pytest.approx(0.5)
+    assert row.z == pytest.approx(0.5 / row.standard_error)
+    assert replace(pooled, partition_id=0, class_id=0, passed=None) == row
 
 
-def test_z_is_the_difference_in_standard_errors() -> None:
-    real, control = score(1.0, 0.0, size=4), score(0.75, 0.5, size=7)
-    row, pooled = compare(Control.RANDOM, {5: real}, {5: control})
-    assert (row.control, row.class_id, row.size, row.control_size) == ("random", 5, 4, 7)
-    assert (row.balanced_accuracy, row.control_balanced_accuracy) == (1.0, 0.625)
-    assert row.z == pytest.approx(0.375 / math.sqrt(real.variance + control.variance))
-    assert row.beaten
-    assert replace(pooled, class_id=5) == row
+def test_the_error_of_images_is_that_of_paired_differences() -> None:
+    # Ahead of the mean rival by 0, 1/2 on the class's images and by 1/2, 1 on the others; an image has a weight of 1/4.
+    # Deviations from the means of the two sides (1/4 and 3/4) are all 1/4, and one image more on each side is 1 off.
+    expected = 4 * (0.25 / 4) ** 2 + 2 * (1 / 4) ** 2
+    assert standard_error([PERFECT]) == pytest.approx(math.sqrt(expected))
 
 
-def test_pooling_takes_means_over_classes() -> None:
-    real, control = {0: score(1.0, 0.0, 2), 1: score(0.5, 0.0, 5)}, {0: score(0.5, 0.5, 9), 1: score(0.5, 0.5, 9)}
-    *_, pooled = compare(Control.PERMUTED, real, control)
-    assert (pooled.class_id, pooled.balanced_accuracy, pooled.control_balanced_accuracy) == (None, 0.875, 0.5)
-    assert (pooled.size, pooled.control_size) == (4, 9)  # 3.5 is rounded to even
-    variance = sum(each.variance for each in (*real.values(), *control.values()))
-    assert pooled.z == pytest.approx(0.375 / (math.sqrt(variance) / 2))
+def test_the_error_of_draws_shrinks_with_their_number() -> None:
+    # Rivals of balanced accuracy 1 and 0: a variance of 1/2, over two draws 1/4. Every image is half way ahead.
+    unsure = contest([1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1])
+    assert standard_error([unsure]) == pytest.approx(math.sqrt(2 / 16 + 1 / 4))
+    four = contest([1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [1, 1, 0, 0], [0, 0, 1, 1])
+    assert standard_error([four]) == pytest.approx(math.sqrt(2 / 16 + (1 / 3) / 4))
 
 
-def test_one_class_cannot_carry_the_others_through_the_gate() -> None:
-    good, empty = score(1.0, 0.0), score(1.0, 1.0)
-    *_, pooled = compare(Control.RANDOM, {0: good, 1: empty}, {0: empty, 1: empty})
-    assert pooled.z is not None
-    assert pooled.z > 2
-    assert pooled.beaten is False  # one of two is not most
-    assert compare(Control.RANDOM, {0: good, 1: good, 2: empty}, dict.fromkeys(range(3), empty))[-1].beaten is True
+def test_images_that_several_clients_share_are_not_counted_as_new_ones() -> None:
+    other = contest([1, 1, 0, 0], [1, 0, 0, 1], [1, 1, 1, 1], client=1)
+    apart = contest([1, 1, 0, 0], [1, 0, 0, 1], [1, 1, 1, 1], client=1, first=4)
+    added = 2 * 2 * (1 / 4) ** 2
+    assert standard_error([PERFECT, other]) == pytest.approx(math.sqrt(4 * (2 * 0.25 / 4) ** 2 + added) / 2)
+    assert standard_error([PERFECT, apart]) == pytest.approx(math.sqrt(8 * (0.25 / 4) ** 2 + added) / 2)
 
 
-def test_a_control_that_does_as_well_is_not_beaten_whatever_its_size() -> None:
-    for size in (0, 1, 50):
-        row, _ = compare(Control.UNTRAINED, {0: score(1.0, 0.0, 10)}, {0: score(1.0, 0.0, size)})
-        assert row.z == 0
-        assert row.beaten is False
+def test_pooling_takes_means_over_clients_and_classes() -> None:
+    none = contest([1, 1, 1, 1], [1, 1, 1, 1], [1, 0, 1, 0], class_id=1, client=2)
+    *_, pooled = judge_contests([PERFECT, none], 1)
+    assert (pooled.partition_id, pooled.class_id, pooled.num_circuits) == (None, None, 2)
+    assert (pooled.balanced_accuracy, pooled.random_balanced_accuracy) == (0.75, 0.5)
+    assert pooled.effect == pytest.approx(0.25)
+    assert pooled.passed is False  # four images say little
 
 
-def test_classes_without_test_images_have_no_verdict_and_are_left_out_of_the_pool() -> None:
-    real, control = {0: score(None, 0.1), 1: score(1.0, 0.0)}, {0: score(None, 0.2), 1: score(0.5, 0.5)}
-    missing, present, pooled = compare(Control.UNTRAINED, real, control)
-    assert (missing.balanced_accuracy, missing.z, missing.beaten) == (None, None, None)
-    assert (pooled.z, pooled.beaten) == (present.z, True)
-    assert compare(Control.UNTRAINED, {0: score(None, 0.1)}, {0: score(None, 0.2)})[-1].beaten is None
+def test_a_class_without_images_of_either_side_has_no_figures_and_is_left_out_of_the_pool() -> None:
+    blind = contest([1, 1], [0, 1], [1, 1], class_id=3)
+    *_, missing, pooled = judge_contests([PERFECT, blind], 1)
+    assert (missing.class_id, missing.balanced_accuracy, missing.z, missing.num_circuits) == (3, None, None, 0)
+    assert (pooled.num_circuits, pooled.effect) == (1, pytest.approx(0.5))
+    nothing = judge_contests([blind], 1)
+    assert nothing[-1].passed is None
+    assert result_of(nothing, 1) is None
 
 
-def test_the_verdict_needs_every_pooled_control() -> None:
-    won, lost = (
-        ValidityRow("random", None, 1, 0.5, 3, 3, 9, True),
-        ValidityRow("random", None, 0.5, 0.5, 3, 3, 0, False),
-    )
-    assert verdict([won, won]) is True
-    assert verdict([won, lost]) is False
-    assert verdict([won, replace(lost, class_id=4)]) is True
-    assert verdict([won, replace(lost, z=None, beaten=None)]) is None
-    assert verdict([]) is None
+# -- Planted circuits
 
 
-def test_random_circuits_are_stood_for_by_one_of_the_best() -> None:
-    # Only the circuit of channel 0 sees anything: logit 0 is its pixel, and all others answer class 0 for a tie.
-    subject = additive_subject((1.0, 0.0, 0.0, 0.0))
-    circuits = Circuits.ranked_by_score((0,), members([0, 1, 0, 0]), torch.rand(1, 4))
-    candidate = Candidate(subject, circuits, pixel_images([1.0, 1.0, -1.0, -1.0], [0, 0, 1, 1]))
-    chance = score_random_circuits(candidate, (0, 1), SITE, 40, torch.Generator().manual_seed(0))[0]
-    # Half of the draws are channel 0, more than one in twenty.
-    assert (chance.balanced_accuracy, chance.size) == (1.0, 1)
-    found = score_circuits(candidate, (0, 1), SITE)[0]
-    assert (found.recall, found.false_positive_rate, found.num_positive, found.num_negative) == (1.0, 1.0, 2, 2)
+@pytest.fixture(scope="module")
+def settings(make_settings: MakeSettings) -> Settings:
+    return make_settings({"deep-draws": 20, "deep-images": 20})
 
 
-def test_an_untrained_control_has_the_zeros_of_the_model(
-    make_settings: MakeSettings, trained: dict[str, torch.Tensor]
-) -> None:
-    cut = {name: value * (torch.rand(value.shape) < 0.5) for name, value in trained.items()}
-    generator = torch.Generator().manual_seed(0)
-    model = untrained_candidate(make_settings(QUICK), SPEC, cut, BENCH, generator).subject.model
-    for name in SPEC.layer_names:
-        weight = model.get_submodule(name).weight
-        assert torch.equal(weight != 0, cut[f"{name}.weight"] != 0)
-        assert not torch.equal(weight, cut[f"{name}.weight"])
+def planted(seed: int) -> Planted:
+    return planted_network(torch.Generator().manual_seed(seed))
 
 
-def test_nonsense_leaves_no_class_in_its_place(make_settings: MakeSettings, trained: dict[str, torch.Tensor]) -> None:
-    settings = make_settings({**QUICK, "gate-steps": 1})
-    subject = prepare_subject(settings, SPEC, trained, BENCH)
-    for seed in range(5):
-        generator = torch.Generator().manual_seed(seed)
-        moved = nonsense_candidate(settings, subject, BENCH, [0, 1, 2], generator).test.labels
-        pairs = {tuple(pair) for pair in torch.stack([TEST.labels, moved], 1).tolist()}
-        assert {old for old, new in pairs if old == new} == {3}  # not a trained class: stays
-        assert {new for old, new in pairs if old != 3} == {0, 1, 2}
+def checked(settings: Settings, client: int, network: Planted, members: torch.Tensor) -> CheckedModel:
+    bench = Bench(client, PROBE, PROBE, None, TEST, CLASSES)
+    subject = prepare_subject(settings, SPEC, network.model.state_dict(), bench)
+    circuits = Circuits.ranked_by_score(tuple(range(NUM_PLANTED)), members, members.float())
+    return CheckedModel(client, subject, circuits, CLASSES)
 
 
-def test_permuted_labels_are_the_same_labels(make_settings: MakeSettings, trained: dict[str, torch.Tensor]) -> None:
-    settings = make_settings({**QUICK, "gate-steps": 1})
-    subject = prepare_subject(settings, SPEC, trained, BENCH)
-    test = permuted_candidate(settings, subject, BENCH, torch.Generator().manual_seed(0)).test
-    assert test.class_counts(10) == TEST.class_counts(10)
-    assert not torch.equal(test.labels, TEST.labels)
+def good(settings: Settings, client: int) -> CheckedModel:
+    network = planted(client)
+    return checked(settings, client, network, network.members)
 
 
-def test_contrast_passes_the_gate(rows_of: Callable[[str], list[ValidityRow]]) -> None:
-    rows = rows_of("contrast")
-    assert [row.control for row in rows] == [str(control) for control in Control for _ in range(5)]
-    assert [row.class_id for row in rows[:5]] == [0, 1, 2, 3, None]
-    assert verdict(rows) is True
+def bad(settings: Settings, client: int) -> CheckedModel:
+    """Return a client whose circuits are drawn by lot, as many channels as the planted ones have."""
+    network, generator = planted(client), torch.Generator().manual_seed(client)
+    everywhere = torch.ones(SPEC.num_channels, dtype=torch.bool)
+    drawn = [random_circuits(one, everywhere, SPEC.channels, 1, generator)[0] for one in network.members]
+    return checked(settings, client, network, torch.stack(drawn))
 
 
-def test_circuits_that_always_say_their_class_fail_the_gate(rows_of: Callable[[str], list[ValidityRow]]) -> None:
-    assert verdict(rows_of("paper")) is False
+def test_planted_circuits_pass(settings: Settings) -> None:
+    rows = check_validity(settings, [good(settings, 0)], TEST, POSITION)
+    assert [(row.partition_id, row.class_id) for row in rows] == [(0, 0), (0, 1), (0, 2), (None, None)]
+    assert all(row.balanced_accuracy == pytest.approx(1.0, abs=0.05) for row in rows)
+    assert rows[-1].passed is True
 
 
-def test_an_untrained_network_fails_the_gate(make_settings: MakeSettings) -> None:
-    initial = initial_weights(SPEC, torch.Generator().manual_seed(5))
-    rows = check_validity(make_settings(QUICK), SPEC, initial, BENCH, POSITION, [0, 1, 2, 3])
-    assert verdict(rows) is False
+def test_circuits_drawn_by_lot_fail(settings: Settings) -> None:
+    result = result_of(check_validity(settings, [bad(settings, n) for n in range(3)], TEST, POSITION), 1)
+    assert result is not None
+    assert not result.has_passed
+    assert abs(result.effect) < 0.05
 
 
-def test_the_same_seed_gives_the_same_rows(
-    rows_of: Callable[[str], list[ValidityRow]], make_settings: MakeSettings, trained: dict[str, torch.Tensor]
-) -> None:
-    again = check_validity(make_settings(QUICK), SPEC, trained, BENCH, POSITION, [0, 1, 2, 3])
-    assert again == rows_of("contrast")
+def test_one_bad_client_among_three_good_ones_does_not_void_all(settings: Settings) -> None:
+    models = [bad(settings, 0), *(good(settings, n) for n in (1, 2, 3))]
+    rows = check_validity(settings, models, TEST, POSITION)
+    assert rows[-1].passed is True
+    assert all((row.effect or 0.0) > 0.3 for row in rows[:-1] if row.partition_id != 0)
 
 
-@pytest.mark.parametrize("trained_classes", [[], [2], [7, 9]])
-def test_there_is_no_gate_where_nothing_can_be_told_apart(
-    make_settings: MakeSettings, trained: dict[str, torch.Tensor], trained_classes: list[int]
-) -> None:
-    assert check_validity(make_settings(QUICK), SPEC, trained, BENCH, POSITION, trained_classes) == []
+def test_the_same_seed_gives_the_same_rows(settings: Settings) -> None:
+    first, second = (check_validity(settings, [good(settings, 0)], TEST, POSITION) for _ in range(2))
+    assert first == second
+    later = check_validity(settings, [good(settings, 0)], TEST, RoundPosition(2, 2))
+    assert [row.random_balanced_accuracy for row in later] != [row.random_balanced_accuracy for row in first]
 
 
-def test_only_trained_classes_are_looked_at(make_settings: MakeSettings, trained: dict[str, torch.Tensor]) -> None:
-    settings = make_settings({**QUICK, "gate-steps": 2, "deep-draws": 2})
-    rows = check_validity(settings, SPEC, trained, BENCH, POSITION, [1, 2])
-    assert {row.class_id for row in rows} == {1, 2, None}
+@pytest.mark.parametrize("classes", [(), (2,), (3,)])
+def test_nothing_is_checked_where_nothing_can_be_told_apart(settings: Settings, classes: tuple[int, ...]) -> None:
+    model = replace(good(settings, 0), classes=classes)
+    assert check_validity(settings, [model], TEST, POSITION) == []
+    assert check_validity(settings, [], TEST, POSITION) == []
 
 
-def test_a_trained_class_without_test_images_does_not_stop_the_gate(
-    make_settings: MakeSettings, trained: dict[str, torch.Tensor]
-) -> None:
-    settings = make_settings({**QUICK, "gate-steps": 2, "deep-draws": 2})
-    without = TEST.select((TEST.labels != 1).nonzero().flatten())
-    rows = check_validity(settings, SPEC, trained, replace(BENCH, test=without), POSITION, [0, 1])
-    untrained = [row for row in rows if row.control == "untrained"]
-    assert [row.balanced_accuracy for row in untrained] == [None, None, None]  # class 0 has nothing to be told from
-    assert verdict(rows) is None
+def test_circuits_of_classes_that_a_client_does_not_know_are_not_checked(settings: Settings) -> None:
+    rows = check_validity(settings, [replace(good(settings, 0), classes=(1, 2))], TEST, POSITION)
+    assert [row.class_id for row in rows] == [1, 2, None]
+
+
+def test_a_known_class_without_test_images_does_not_stop_the_check(settings: Settings) -> None:
+    without = TEST.of_classes([0, 2])
+    model = replace(good(settings, 0), classes=(0, 1))
+    rows = check_validity(settings, [model], without, POSITION)
+    assert [row.balanced_accuracy for row in rows] == [None, None, None]  # class 0 has nothing to be told from
+    assert result_of(rows, 1) is None
+
+
+def test_the_draws_of_a_class_are_shared_out_among_clients(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def counted(*arguments: Any) -> torch.Tensor:
+        asked.append(arguments[3])
+        return random_circuits(*arguments)
+
+    monkeypatch.setattr("fedcircuits.deep.contests.random_circuits", counted)
+    check_validity(settings, [good(settings, n) for n in range(3)], TEST, POSITION)
+    assert set(asked) == {7}  # 20 draws for three clients

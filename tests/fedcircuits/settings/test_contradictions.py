@@ -36,6 +36,21 @@ def test_a_kernel_that_is_larger_than_the_image_is_refused_without_padding(make_
     )
 
 
+def test_the_canvas_of_cluttered_digits_is_the_size_of_its_images(make_settings: MakeSettings) -> None:
+    asked = {"dataset": "cluttered-digits", "channels": "4,4,4,4"}
+    assert make_settings({**asked, "clutter-size": 16}).data.shape.image_size == 16
+    assert "nothing of an image of 14 pixels" in only_problem_of(make_settings, asked)
+    make_settings({"clutter-size": 28, "channels": "4,4,4"})  # no matter to the digits
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [("clutter-size", 7, "8 or more"), ("clutter-fragments", -1, "0 or more"), ("clutter-copies", 0, "1 or more")],
+)
+def test_clutter_has_its_limits(make_settings: MakeSettings, key: str, value: int, allowed: str) -> None:
+    assert only_problem_of(make_settings, {key: value}) == f"{key} = {value}: must be {allowed}"
+
+
 def test_an_even_kernel_is_refused(make_settings: MakeSettings) -> None:
     assert only_problem_of(make_settings, {"kernel-size": 4}) == "kernel-size = 4: must be odd"
 
@@ -80,12 +95,6 @@ def test_a_proximal_term_needs_fedprox(make_settings: MakeSettings) -> None:
     problem = only_problem_of(make_settings, {"proximal-mu": 0.1})
     assert problem.startswith("proximal-mu = 0.1:")
     assert "fedprox" in problem
-
-
-def test_discovery_on_the_probe_set_needs_the_probe_set(make_settings: MakeSettings) -> None:
-    assert make_settings({"discovery-data": "server"}).discovery.discovery_data == "server"
-    problem = only_problem_of(make_settings, {"discovery-data": "server", "share-probe": False})
-    assert problem == 'discovery-data = "server": clients need the probe set for it; set share-probe to true'
 
 
 @pytest.mark.parametrize("key", ["gate-batch", "attribution-images"])
@@ -135,7 +144,6 @@ def test_the_expected_number_of_clients_must_be_that_of_the_list(make_settings: 
     [
         ({"client-report": "all"}, "client-report = 'all': must be one of full, masks, weights"),
         ({"mask-flip-probability": 0.5}, "mask-flip-probability = 0.5: must be 0 <= x < 0.5"),
-        ({"client-report": "masks", "discovery-data": "server"}, 'discovery-data = "server": says where clients find'),
         ({"client-report": "weights", "mask-flip-probability": 0.1}, "mask-flip-probability = 0.1: with client-report"),
         ({"dp": "client-fixed-clipping"}, 'client-report = "full": with dp = "client-fixed-clipping" the server'),
         ({"dp-noise-multiplier": 0.5}, 'dp-noise-multiplier = 0.5: dp = "off" adds no noise'),

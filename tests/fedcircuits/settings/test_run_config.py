@@ -217,6 +217,43 @@ def test_listed_circuit_classes_are_put_in_order(make_settings: MakeSettings) ->
     assert make_settings({"circuit-classes": "7,0,2"}).circuit_classes == (0, 2, 7)
 
 
+BY_CLASS = {"partition": "classes", "client-classes": "0,1;0,9", "circuit-classes": "0,9"}
+
+
+@pytest.mark.parametrize(
+    ("seed", "client_classes", "circuit_classes"),
+    [(0, ((0, 1), (0, 9)), (0, 9)), (3, ((3, 4), (3, 2)), (2, 3)), (10, ((0, 1), (0, 9)), (0, 9))],
+)
+def test_classes_that_rotate_move_on_by_the_seed_and_stay_in_the_dataset(
+    make_settings: MakeSettings, seed: int, client_classes: Any, circuit_classes: Any
+) -> None:
+    settings = make_settings({**BY_CLASS, "rotate-classes": True, "seed": seed})
+    assert settings.data.client_classes == client_classes
+    assert settings.circuit_classes == circuit_classes
+
+
+def test_the_config_keeps_classes_that_rotate_as_they_were_written(make_settings: MakeSettings) -> None:
+    settings = make_settings({**BY_CLASS, "rotate-classes": True, "seed": 3})
+    assert settings.config["client-classes"] == "0,1;0,9"
+    assert settings.config["circuit-classes"] == "0,9"
+    # What clients are sent is rotated once, too.
+    assert Settings.from_config(settings.config) == settings
+
+
+@pytest.mark.parametrize("changes", [{"rotate-classes": False}, {"rotate-classes": True, "partition": "iid"}])
+def test_classes_stay_where_they_are_unless_a_split_by_class_asks_for_more(
+    make_settings: MakeSettings, changes: dict[str, Any]
+) -> None:
+    settings = make_settings({**BY_CLASS, "seed": 3, **changes})
+    assert settings.data.client_classes == ((0, 1), (0, 9))
+    assert settings.circuit_classes == (0, 9)
+
+
+def test_all_classes_are_looked_for_wherever_they_rotate_to(make_settings: MakeSettings) -> None:
+    settings = make_settings({**BY_CLASS, "circuit-classes": "all", "rotate-classes": True, "seed": 3})
+    assert settings.circuit_classes == tuple(range(10))
+
+
 @pytest.mark.parametrize("text", ["", "everything", "0;1"])
 def test_circuit_classes_that_cannot_be_read_are_refused(make_settings: MakeSettings, text: str) -> None:
     assert f"circuit-classes = {text!r}" in only_problem_of(make_settings, {"circuit-classes": text})
