@@ -11,6 +11,7 @@ from analysis.diagnosis.averaging import Averaging
 from analysis.diagnosis.costs import Costs
 from analysis.diagnosis.ladder import RUNGS, Ladder
 from analysis.diagnosis.quality import CircuitQuality, Quality
+from analysis.diagnosis.transfer import Transfers
 from analysis.diagnosis.validity import Validity
 from analysis.text_table import TEXT_WIDTH, clip, lay_out, number
 
@@ -116,6 +117,17 @@ def _counts(verdicts: dict[str, int]) -> str:
     return ", ".join(f"{verdict} ({times})" for verdict, times in verdicts.items())
 
 
+def _transfer(findings: Transfers) -> str:
+    titles = ["class", "verdict", "pairs", "true φ", "T", "T random", "T other class"]
+    rows = [
+        ["all" if own.class_id is None else str(own.class_id), own.verdict, str(own.num_pairs)]
+        + [number(figure, 2) for figure in (own.phi_true, own.transfer)]
+        + [number(figure, 2) for figure in (own.random_transfer, own.other_class_transfer)]
+        for own in (*findings.classes, findings.pooled)
+    ]
+    return lay_out(titles, rows, num_left=2)
+
+
 def _averaging(findings: Averaging) -> str:
     parts = []
     if findings.patching is not None:
@@ -165,6 +177,7 @@ _LAYOUTS: Final[dict[str, Callable[[Any], str]]] = {
     "quality": _quality,
     "agreement": _agreement,
     "alignment": _alignment,
+    "transfer": _transfer,
     "averaging": _averaging,
     "ladder": _ladder,
     "costs": _costs,

@@ -9,11 +9,14 @@ from analysis.reports import withheld
 from analysis.run import Run
 from fedcircuits.records import ModelKind
 
-_DEEP: Final = ("curves", "scrutiny", "alignment", "barriers", "swaps", "patching", "ladder")
+_DEEP: Final = ("curves", "scrutiny", "alignment", "barriers", "swaps", "transfer", "patching", "ladder")
 """Taken in the same rounds, by the setting deep-every."""
 
-_OF_CLIENTS_CIRCUITS: Final = ("swaps", "patching", "stability")
+_OF_CLIENTS_CIRCUITS: Final = ("swaps", "transfer", "patching", "stability")
 """About circuits that clients find, alone."""
+
+_BETWEEN_CLIENTS: Final = ("stability", "transfer")
+"""About classes of which several clients have a circuit."""
 
 _OTHERS: Final = ("validity", "stability")
 """Taken by settings of their own."""
@@ -53,13 +56,15 @@ def why_not_measured(run: Run, table: str) -> str:
         return "not in imported logs"
     if table in _OF_CLIENTS_CIRCUITS and withheld(run):
         return withheld(run)
-    if table == "stability":
-        return "no class is held by two clients" if not has_shared_class(run) else "no stability was logged"
+    if table in _BETWEEN_CLIENTS and not has_shared_class(run):
+        return "no class is held by two clients"
     return _why_not_taken(run, table)
 
 
 def _why_not_taken(run: Run, table: str) -> str:
     """Say why the settings have left a table empty, as far as they have."""
+    if table == "stability":
+        return "no stability was logged"
     setting = "validity-every" if table == "validity" else "deep-every"
     every, last = run.settings.get(setting, 0), run.info["last_round"]
     if not every:

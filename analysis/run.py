@@ -39,6 +39,7 @@ class Run:
         alignment: one row per round, method, pair of models and layer.
         barriers: one row per round and pair of models.
         swaps: one row per round, client, class, circuit and weights.
+        transfer: one row per round, ordered pair of clients and class that both have a circuit of.
         patching: one row per round, client and class.
         ladder: one row per round and rung, and client where the rung is one client's.
         costs: one row per round and heavy measure.
@@ -66,6 +67,7 @@ class Run:
     alignment: pd.DataFrame
     barriers: pd.DataFrame
     swaps: pd.DataFrame
+    transfer: pd.DataFrame
     patching: pd.DataFrame
     ladder: pd.DataFrame
     costs: pd.DataFrame

@@ -32,6 +32,7 @@ class Purpose(IntEnum):
     DEEP_IMAGES = 18
     PROBE_HALVES = 19
     PERTURBATION = 20
+    TRANSFER = 21
 
 
 SERVER = 2**31 - 1

@@ -22,6 +22,7 @@ HEAVY_TABLES = (
     "alignment",
     "barriers",
     "swaps",
+    "transfer",
     "patching",
     "ladder",
     "costs",
@@ -64,6 +65,7 @@ def heavy_tables(server_round: int, holders: Holders) -> Tables:
         "alignment": [row for method in ("activations", "weights") for row in alignment_rows(method)],
         "barriers": barrier_rows(),
         "swaps": [row for end in circuits for row in swap_rows(*end)],
+        "transfer": [row for class_id in shared for row in transfer_rows(class_id)],
         "patching": [patching_row(*end) for end in circuits],
         "ladder": ladder_rows(),
         "costs": [{"measure": "scrutiny", "seconds": 6.0}, {"measure": "ladder", "seconds": 2.0}],
@@ -148,6 +150,25 @@ def barrier_rows() -> list[Row]:
     return [
         {"a_partition_id": a, "b_partition_id": b, "barrier": barrier, "alpha": 0.5, "loss_a": 0.3, "loss_b": 0.4}
         for (a, b), barrier in heights.items()
+    ]
+
+
+def transfer_rows(class_id: int) -> list[Row]:
+    """Clients 0 and 1: circuits keep 0.9 and 0.7 of what the own one does, random ones 0.3, another class's 0.1."""
+    return [
+        {
+            "class_id": class_id,
+            "a_partition_id": a,
+            "b_partition_id": b,
+            "faithfulness": 0.9 * transfer,
+            "own_faithfulness": 0.9,
+            "transfer": transfer,
+            "random_transfer": 0.3,
+            "random_transfer_sd": 0.2,
+            "other_class_transfer": 0.1,
+            "transfer_excess": transfer - 0.3,
+        }
+        for a, b, transfer in ((0, 1, 0.9), (1, 0, 0.7))
     ]
 
 

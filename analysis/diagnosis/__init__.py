@@ -1,4 +1,4 @@
-"""A diagnosis of one round: seven questions, each with what was measured about it and what that means for the run.
+"""A diagnosis of one round: eight questions, each with what was measured about it and what that means for the run.
 
 Every section has a module of its own, with the thresholds that its sentence goes by.
 """
@@ -15,6 +15,7 @@ from analysis.diagnosis.costs import examine_costs
 from analysis.diagnosis.findings import Findings, NotMeasuredError
 from analysis.diagnosis.ladder import examine_ladder
 from analysis.diagnosis.quality import examine_quality
+from analysis.diagnosis.transfer import examine_transfer
 from analysis.diagnosis.validity import examine_validity
 from analysis.heavy_measures import newest_round
 from analysis.run import Run
@@ -25,6 +26,7 @@ _QUESTIONS: Final[dict[str, tuple[str, Callable[[Run, int], Findings]]]] = {
     "quality": ("How good are the circuits?", examine_quality),
     "agreement": ("Do clients agree?", examine_agreement),
     "alignment": ("Is it relabelling?", examine_alignment),
+    "transfer": ("Are circuits of different clients interchangeable?", examine_transfer),
     "averaging": ("What does averaging do to circuits?", examine_averaging),
     "ladder": ("Where does the accuracy go?", examine_ladder),
     "costs": ("What did it cost?", examine_costs),

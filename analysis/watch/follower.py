@@ -28,6 +28,7 @@ _UNREAD: Final = (
     "curves",
     "alignment",
     "swaps",
+    "transfer",
 )
 """Tables without a figure that is shown here, some of them large."""
 

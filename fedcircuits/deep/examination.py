@@ -32,6 +32,7 @@ from fedcircuits.deep.patching import patch_circuits
 from fedcircuits.deep.round_models import ClientModel, RoundModels
 from fedcircuits.deep.scrutiny import scrutinise
 from fedcircuits.deep.swaps import swap_circuits
+from fedcircuits.deep.transfer import Party, transfer_circuits
 from fedcircuits.found_circuits import Couples, FoundCircuits
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import GateSite, Weights, initial_weights
@@ -72,6 +73,7 @@ class Examiner:
             "alignment": self._alignment,
             "barriers": self._barriers,
             "swaps": self._swaps,
+            "transfer": self._transfer,
             "patching": self._patching,
             "ladder": self._ladder,
         }
@@ -174,6 +176,16 @@ class Examiner:
             )
             rows += _rows(swaps)
         return {"swaps": rows}
+
+    def _transfer(self, models: RoundModels) -> Tables:
+        """Run circuits of chosen clients in each other's weights."""
+        parties = [
+            Party(client.partition_id, self._subject(client.weights), client.found.circuits, models.told_apart(client))
+            for client in self._chosen(models)
+            if client.found is not None
+        ]
+        entries = transfer_circuits(parties, self._test, self._site, self._draws(Purpose.TRANSFER, models))
+        return {"transfer": _rows(entries)}
 
     def _patching(self, models: RoundModels) -> Tables:
         """Put circuits of chosen clients back into the average."""

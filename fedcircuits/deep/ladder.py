@@ -5,7 +5,7 @@ the other classes A4 - E. Only the first of these supports a collapse of circuit
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -43,7 +43,7 @@ class Rung:
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a network makes of some images: what its readout sees, the logits, and the images' classes.
+    """What a network makes of some images: what its readout sees, the logits, and the images' classes and originals.
 
     On the CPU, wherever the network ran: fitting a readout is hundreds of tiny steps, for each of which a GPU would be
     waited for.
@@ -52,6 +52,11 @@ class Outputs:
     features: Float[Tensor, "image feature"]
     logits: Float[Tensor, "image class"]
     labels: Int[Tensor, " image"]
+    origins: Int[Tensor, " image"] | None
+
+    def fit_head(self, own: Readout) -> Readout:
+        """Fit a new head to the features, from the one that they have."""
+        return fit_head(self.features, self.labels, own, self.origins)
 
 
 Prediction = tuple[RungName, int | None, Int[Tensor, " image"]]
@@ -91,7 +96,7 @@ def climb_ladder(
     predictions.append((RungName.OVERLAP_COUNT, None, _outputs(spec, counted, test).logits.argmax(1)))
     known = _outputs(spec, untrained, fitting)
     # A readout that was never trained means nothing: this ridge leads towards none.
-    floor = fit_head(known.features, known.labels, no_readout(spec.num_classes, known.features.shape[1]))
+    floor = known.fit_head(no_readout(spec.num_classes, known.features.shape[1]))
     predictions.append((RungName.UNTRAINED, None, floor.predict(_outputs(spec, untrained, test).features)))
     if central is not None:
         weights = train_centrally(spec, central, generator)
@@ -105,9 +110,8 @@ def _of_average(
 ) -> Iterator[Prediction]:
     known, asked = _outputs(spec, average, fitting), _outputs(spec, average, test)
     yield RungName.FEDAVG, None, asked.logits.argmax(1)
-    yield RungName.RESCALED, None, fit_rescaling(known.logits, known.labels).predict(asked.logits)
-    head = fit_head(known.features, known.labels, _own_readout(average))
-    yield RungName.NEW_HEAD, None, head.predict(asked.features)
+    yield RungName.RESCALED, None, fit_rescaling(known.logits, known.labels, known.origins).predict(asked.logits)
+    yield RungName.NEW_HEAD, None, known.fit_head(_own_readout(average)).predict(asked.features)
 
 
 def _of_clients(
@@ -125,13 +129,13 @@ def _of_clients(
     known = [_outputs(spec, weights, fitting) for weights, _ in clients.values()]
     asked = [_outputs(spec, weights, test) for weights, _ in clients.values()]
     for partition_id, own, own_known, own_asked in zip(clients, owns, known, asked, strict=True):
-        head = fit_head(own_known.features, own_known.labels, own)
-        yield RungName.CLIENT_HEAD, partition_id, head.predict(own_asked.features)
+        yield RungName.CLIENT_HEAD, partition_id, own_known.fit_head(own).predict(own_asked.features)
     voting = Readout(
         torch.cat([share * own.weight for share, own in zip(shares, owns, strict=True)], dim=1),
         torch.stack([share * own.bias for share, own in zip(shares, owns, strict=True)]).sum(0),
     )
-    joint = fit_head(torch.cat([own.features for own in known], dim=1), known[0].labels, voting)
+    together = replace(known[0], features=torch.cat([own.features for own in known], dim=1))
+    joint = together.fit_head(voting)
     yield RungName.JOINT_HEAD, None, joint.predict(torch.cat([own.features for own in asked], dim=1))
     logits = sum(share * own.logits for share, own in zip(shares, asked, strict=True))
     yield RungName.ENSEMBLE_LOGITS, None, torch.as_tensor(logits).argmax(1)
@@ -149,7 +153,8 @@ def _outputs(spec: ModelSpec, weights: Weights, images: LabelledImages) -> Outpu
     features = [model.features(part) for part in in_passes(images.images, spec)]
     together = torch.cat(features)
     logits = model.get_submodule(READOUT)(together)
-    return Outputs(together.cpu(), logits.cpu(), images.labels.cpu())
+    origins = None if images.origins is None else images.origins.cpu()
+    return Outputs(together.cpu(), logits.cpu(), images.labels.cpu(), origins)
 
 
 def _score(

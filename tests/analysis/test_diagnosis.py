@@ -17,6 +17,7 @@ from analysis.diagnosis.costs import examine_costs
 from analysis.diagnosis.findings import NotMeasuredError, points
 from analysis.diagnosis.ladder import examine_ladder
 from analysis.diagnosis.quality import examine_quality
+from analysis.diagnosis.transfer import examine_transfer
 from analysis.diagnosis.validity import examine_validity
 from analysis.diagnosis_text import diagnosis_text
 from fedcircuits.errors import RunLogError
@@ -198,6 +199,59 @@ def test_averaging_says_what_was_measured_of_it(write_run: WriteRun) -> None:
     assert "preservation" not in diagnosis_text(diagnose(only_barriers))
 
 
+def test_transfer_stands_beside_the_correlation_and_its_controls(write_run: WriteRun) -> None:
+    run = _changed(write_run, "overlap", lambda row: {**row, "phi_true": 0.25, "reliability": 0.8})
+    found = examine_transfer(run, 2)
+    (own,) = found.classes
+    assert (own.class_id, own.num_pairs, own.verdict) == (1, 2, "interchangeable")
+    figures = (own.phi_true, own.transfer, own.random_transfer, own.other_class_transfer)
+    assert figures == pytest.approx((0.25, 0.8, 0.3, 0.1))
+    assert (found.pooled.num_pairs, found.pooled.transfer) == (2, pytest.approx(0.8))
+    assert found.meaning == (
+        "Clients' circuits of a class differ in their channels, but work in each other's weights (φ 0.25, T 0.80) "
+        "(2 ordered pairs, one seed)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("phi", "transfer", "words"),
+    [
+        (0.5, 0.5, "Clients have one circuit of a class"),
+        (0.49, 0.5, "differ in their channels, but work"),
+        (0.49, 0.49, "Clients have different mechanisms"),
+        (0.5, 0.49, "the same channels for a class, but not in the same way"),
+        (0.9, 0.39, "the same channels"),
+        (None, 0.9, "is not known (φ undefined, T 0.90)"),
+        (0.9, None, "is not known (φ 0.90, T undefined)"),
+    ],
+)
+def test_transfer_is_judged_by_documented_bounds(
+    write_run: WriteRun, phi: float | None, transfer: float | None, words: str
+) -> None:
+    def alter(_: int, tables: Tables) -> None:
+        tables["overlap"] = [{**row, "phi_true": phi, "reliability": 0.8} for row in tables["overlap"]]
+        tables["transfer"] = [{**row, "transfer": transfer} for row in tables["transfer"]]
+
+    found = examine_transfer(load_run(write_run(change=alter).path), 2)
+    assert words in found.meaning
+    assert "random circuits" not in found.meaning
+
+
+def test_a_transfer_that_random_circuits_have_too_says_little(write_run: WriteRun) -> None:
+    run = _changed(write_run, "transfer", lambda row: {**row, "random_transfer": 0.75})
+    assert "random circuits of their sizes do as well (T 0.75), so T says little" in examine_transfer(run, 2).meaning
+
+
+def test_the_true_correlation_of_several_pairs_is_a_ratio_of_means(write_run: WriteRun) -> None:
+    # 0.2 / 0.2 = 1 and 0.3 / 0.6 = 0.5 in turn: (0.2 + 0.3) / (0.2 + 0.6), where the mean of both would be 0.75.
+    def alter(_: int, tables: Tables) -> None:
+        rows = [row for row in tables["overlap"] if row["comparison"] == "same_class_across_clients"]
+        for phi, reliability in ((1.0, 0.2), (0.5, 0.6)):
+            tables["overlap"] += [{**row, "phi_true": phi, "reliability": reliability} for row in rows]
+
+    assert examine_transfer(load_run(write_run(change=alter).path), 2).pooled.phi_true == pytest.approx(0.625)
+
+
 def test_the_ladder_splits_the_gap_on_trained_classes(tiny_run: Run) -> None:
     found = examine_ladder(tiny_run, 2)
     gaps = (found.head_gap, found.body_gap, found.negatives_gap, found.room)
@@ -239,7 +293,7 @@ def test_the_page_is_of_the_newest_round_with_heavy_measures(write_run: WriteRun
     run = load_run(write_run(change=only_first).path)
     assert diagnose(run).server_round == 1
     later = diagnose(run, 2)
-    assert [section.findings is None for section in later.sections] == [False, *[True] * 6]
+    assert [section.findings is None for section in later.sections] == [False, *[True] * 7]
     assert later.sections[1].meaning == "Not measured: measured in other rounds only: 1."
 
 
@@ -262,18 +316,19 @@ def test_without_heavy_measures_every_section_says_why(write_run: WriteRun) -> N
 
 def test_a_table_that_stayed_empty_although_it_was_asked_for_is_named(write_run: WriteRun) -> None:
     run = _without(write_run, "ladder", deep_every=1)
-    assert diagnose(run).sections[5].meaning == "Not measured: the table ladder is empty, although deep-every = 1."
+    assert diagnose(run).sections[6].meaning == "Not measured: the table ladder is empty, although deep-every = 1."
 
 
 def test_without_a_shared_class_there_is_no_agreement_but_the_rest(write_run: WriteRun) -> None:
     diagnosis = diagnose(load_run(write_run(is_shared=False).path))
     missing = [section for section in diagnosis.sections if section.findings is None]
-    assert [section.meaning for section in missing] == ["Not measured: no class is held by two clients."]
+    assert [section.name for section in missing] == ["agreement", "transfer"]
+    assert {section.meaning for section in missing} == {"Not measured: no class is held by two clients."}
 
 
 def test_one_client_with_one_class_gives_a_page(write_run: WriteRun) -> None:
     def shrink(_: int, tables: Tables) -> None:
-        tables["stability"] = tables["alignment"] = []
+        tables["stability"] = tables["alignment"] = tables["transfer"] = []
         tables["barriers"] = [row for row in tables["barriers"] if row["b_partition_id"] is None][:1]
         for name in ("scrutiny", "swaps", "patching"):
             tables[name] = [row for row in tables[name] if (row["partition_id"], row["class_id"]) == (0, 0)]
@@ -287,7 +342,7 @@ def test_one_client_with_one_class_gives_a_page(write_run: WriteRun) -> None:
 def test_every_line_of_the_page_fits_a_hundred_columns(tiny_run: Run) -> None:
     text = diagnosis_text(diagnose(tiny_run))
     assert max(len(line) for line in text.splitlines()) <= 100
-    assert text.count("  → ") == len(diagnose(tiny_run).sections) == 7
+    assert text.count("  → ") == len(diagnose(tiny_run).sections) == 8
 
 
 def test_the_page_as_json_has_the_same_sections_and_sentences(tiny_run: Run) -> None:

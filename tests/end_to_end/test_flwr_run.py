@@ -26,7 +26,7 @@ SMALL = {
 }
 """Learned well enough, and circuits small enough, for the discovery to pass its check in the first round."""
 
-HEAVY = ("curves", "scrutiny", "alignment", "barriers", "swaps", "patching", "ladder")
+HEAVY = ("curves", "scrutiny", "alignment", "barriers", "swaps", "transfer", "patching", "ladder")
 TIMINGS = ["train_seconds", "discovery_seconds", "evaluate_seconds", "seconds"]
 DATA_FOLDER = "FEDCIRCUITS_DATA"
 

@@ -83,7 +83,7 @@ def test_the_log_has_what_the_server_can_know_and_nothing_else(runs, report):
     for name in ("accuracy", "circuits", "edges", "quality", "validity"):
         assert table(run, name)["partition_id"].isna().all(), name
         assert len(table(run, name)), name
-    for name in ("swaps", "patching", "stability", "circuit_interference"):
+    for name in ("swaps", "transfer", "patching", "stability", "circuit_interference"):
         assert table(run, name).empty, name
     pd.testing.assert_frame_equal(table(run, "interference"), table(runs["full"].run, "interference"))
 

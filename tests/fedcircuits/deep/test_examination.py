@@ -26,7 +26,7 @@ MakeSettings = Callable[..., Settings]
 SPEC = ModelSpec(in_channels=1, image_size=8, channels=(3, 4), num_classes=3)
 QUICK = {"deep-images": 4, "deep-draws": 3, "deep-clients": 2, "local-epochs": 1, "sparsity": 0.0}
 POSITION = RoundPosition(2, 2)
-TABLES_OF_CIRCUITS = ("curves", "scrutiny", "swaps", "patching")
+TABLES_OF_CIRCUITS = ("curves", "scrutiny", "swaps", "transfer", "patching")
 
 
 def bright_images(num_images: int, seed: int) -> LabelledImages:
@@ -96,7 +96,8 @@ def with_weights(models: RoundModels, change: Callable[[Weights], Weights]) -> R
     return replace(models, start=change(models.start), clients=tuple(clients), average=average, found=found)
 
 
-def test_rows_have_the_columns_of_their_tables(examiner: Examiner, models: RoundModels) -> None:
+def test_rows_have_the_columns_of_their_tables(make_settings: MakeSettings, models: RoundModels) -> None:
+    examiner = Examiner(make_settings({**QUICK, "deep-clients": 3}), SPEC, DATASET)
     for name, rows in examiner.examine(models).items():
         assert rows, name
         assert {tuple(row) for row in rows} == {tuple(TABLES[name].names)}, name
@@ -128,6 +129,16 @@ def test_negatives_of_a_client_are_the_other_classes_that_it_holds(
     of_clients = [(0, 1), (0, 1, 2)]
     everybody = [(0, 1, 2)]
     assert asked == {"swap_circuits": of_clients, "patch_circuits": of_clients, "scrutinise": of_clients + everybody}
+
+
+def test_every_chosen_client_takes_the_circuits_of_classes_that_it_shares_with_another(
+    make_settings: MakeSettings, models: RoundModels
+) -> None:
+    rows = Examiner(make_settings({**QUICK, "deep-clients": 3}), SPEC, DATASET).examine(models)["transfer"]
+    ends = {(row["a_partition_id"], row["b_partition_id"], row["class_id"]) for row in rows}
+    assert ends == {(0, 7, 0), (7, 0, 0), (0, 7, 1), (7, 0, 1), (4, 7, 2), (7, 4, 2)}
+    of_one_class = [row for row in rows if row["a_partition_id"] == 4]
+    assert {row["other_class_transfer"] for row in of_one_class} == {None}
 
 
 def test_training_in_one_place_has_the_images_and_the_steps_of_the_clients(
@@ -192,7 +203,7 @@ def test_networks_that_overflow_have_no_figures_that_are_not_numbers(
 
 
 def test_classes_without_held_out_images_are_no_obstacle(make_settings: MakeSettings, models: RoundModels) -> None:
-    settings = make_settings(QUICK)
+    settings = make_settings({**QUICK, "deep-clients": 3})
     no_probe = replace(DATASET, probe=DATASET.probe.of_classes([0, 1]))
     no_test = replace(DATASET, test=DATASET.test.of_classes([2]))
     for dataset in (no_probe, no_test):
@@ -209,4 +220,4 @@ def test_two_classes_are_enough(make_settings: MakeSettings) -> None:
     one = ClientModel(0, weights, masks, 10, (0, 1), found, replace(found, model=ModelKind.GLOBAL))
     models = RoundModels(POSITION, weights, (one,), (1.0,), held[0], weights, None, (0, 1))
     tables = Examiner(make_settings(QUICK), spec, Dataset(*held)).examine(models)
-    assert all(tables.values())
+    assert [name for name, rows in tables.items() if not rows] == ["transfer"]  # there is only one client

@@ -2,14 +2,17 @@
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
 from fedcircuits.data import LabelledImages
+from fedcircuits.deep import readouts
 from fedcircuits.deep.alternatives import CentralTraining
 from fedcircuits.deep.ladder import Rung, climb_ladder
+from fedcircuits.deep.readouts import stratified_folds
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import initial_weights
 from fedcircuits.records import RungName
@@ -96,6 +99,19 @@ def test_an_average_of_equal_clients_has_no_gap_due_to_averaging(trained: Weight
 def test_a_new_head_is_no_worse_than_the_one_that_is_there(trained: Weights) -> None:
     found = accuracies(climb({0: trained, 1: trained}, trained, probe=bars(3, 20)))
     assert min(found[rung] for rung in ("A1", "A2", "A3", "A3c")) >= found["A0"] - 0.02  # of 160 images three
+
+
+def test_images_made_of_one_original_are_left_out_together(trained: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
+    dealt: list[Tensor] = []
+
+    def deal(labels: Tensor, groups: Tensor, num_folds: int) -> Tensor:
+        dealt.append(groups)
+        return stratified_folds(labels, groups, num_folds)
+
+    monkeypatch.setattr(readouts, "stratified_folds", deal)
+    climb({0: trained}, trained, probe=replace(PROBE, origins=torch.arange(len(PROBE)) // 5))
+    assert len(dealt) == 5  # A1, A2, A3, A3c and R
+    assert all(groups.bincount().tolist() == [5] * 20 for groups in dealt)
 
 
 def test_a_spoilt_head_shows_as_a_gap_of_the_head(trained: Weights) -> None:
