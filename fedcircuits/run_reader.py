@@ -15,7 +15,7 @@ from fedcircuits.errors import RunLogError
 from fedcircuits.records import ADDED_TABLES, TABLES
 
 RUN_FILE = "run.json"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 def find_run(path: Path) -> Path:
