@@ -7,11 +7,10 @@ its work in another's weights. The four ways in which they can go together mean 
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
 import pandas as pd
 
 from analysis.diagnosis.findings import Findings, counted, mean, measured_rows
-from analysis.measures import pooled_pairs
+from analysis.measures import identifiability_note, pooled_pairs, true_correlation
 from analysis.run import Run
 from fedcircuits.records import Comparison
 
@@ -71,10 +70,11 @@ class ClassTransfer:
 
 @dataclass(frozen=True)
 class Transfers(Findings):
-    """One entry per class, ascending, and one for all of them."""
+    """One entry per class, ascending, and one for all of them; `limit` says why φ is not to be relied on, if so."""
 
     classes: list[ClassTransfer]
     pooled: ClassTransfer
+    limit: str
 
     @property
     def meaning(self) -> str:
@@ -83,7 +83,8 @@ class Transfers(Findings):
         said = f"{_MEANINGS[own.verdict]} (φ {_shown(own.phi_true)}, T {_shown(own.transfer)})"
         if own.transfer >= HIGH_TRANSFER and own.transfer - own.random_transfer < EXCESS:
             said += f"; but random circuits of their sizes do as well (T {own.random_transfer:.2f}), so T says little"
-        return f"{said} ({counted(own.num_pairs, 'ordered pair')}, one seed)."
+        limit = f" But {self.limit}." if self.limit else ""
+        return f"{said} ({counted(own.num_pairs, 'ordered pair')}, one seed).{limit}"
 
 
 def examine_transfer(run: Run, server_round: int) -> Transfers:
@@ -94,23 +95,21 @@ def examine_transfer(run: Run, server_round: int) -> Transfers:
     """
     rows = measured_rows(run, "transfer", server_round)
     overlap = pooled_pairs(run, Comparison.SAME_CLASS_ACROSS_CLIENTS)
-    overlap = overlap[(overlap["round"] == server_round) & overlap["phi_true"].notna()]
+    overlap = overlap[overlap["round"] == server_round]
     ids = sorted(int(class_id) for class_id in rows["class_id"].unique())
     classes = [
         _means(class_id, rows[rows["class_id"] == class_id], overlap[overlap["a_class_id"] == class_id])
         for class_id in ids
     ]
-    return Transfers(classes, _means(None, rows, overlap[overlap["a_class_id"].isin(ids)]))
+    pooled = _means(None, rows, overlap[overlap["a_class_id"].isin(ids)])
+    return Transfers(classes, pooled, identifiability_note(run))
 
 
 def _means(class_id: int | None, rows: pd.DataFrame, overlap: pd.DataFrame) -> ClassTransfer:
-    reliability = overlap["reliability"].to_numpy(dtype="float64", na_value=np.nan)
-    # The mean of true correlations, each weighted by its reliability, is the ratio of both means.
-    weighted = overlap["phi_true"].to_numpy(dtype="float64", na_value=np.nan) * reliability
     return ClassTransfer(
         class_id=class_id,
         num_pairs=int(rows["transfer"].notna().sum()),
-        phi_true=float(weighted.sum() / reliability.sum()) if len(overlap) else float("nan"),
+        phi_true=true_correlation(overlap),
         transfer=mean(rows["transfer"]),
         random_transfer=mean(rows["random_transfer"]),
         other_class_transfer=mean(rows["other_class_transfer"]),

@@ -5,6 +5,7 @@ from analysis.measures.accuracy import client_accuracy, global_accuracy, global_
 from analysis.measures.averaging import averaging_losses, retention
 from analysis.measures.checks import check_failure, check_verdicts, failed_checks
 from analysis.measures.circuits import circuit_sizes, client_quality, compared_quality, drift_gaps
+from analysis.measures.controls import IDENTIFIABLE, identifiability_note, last_control
 from analysis.measures.correlations import of_one_question, true_correlation, true_correlations
 from analysis.measures.holdings import found_classes, has_shared_class, holdings, trained_classes
 from analysis.measures.image_kinds import on_common_images, on_own_images
@@ -25,6 +26,7 @@ from analysis.measures.rounds import by_round, client_counts, round_measures, se
 from analysis.measures.verdicts import is_counted, is_unknown, reasons_in_words, usable_share
 
 __all__ = [
+    "IDENTIFIABLE",
     "OVERLAPS",
     "averaging_losses",
     "by_round",
@@ -43,8 +45,10 @@ __all__ = [
     "global_recall",
     "has_shared_class",
     "holdings",
+    "identifiability_note",
     "is_counted",
     "is_unknown",
+    "last_control",
     "layers_of",
     "left_out",
     "like_with_like",

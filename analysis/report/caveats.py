@@ -36,6 +36,7 @@ def caveats(run: Run) -> list[str]:
     limits = (
         measures.check_failure(run),
         measures.question_note(run),
+        measures.identifiability_note(run),
         withheld(run),
         mask_noise(run),
         average_noise(run),

@@ -2,7 +2,16 @@
 
 import textwrap
 
-from analysis.measures import OVERLAPS, check_failure, compared_quality, is_counted, left_out, reasons_in_words
+from analysis.measures import (
+    OVERLAPS,
+    check_failure,
+    compared_quality,
+    identifiability_note,
+    is_counted,
+    left_out,
+    question_note,
+    reasons_in_words,
+)
 from analysis.run import Run
 from analysis.summary.holders import client_labels
 
@@ -11,6 +20,13 @@ def failed_checks_section(run: Run) -> str:
     """Say under a title which checks failed, and what follows; empty if none did."""
     note = check_failure(run)
     return f"Failed checks (see `analysis diagnose`)\n{textwrap.indent(textwrap.fill(note, 98), '  ')}" if note else ""
+
+
+def limits_section(run: Run) -> str:
+    """Say what keeps overlaps from being about the models alone; empty if nothing does."""
+    notes = [note for note in (question_note(run), identifiability_note(run)) if note]
+    lines = [textwrap.indent(textwrap.fill(note, 98), "  ") for note in notes]
+    return "\n".join(["What limits overlaps", *lines]) if lines else ""
 
 
 def left_out_section(run: Run) -> str:

@@ -5,13 +5,13 @@ from typing import Final
 from analysis.run import Run
 from analysis.summary.facts import run_facts
 from analysis.summary.holders import holdings_section
-from analysis.summary.notes import failed_checks_section, left_out_section, rejected_section
+from analysis.summary.notes import failed_checks_section, left_out_section, limits_section, rejected_section
 from analysis.summary.rounds import rounds_section
 
 _HOW_TO_READ: Final = """\
 How to read: circuits are compared as sets of channels, pooled over layers. chance = IoU of random
 circuits of the same sizes. adj., local/global and retest are adjusted for it: 1 = identical,
-0 = chance; retest, the same model searched twice, is their ceiling. transplant = local circuits on
+0 = chance; retest, one model on other images, is their ceiling. transplant = local circuits on
 global weights: recall of their class, and false positives (FPR) among the other trained classes.
 – = undefined."""
 
@@ -22,6 +22,7 @@ def summary_text(run: Run) -> str:
         _header(run),
         rounds_section(run),
         failed_checks_section(run),
+        limits_section(run),
         left_out_section(run),
         rejected_section(run),
         holdings_section(run),
