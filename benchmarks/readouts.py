@@ -93,7 +93,7 @@ def _of_seed(settings: Settings, seed: int) -> Iterator[dict[str, Any]]:
 def _federate(settings: Settings, spec: ModelSpec, dataset: Dataset, start: Weights) -> tuple[Weights, list[Weights]]:
     """Return the average of the last round, and the clients' models that it was made of."""
     seed, num_rounds = settings.run.seed, settings.run.num_server_rounds
-    parts = partition_indices(dataset.train.labels, settings.data, NUM_CLIENTS, seed)
+    parts = partition_indices(dataset.train, settings.data, NUM_CLIENTS, seed)
     average: Weights = start
     clients: list[Weights] = []
     for server_round in range(1, num_rounds + 1):

@@ -2,7 +2,8 @@
 
 Every fit is a ridge towards the readout that the network has: mean cross-entropy + strength / 2 * the squared change.
 Cross-validation chooses among several strengths, and leaving the readout as it is is one of the choices. So a new
-readout is worse than the network's own by chance only; fitted freely on a few hundred images, it can be far worse.
+readout is worse than the network's own by chance only; fitted freely on a few hundred images, it can be far worse. What
+is compared is cross-entropy on images left out: accuracy jumps by whole images, and chooses worse.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,14 +15,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 STRENGTHS = (1.0, 0.1, 0.01, 0.001)
-"""Strengths of the ridge that are tried, on standardised inputs, in this order: from little change to much."""
+"""Strengths of the ridge that are tried, on standardised inputs: from little change to much, until one is worse than
+the one before. Weak ones take longest."""
 
 NUM_FOLDS = 5
 """Parts of the images, of which each is predicted by a readout that was fitted on the others."""
-
-WORSE = 0.01
-"""Once accuracy on left-out images is this far below the best so far, weaker ridges are not tried any more: they take
-longest and hardly ever win."""
 
 CHOICE_STEPS = 30
 """Iterations of LBFGS at most for each strength; fits start from the one before and only have to be ranked."""
@@ -182,16 +180,15 @@ def _choose(
     is_held = folds[:, None] == torch.arange(num_folds)
     parts = (~is_held).float() / (~is_held).sum(0)
     coefficients = scores.new_zeros(len(change.spread), num_folds, scores.shape[1])
-    # Accuracy also where nothing is changed is that of scores which were not fitted on these images.
-    most, chosen = float((own.argmax(1) == labels).double().mean()), None
+    # What is left as it is was not fitted to any of these images, but for one number.
+    least, chosen = float(F.cross_entropy(scores, labels)), None
     for strength in strengths:
         coefficients = _fit(scores, change, labels, parts, strength, coefficients, CHOICE_STEPS)
-        is_right = (scores[:, None] + change.scores(coefficients)).argmax(2) == labels[:, None]
-        accuracy = float((is_right & is_held).sum()) / len(labels)
-        if accuracy > most:
-            most, chosen = accuracy, strength
-        elif accuracy < most - WORSE:
+        losses = _losses(scores, change, labels, coefficients)
+        loss = float((losses * is_held).sum()) / len(labels)
+        if not loss < least:
             break
+        least, chosen = loss, strength
     if chosen is None:
         return None
     everything = parts.new_full((len(labels), 1), 1 / len(labels))
@@ -206,16 +203,21 @@ def _fit(
     # Cross-entropy bends by at most half a column's mean square; in these units all directions are about as steep.
     unit = (change.spread / 2 + strength).rsqrt()[:, None, None]
     scaled = start / unit
-    targets = labels[:, None].expand_as(parts)
 
     def loss() -> Tensor:
         coefficients = scaled * unit
-        scores = own[:, None] + change.scores(coefficients)
-        losses = F.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="none").view_as(parts)
+        losses = _losses(own, change, labels, coefficients)
         return (losses * parts).sum() + strength / 2 * coefficients.square().sum()
 
     _minimise(loss, scaled, steps)
     return scaled * unit
+
+
+def _losses(own: Tensor, change: _Change, labels: Tensor, coefficients: Tensor) -> Tensor:
+    """Return the cross-entropy of each image after each of several changes, `[image, fit]`."""
+    scores = own[:, None] + change.scores(coefficients)
+    targets = labels[:, None].expand(scores.shape[:2])
+    return F.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="none").view(targets.shape)
 
 
 def _sharpness(scores: Tensor, labels: Tensor) -> float:

@@ -23,8 +23,9 @@ from fedcircuits.study import Subject
 NUM_RANDOM = 20
 """Random circuits for each pair of clients and class."""
 
-LEAST_OWN = 0.2
-"""A circuit must be at least this faithful in its own weights to be compared with: a smaller share divides by noise."""
+LEAST_OWN = 0.1
+"""A circuit must be at least this faithful in its own weights to be compared with: less would divide by noise. Circuits
+that decide like their model have 0.2 to 0.6, since they decide with less conviction."""
 
 
 @dataclass(frozen=True)
