@@ -72,6 +72,8 @@ PLANS: Final = (
     Plan("digits, 2 classes each, sparse", "digits", 3, 2, 0.9, 3),
     Plan("digits, 3 classes each, dense", "digits", 3, 3, 0.0, 3),
     Plan("digits, 3 classes each, sparse", "digits", 3, 3, 0.9, 3),
+    Plan("digits, 2 classes each, sparser", "digits", 3, 2, 0.95, 3),
+    Plan("digits, 3 classes each, sparser", "digits", 3, 3, 0.95, 3),
     Plan("MNIST, one client, dense", "mnist", 1, 0, 0.0, 1, MNIST),
     Plan("MNIST, one client, sparse", "mnist", 1, 0, 0.95, 2, MNIST),
     Plan("MNIST, 3 classes each, dense", "mnist", 3, 3, 0.0, 1, MNIST),
