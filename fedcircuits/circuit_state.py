@@ -34,7 +34,8 @@ def found_to_state(found: Sequence[FoundCircuits]) -> tuple[dict[str, Tensor], l
             "question": {
                 "data": str(one.question.data),
                 "partition_id": one.question.partition_id,
-                "told_apart": list(one.question.told_apart),
+                "classes": list(one.question.classes),
+                "has_negatives": one.question.has_negatives,
             },
             "has_retest": one.retest is not None,
             "kernels": {name: list(kernel.shape) for name, kernel in kernels_of(one).items()},
@@ -85,7 +86,7 @@ def found_from_state(tensors: Mapping[str, Tensor], facts: Sequence[Mapping[str,
 
 
 def _question(fact: Mapping[str, Any]) -> Question:
-    return Question(DataKind(fact["data"]), fact["partition_id"], tuple(fact["told_apart"]))
+    return Question(DataKind(fact["data"]), fact["partition_id"], tuple(fact["classes"]), fact["has_negatives"])
 
 
 def _packed(bits: Bool[Tensor, "..."]) -> UInt8[Tensor, " byte"]:

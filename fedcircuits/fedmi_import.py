@@ -110,7 +110,7 @@ def _found(
         Circuits.ranked_by_score(tuple(circuit.class_id for circuit in circuits), members, members.float()),
         reachable=torch.ones(sum(widths), dtype=torch.bool),
         usable=tuple(_usable(_reason(log, circuit, circuit.sufficiency)) for circuit in circuits),
-        question=Question(DataKind.CLIENT, partition_id, ()),
+        question=Question(DataKind.CLIENT, partition_id, (), has_negatives=False),
     )
 
 

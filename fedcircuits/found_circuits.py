@@ -19,17 +19,19 @@ class Question:
     Args:
         data: whose images circuits were found on.
         partition_id: the client whose images they were; None for the server's probe set.
-        told_apart: the classes of these images, ascending: a circuit tells its own class from the others. Empty where
-            no image of another class was looked at.
+        classes: the classes of these images, ascending.
+        has_negatives: a circuit had to tell its own class from the others; False where only images of its own class
+            were looked at.
     """
 
     data: DataKind
     partition_id: int | None
-    told_apart: ClassIds
+    classes: ClassIds
+    has_negatives: bool = True
 
     def negatives(self, class_id: int) -> list[int]:
         """Return the classes that the circuit of a class had to be told from."""
-        return [other for other in self.told_apart if other != class_id]
+        return [other for other in self.classes if other != class_id] if self.has_negatives else []
 
 
 @dataclass(frozen=True)

@@ -275,14 +275,13 @@ class RoundObserver:
         """Return what a client's discovery was asked."""
         if self._client_data is DataKind.SERVER:
             return self._probe_question(study)
-        told_apart = self._classes_of(partition_id)
+        classes = self._classes_of(partition_id)
         if study.negatives is Negatives.PROBE:
-            told_apart = tuple(range(self._spec.num_classes))
-        return Question(DataKind.CLIENT, partition_id, () if study.negatives is Negatives.NONE else told_apart)
+            classes = tuple(range(self._spec.num_classes))
+        return Question(DataKind.CLIENT, partition_id, classes, study.negatives is not Negatives.NONE)
 
     def _probe_question(self, study: Study) -> Question:
-        told_apart = () if study.negatives is Negatives.NONE else tuple(self.told_apart)
-        return Question(DataKind.SERVER, None, told_apart)
+        return Question(DataKind.SERVER, None, tuple(self.told_apart), study.negatives is not Negatives.NONE)
 
     def _classes_of(self, partition_id: int) -> ClassIds:
         counts = self._clients.class_counts(partition_id) or ()

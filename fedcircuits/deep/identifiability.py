@@ -39,7 +39,7 @@ def with_other_negatives(
         if len(negatives) < 2:
             continue
         questions = [
-            replace(found.question, told_apart=tuple(sorted([class_id, *part])))
+            replace(found.question, classes=tuple(sorted([class_id, *part])))
             for part in (negatives[::2], negatives[1::2])
         ]
         first, second = (
@@ -77,7 +77,7 @@ def _asked(
     classes: ClassIds,
 ) -> FoundCircuits:
     """Find circuits of some classes, asked the question of `like`, and call them as those of `like` are called."""
-    asked = replace(bench.asking(like.question.told_apart), classes=classes)
+    asked = replace(bench.asking(like.question.classes), classes=classes)
     subject = prepare_subject(settings, spec, weights, asked)
     circuits, retest, _ = find_circuits(settings, subject, asked, position, Purpose.LOCAL_DISCOVERY)
     return replace(like, circuits=circuits, retest=retest, reachable=subject.reachable, kernels=None)

@@ -116,7 +116,7 @@ def lose(run: Path) -> None:
     (run / "quality" / "round-0001.parquet").unlink()
 
 
-DAMAGES = {truncate: "cannot be read", age: "is not of schema version 2", garble: "cannot be read"}
+DAMAGES = {truncate: "cannot be read", age: "is not of schema version 3", garble: "cannot be read"}
 DAMAGES |= {spoil: "cannot be read", lose: "cannot be read"}
 
 

@@ -67,7 +67,12 @@ def found(seed: int, num_classes: int, partition_id: int | None) -> FoundCircuit
         Circuits(tuple(range(num_classes)), members, scores, ranking[:num_classes]),
         torch.rand(5, generator=draw) < 0.5,
         tuple((True, False, None)[number % 3] for number in range(num_classes)),
-        Question(DataKind.SERVER if seed % 3 else DataKind.CLIENT, None if seed % 3 else seed, tuple(range(seed % 4))),
+        Question(
+            DataKind.SERVER if seed % 3 else DataKind.CLIENT,
+            None if seed % 3 else seed,
+            tuple(range(seed % 4)),
+            seed % 2 == 0,
+        ),
         Circuits(tuple(range(num_classes)), ~members, 1 - scores, ranking[:num_classes]) if seed % 2 else None,
         kernels,
     )

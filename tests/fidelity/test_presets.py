@@ -54,6 +54,7 @@ EXPERIMENTS = {
     "shared-class": SHARED,
     "long-3class": THREE,
     "long-shared": SHARED,
+    "long-iid-3clients": IID | {"num-clients": 3, "circuit-classes": "all"},
     "sparsity-0.95": TWO,
     "sparsity-0.97": TWO,
     "sparsity-0.99": TWO,
@@ -87,7 +88,7 @@ def test_an_experiment_is_what_its_name_says_in_each_family(make_settings, famil
         **FAMILIES[family],
         **EXPERIMENTS[name],
         "run-name": f"{RUN_NAMES.get(family, family)}-{name}",
-        "train-limit": IMAGES_OF_CONTROL[family] if name == "iid-3clients" else 0,
+        "train-limit": IMAGES_OF_CONTROL[family] if name.endswith("iid-3clients") else 0,
         "weighting": "plain",
         # The paper's classes are the paper's; otherwise no class is more than an example.
         "rotate-classes": is_by_class and family != "paper",

@@ -130,7 +130,7 @@ def test_nothing_that_a_client_writes_reaches_console_or_log_as_it_is(hostile_ro
     log = hostile_round.attempt(
         in_train=by_partition_one(lambda content: content[Key.ARRAYS].update({evil: Array(torch.ones(1).numpy())})),
     )
-    view = hostile_round.attempt(in_evaluate=by_partition_one(with_value(Key.NEGATIVES, Key.NEGATIVES, evil)))
+    view = hostile_round.attempt(in_train=by_partition_one(with_value(Key.NEGATIVES, Key.NEGATIVES, evil)))
     said = console()
     assert [line for line in said if "partition 1" in line]
     assert all(line.isprintable() for line in said)

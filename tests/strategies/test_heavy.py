@@ -102,7 +102,8 @@ def test_every_heavy_table_has_rows_in_the_rounds_that_are_due_and_in_the_last(r
 
 def test_costs_name_every_measure_of_a_round_once(run):
     measures = table(run, "costs").groupby("round")["measure"].apply(sorted)
-    taken = sorted(["scrutiny", "alignment", "barriers", "swaps", "transfer", "patching", "ladder"])
+    taken = ["scrutiny", "alignment", "barriers", "swaps", "transfer", "patching", "ladder", "controls of overlap"]
+    taken = sorted(taken)
     assert measures.to_dict() == {1: ["validity"], 2: taken, 3: sorted([*taken, "validity"])}
     assert (table(run, "costs")["seconds"] >= 0).all()
 
@@ -210,7 +211,8 @@ def test_a_round_with_heavy_measures_but_without_circuits_has_what_needs_none(fe
 
 def test_clients_that_do_not_answer_about_the_global_model_cost_what_needs_their_view(federate):
     grid = InProcessGrid(3, lost_views(0, 2))
-    run = federate(grid, **{**HEAVY, **ATTRIBUTION, **ONE_ROUND}, circuit_classes="0,1", min_accepted_fraction=0.3)
+    changes = {**HEAVY, **ATTRIBUTION, **ONE_ROUND, "discovery_data": "client"}
+    run = federate(grid, **changes, circuit_classes="0,1", min_accepted_fraction=0.3)
     assert set(table(run, "swaps")["partition_id"]) == {1}
     assert set(table(run, "patching")["partition_id"]) == {0, 1, 2}
     assert len(table(run, "barriers")) == 6
@@ -255,11 +257,11 @@ def test_a_failed_check_makes_no_circuit_usable_until_another_is_passed(federate
     quality, overlap, stability = (table(run, name) for name in ("quality", "overlap", "stability"))
     usable = quality.groupby(["round", "model"])["usable"].any().unstack()
     assert not usable.loc[[1, 2]].any(axis=None)
-    assert usable.loc[3].all()
+    assert usable.loc[3, ["client", "transplant"]].all()
     circuits = overlap[~overlap["comparison"].str.startswith("parameter")]
     by_round = circuits.groupby(["round", "comparison"])["usable"].any().unstack()
     assert not by_round.loc[[1, 2]].any(axis=None)
-    assert by_round.loc[3, ["retest", "local_vs_global", "same_class_across_clients"]].all()
+    assert by_round.loc[3, ["retest", "same_class_across_clients"]].all()
     assert not by_round.loc[3, "round_to_round"]  # the earlier ones stay unusable
     assert set(stability["round"]) == {3}
     lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith("round ")]

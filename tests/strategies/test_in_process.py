@@ -169,9 +169,9 @@ def test_every_overlap_of_circuits_comes_with_chance_and_noise(federate):
 
 
 def test_clients_agreement_on_each_class_is_logged_as_one_figure(federate):
-    trained = {"train_limit": 300, "heldout_limit": 200, "local_epochs": 6, "learning_rate": 0.01, "sparsity": 0.0}
-    search = {"discovery": "attribution", "size_rule": "sweep", "channels": "8,12"}
-    classes = {"partition": "classes", "client_classes": "0,1,2;0,1,2"}
+    trained = {"train_limit": 300, "heldout_limit": 0, "local_epochs": 6, "learning_rate": 0.01, "sparsity": 0.0}
+    search = {"discovery": "attribution", "size_rule": "sweep", "sweep_target": 0.99, "channels": "8,12"}
+    classes = {"partition": "classes", "client_classes": "0,1,2,3;0,1,2,3"}
     run = federate(InProcessGrid(2), num_server_rounds=1, **classes, **trained, **search)
     usable = table(run, "quality").query("model == 'client' and usable")
     shared = usable.groupby(["round", "class_id"]).size()

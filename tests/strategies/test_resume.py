@@ -274,7 +274,7 @@ def test_a_checkpoint_that_is_missing_or_damaged_is_named(stopped, resume, name,
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"schema_version": 1}, r"run\.json is not of schema version 2"),
+        ({"schema_version": 1}, r"run\.json is not of schema version 3"),
         ({"checkpoint": {}}, r"run\.json knows no checkpoints/round-0001\.safetensors"),
         ({"settings": None}, r"run\.json lacks a valid last_round or settings"),
         ({"settings": {"sparsity": 2.0}}, r"sparsity = 2\.0"),

@@ -89,6 +89,6 @@ def test_other_negatives_are_both_halves_of_the_other_classes(make_settings: Mak
     weights = detached_weights(planted_network(torch.Generator().manual_seed(0)).model)
     found = found_in(settings, bench, weights, position)
     couples = list(with_other_negatives(settings, SPEC, bench, position, weights, found))
-    asked = [(one.circuits.class_ids, one.question.told_apart, other.question.told_apart) for one, other in couples]
+    asked = [(one.circuits.class_ids, one.question.classes, other.question.classes) for one, other in couples]
     assert asked == [((0,), (0, 1, 3), (0, 2)), ((1,), (0, 1, 3), (1, 2)), ((2,), (0, 2, 3), (1, 2))]
     assert all(one.retest is not None and other.retest is not None for one, other in couples)

@@ -126,7 +126,7 @@ def planted(seed: int) -> Planted:
 
 
 def checked(settings: Settings, client: int, network: Planted, members: torch.Tensor) -> CheckedModel:
-    bench = Bench(client, PROBE, PROBE, None, TEST, CLASSES)
+    bench = Bench(client, PROBE, None, PROBE, None, TEST, CLASSES)
     subject = prepare_subject(settings, SPEC, network.model.state_dict(), bench)
     circuits = Circuits.ranked_by_score(tuple(range(NUM_PLANTED)), members, members.float())
     return CheckedModel(client, subject, circuits, CLASSES)
