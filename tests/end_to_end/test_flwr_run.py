@@ -54,7 +54,7 @@ def test_a_run_on_digits_completes_and_logs_whole_rounds(digits_run):
     assert set(rounds.pop("stability")) <= {1, 2}  # of usable circuits, of which a small network has few
     assert set(map(tuple, rounds.values())) == {(1, 2)}
     assert set(logged["overlap"]["comparison"]) == {str(comparison) for comparison in Comparison}
-    assert logged["clients"]["num_examples"].groupby(logged["clients"]["round"]).sum().tolist() == [1258, 1258]
+    assert logged["clients"]["num_examples"].groupby(logged["clients"]["round"]).sum().tolist() == [899, 899]
     accuracy = logged["accuracy"].query("model == 'global' and round == 2")
     assert (accuracy["recall"] * accuracy["num_examples"]).sum() / accuracy["num_examples"].sum() > 0.3
 

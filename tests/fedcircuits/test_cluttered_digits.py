@@ -151,7 +151,7 @@ def test_settings_decide_on_canvas_fragments_and_copies(make_settings: MakeSetti
     settings = make_settings({"dataset": "cluttered-digits", **changes}).data
     dataset = load_dataset(settings, 0)
     assert settings.shape == (10, 20, 1)
-    assert dataset.train.images.shape == (2 * 1258, 1, 20, 20)
+    assert dataset.train.images.shape == (2 * 899, 1, 20, 20)
     black = dataset.train.images.min()
     assert ((dataset.train.images != black).sum((1, 2, 3)) <= 64).all()
 
