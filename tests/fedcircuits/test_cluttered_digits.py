@@ -143,7 +143,7 @@ def test_images_are_the_same_in_every_process_and_for_every_seed_of_a_run(make_s
     # Pinned: other images would make runs of different versions incomparable.
     mean, std = data_module._NORMALISATION["cluttered-digits"]
     sums = ((first.train.images[:4] * std[0] + mean[0]) * 16).sum((1, 2, 3)).round().int().tolist()
-    assert sums == [481, 493, 443, 470]
+    assert sums == [545, 419, 499, 526]
 
 
 def test_settings_decide_on_canvas_fragments_and_copies(make_settings: MakeSettings) -> None:
