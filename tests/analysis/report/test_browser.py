@@ -142,8 +142,8 @@ def test_a_layer_filter_chooses_the_layer_of_sizes(open_tiny: OpenPage) -> None:
 def test_the_graph_of_every_circuit_has_the_nodes_and_edges_of_the_log(
     defaults: Any, open_page: OpenPage, tmp_path: Path
 ) -> None:
-    changes = {**ATTRIBUTION, "num_server_rounds": 1, "circuit_classes": "0,1"}
-    run = load_run(run_tiny(InProcessGrid(2, seed=0), tmp_path, defaults, **changes))
+    changes = {**ATTRIBUTION, "num_server_rounds": 1, "circuit_classes": "0,1", "discovery_data": "client"}
+    run = load_run(run_tiny(InProcessGrid(2, seed=0), tmp_path, defaults, **changes, retest_every=0))
     page = open_page(run).page
     choose(page, "#graph", "B", "nothing")
     sources: list[tuple[str, int | None, str]] = [("client", 0, "client 0"), ("client", 1, "client 1")]
