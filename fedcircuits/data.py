@@ -25,7 +25,8 @@ from fedcircuits.settings import CLUTTERED_DIGITS, FOLDER, DataSettings
 
 DIGITS_HELDOUT_FRACTION = 0.5
 """Of scikit-learn's 1,797 digits, which come without an official test split. A quarter of a class's images, some 45,
-are then probe images, in halves of 22, and as many test images; found on halves of 13, circuits hardly hold on others."""
+are then probe images, in halves of 22, and as many test images; found on halves of 13, circuits hardly hold elsewhere.
+"""
 
 HELDOUT_SEED = 0
 """Probe and test set are the same in every run, so that runs of different seeds are scored on the same images."""

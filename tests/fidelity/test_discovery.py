@@ -84,7 +84,7 @@ def test_sufficiency_necessity_and_cross_evaluation_agree_with_one_image_at_a_ti
 def test_verdicts_agree_with_those_reached_one_image_at_a_time(small, double, digits, ablation):
     """Circuits of every kind: those that were found, random ones of every size, none and all channels."""
     settings = small(ablation=ablation, share_probe=False, gate_steps=40)
-    weights = sparse_network(settings, digits.train, 0)
+    weights = sparse_network(settings, digits.train, 1)
     subject, bench, found = study(settings, weights, digits)
     # The test images are few; these are as good for counting.
     test = digits.train.select(torch.arange(90))
