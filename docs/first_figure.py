@@ -1,7 +1,6 @@
 """Draws the first figure of the README: one class's circuits in clients that hold the same classes, or different ones.
 
-python -m sweep conf/digits/iid-3clients.toml conf/digits/shared-class.toml --seeds 0-4 \
-  --set rotate-classes=false --out runs/first-figure
+python -m sweep conf/digits/iid-3clients.toml conf/digits/shared-class.toml --seeds 0-4 --out runs/first-figure
 python docs/first_figure.py runs/first-figure docs/images/first-figure.png
 """
 
@@ -26,9 +25,8 @@ from fedcircuits.records import ALL_LAYERS, Comparison, ModelKind
 
 SPLITS = {
     "digits-iid-3clients": ("All clients hold all ten classes", BLUE),
-    "digits-shared-class": ("Clients share class 0 only", RED),
+    "digits-shared-class": ("Clients share a single class", RED),
 }
-CLASS_ID = 0
 CLIENTS = (0, 1)
 NODES = {"in both clients": (INK, "o"), "only in client 0": (SKY, "s"), "only in client 1": (ORANGE, "^")}
 
@@ -55,7 +53,7 @@ def main(folder: Path, path: Path) -> None:
         draw_seeds(overlap, [shared_overlap(run)["iou"] for run in runs[name]], colour, title)
         draw_seeds(overlap, [shared_overlap(run)["expected_iou"] for run in runs[name]], colour, None, "--")
         draw_seeds(accuracy, [global_accuracy(run)["accuracy_trained"] for run in runs[name]], colour, title)
-    finish(overlap, "Circuits of class 0 across clients", "IoU (dashed: chance)")
+    finish(overlap, "Circuits of the shared class across clients", "IoU (dashed: chance)")
     finish(accuracy, "Global model, on the classes that clients hold", "accuracy")
     accuracy.legend(frameon=False, loc="lower right")
     save_figure(figure, path)
@@ -64,7 +62,7 @@ def main(folder: Path, path: Path) -> None:
 def draw_circuits(panel: Axes, run: Run) -> None:
     """Draw the last circuits of the class in two clients over each other, with the kernels between their channels."""
     local = circuits_of(run, ModelKind.CLIENT)
-    local = local[local["class_id"] == CLASS_ID]
+    local = local[local["class_id"] == shared_class(run)]
     pair = [local[local["partition_id"] == client] for client in CLIENTS]
     nodes = [{str(row["layer"]): set(row["channels"]) for _, row in rows.iterrows()} for rows in pair]
     heights = {"image": {0: 0.5}, **{layer: spread(*(one[layer] for one in nodes)) for layer in nodes[0]}}
@@ -78,13 +76,18 @@ def draw_circuits(panel: Axes, run: Run) -> None:
             at = [heights[layer][channel] for channel in sorted(channels)]
             panel.plot([number] * len(at), at, marker, color=colour, markersize=6.5, zorder=3)
     panel.plot([0, len(heights)], [0.5, 0.5], "o", color="white", markeredgecolor=INK, markersize=11, zorder=3)
-    panel.set_xticks(range(len(heights) + 1), [*heights, f"class {CLASS_ID}"])
+    panel.set_xticks(range(len(heights) + 1), [*heights, f"class {shared_class(run)}"])
     panel.set(yticks=[], ylim=(0, 1))
     panel.tick_params(length=0)
     panel.spines[:].set_visible(False)
     pooled = compare(pair).set_index("layer").loc[ALL_LAYERS]
     shared = f"IoU {pooled['iou']:.2f}, by chance {pooled['expected_iou']:.2f}"
-    panel.set_title(f"Circuits of class {CLASS_ID} in two clients: {shared}", loc="left", fontsize=10)
+    panel.set_title(f"Circuits of class {shared_class(run)} in two clients: {shared}", loc="left", fontsize=10)
+
+
+def shared_class(run: Run) -> int:
+    """Return the class that clients share in `shared-class`: its class ids move on by the seed."""
+    return int(run.settings["seed"]) % 10
 
 
 def split(first: set[Any], second: set[Any]) -> dict[str, set[Any]]:
@@ -100,7 +103,7 @@ def spread(first: set[int], second: set[int]) -> dict[int, float]:
 
 def last_edges(run: Run, client: int) -> dict[str, set[Edge]]:
     """Return the edges of a client's last circuit of the class, by the layer that they lead into."""
-    rows = run.edges[(run.edges["model"] == ModelKind.CLIENT) & (run.edges["class_id"] == CLASS_ID)]
+    rows = run.edges[(run.edges["model"] == ModelKind.CLIENT) & (run.edges["class_id"] == shared_class(run))]
     rows = rows[(rows["partition_id"] == client) & (rows["round"] == run.info["last_round"])]
     return {str(row["layer"]): set(zip(row["sources"], row["targets"], strict=True)) for _, row in rows.iterrows()}
 
@@ -124,7 +127,7 @@ def node_handles() -> list[Line2D]:
 def shared_overlap(run: Run) -> pd.DataFrame:
     """Return the mean overlap of the class's circuits over pairs of clients, and its chance, by round."""
     rows = pooled_pairs(run, Comparison.SAME_CLASS_ACROSS_CLIENTS)
-    return rows[rows["a_class_id"] == CLASS_ID].groupby("round")[["iou", "expected_iou"]].mean()
+    return rows[rows["a_class_id"] == shared_class(run)].groupby("round")[["iou", "expected_iou"]].mean()
 
 
 def draw_seeds(
