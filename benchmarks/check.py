@@ -136,8 +136,8 @@ def checked_model(settings: Settings, dataset: Dataset, partition_id: int, clien
     subject = prepare_subject(settings, model_spec(settings), client.weights, bench)
     images = discovery_images(bench.source, bench.spare_negatives, bench.classes, settings.discovery.objective)
     generator = torch_generator(settings.run.seed, Purpose.LOCAL_DISCOVERY, partition_id, 1)
-    batch_size = settings.training.batch_size
-    found = discover_circuits(subject.model, images, subject.ablation, settings.discovery, batch_size, generator)
+    discovery, batch_size = settings.discovery, settings.training.batch_size
+    found = discover_circuits(subject.model, images, subject.ablation, discovery, batch_size, generator, client.classes)
     return CheckedModel(partition_id, subject, found, client.classes)
 
 

@@ -234,8 +234,8 @@ def find(settings: Settings, subject: Subject, bench: Bench, purpose: Purpose) -
     """Find the circuits of the bench's classes, with the draws of a purpose."""
     images = discovery_images(bench.source, bench.spare_negatives, bench.classes, settings.discovery.objective)
     generator = torch_generator(settings.run.seed, purpose, bench.partition_id, 1)
-    batch_size = settings.training.batch_size
-    return discover_circuits(subject.model, images, subject.ablation, settings.discovery, batch_size, generator)
+    discovery, batch_size = settings.discovery, settings.training.batch_size
+    return discover_circuits(subject.model, images, subject.ablation, discovery, batch_size, generator, bench.classes)
 
 
 def single_channel_effects(subject: Subject, site: GateSite, bench: Bench) -> dict[int, Tensor]:

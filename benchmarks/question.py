@@ -173,13 +173,13 @@ def compare_clients(
             if question in (OWN_IMAGES, OWN_CLASSES):
                 classes = held[client]
                 source = shards[client] if question == OWN_IMAGES else source
-            weights = models[client]
+            weights, knows = models[client], held[client]
             if question == SAME_MODEL:
                 # Two parts of all held-out images, as if two clients with one model had a probe set each.
-                weights, source = models[a], _parts(dataset)[place]
+                weights, knows, source = models[a], held[a], _parts(dataset)[place]
             subject = prepare_subject(settings, model_spec(settings), weights, bench)
             halves = stratified_split(source.of_classes(classes), 0.5, np.random.default_rng(seed))
-            first, second = (find(settings, subject, half, common, question) for half in halves)
+            first, second = (find(settings, subject, half, common, knows, question) for half in halves)
             found.append((subject, (first, second)))
         subject, (first, _) = found[0]
         quality = measure_circuits(settings, subject, replace(bench, classes=common), first, held[a])
@@ -197,13 +197,20 @@ def _parts(dataset: Dataset) -> tuple[LabelledImages, LabelledImages]:
 
 
 def find(
-    settings: Settings, subject: Subject, source: LabelledImages, classes: tuple[int, ...], question: str
+    settings: Settings,
+    subject: Subject,
+    source: LabelledImages,
+    classes: tuple[int, ...],
+    trained_classes: tuple[int, ...],
+    question: str,
 ) -> Circuits:
-    """Find the circuits of some classes on images sorted by class."""
+    """Find the circuits of some classes of a model that was trained on some."""
     negatives = Negatives.NONE if question == NO_NEGATIVES else Negatives.OWN
     images = DiscoveryImages(source.select(source.labels.argsort(stable=True)), negatives, classes)
     generator = torch.Generator().manual_seed(settings.run.seed)
-    return discover_circuits(subject.model, images, subject.ablation, settings.discovery, 32, generator)
+    return discover_circuits(
+        subject.model, images, subject.ablation, settings.discovery, 32, generator, trained_classes
+    )
 
 
 def correlations(found: Sequence[Found]) -> tuple[list[float], list[float]]:

@@ -173,12 +173,17 @@ def study_model(
         trained_classes: classes that the model was trained on.
         purpose: `LOCAL_DISCOVERY` or `GLOBAL_DISCOVERY`.
     """
-    circuits, retest, negatives = find_circuits(settings, subject, bench, position, purpose)
+    circuits, retest, negatives = find_circuits(settings, subject, bench, position, trained_classes, purpose)
     return Study(circuits, retest, measure_circuits(settings, subject, bench, circuits, trained_classes), negatives)
 
 
 def find_circuits(
-    settings: Settings, subject: Subject, bench: Bench, position: RoundPosition, purpose: Purpose
+    settings: Settings,
+    subject: Subject,
+    bench: Bench,
+    position: RoundPosition,
+    trained_classes: Collection[int],
+    purpose: Purpose,
 ) -> tuple[Circuits, Circuits | None, Negatives]:
     """Find the circuits of a model, and find them again on the second source where a retest is due.
 
@@ -187,6 +192,7 @@ def find_circuits(
         subject: the model, prepared on `bench`.
         bench: the images to use.
         position: the round; with the purpose and the bench's partition it seeds the draws.
+        trained_classes: classes that the model was trained on.
         purpose: `LOCAL_DISCOVERY` or `GLOBAL_DISCOVERY`.
 
     Returns:
@@ -197,8 +203,15 @@ def find_circuits(
     def discover(source: LabelledImages, purpose: Purpose) -> tuple[Circuits, Negatives]:
         images = discovery_images(source, bench.spare_negatives, bench.classes, settings.discovery.objective)
         generator = torch_generator(settings.run.seed, purpose, bench.partition_id, position.server_round)
-        batch_size = settings.training.batch_size
-        circuits = discover_circuits(subject.model, images, subject.ablation, settings.discovery, batch_size, generator)
+        circuits = discover_circuits(
+            subject.model,
+            images,
+            subject.ablation,
+            settings.discovery,
+            settings.training.batch_size,
+            generator,
+            trained_classes,
+        )
         return circuits, images.negatives
 
     circuits, negatives = discover(bench.source, purpose)

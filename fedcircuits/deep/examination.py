@@ -95,16 +95,16 @@ class Examiner:
             were not found twice on the probe set.
         """
         chosen = [
-            (client.weights, client.found)
+            (client, client.found)
             for client in self._chosen(models)
             if client.found is not None and client.found.retest is not None
         ]
         asked = (self._settings, self._spec, self._bench, models.position)
         return {
             Comparison.OTHER_NEGATIVES: [
-                couple for weights, found in chosen[:1] for couple in with_other_negatives(*asked, weights, found)
+                couple for client, found in chosen[:1] for couple in with_other_negatives(*asked, client, found)
             ],
-            Comparison.PERTURBED_COPY: [(found, circuits_of_copy(*asked, weights, found)) for weights, found in chosen],
+            Comparison.PERTURBED_COPY: [(found, circuits_of_copy(*asked, client, found)) for client, found in chosen],
         }
 
     def retention(self, models: RoundModels) -> dict[str, float | None]:

@@ -9,17 +9,23 @@ from dataclasses import replace
 
 from fedcircuits.config_values import ClassIds
 from fedcircuits.deep.perturbed import perturbed
+from fedcircuits.deep.round_models import ClientModel
 from fedcircuits.found_circuits import FoundCircuits
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import Weights
-from fedcircuits.seeding import SERVER, Purpose, torch_generator
+from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings
 from fedcircuits.study import Bench, find_circuits, prepare_subject
 from fedcircuits.training import RoundPosition
 
 
 def with_other_negatives(
-    settings: Settings, spec: ModelSpec, bench: Bench, position: RoundPosition, weights: Weights, found: FoundCircuits
+    settings: Settings,
+    spec: ModelSpec,
+    bench: Bench,
+    position: RoundPosition,
+    client: ClientModel,
+    found: FoundCircuits,
 ) -> Iterator[tuple[FoundCircuits, FoundCircuits]]:
     """Find each class's circuit with every second of the other classes as negatives, and with the rest of them.
 
@@ -28,7 +34,7 @@ def with_other_negatives(
         spec: the network's shape.
         bench: the probe set's halves.
         position: the round.
-        weights: of the model.
+        client: the model.
         found: its circuits, whose classes are looked at, and the classes that they had to tell apart.
 
     Yields:
@@ -48,7 +54,8 @@ def with_other_negatives(
                 spec,
                 bench,
                 position,
-                weights,
+                client.weights,
+                client.classes,
                 replace(found, usable=(usable,), question=question),
                 (class_id,),
             )
@@ -58,13 +65,17 @@ def with_other_negatives(
 
 
 def circuits_of_copy(
-    settings: Settings, spec: ModelSpec, bench: Bench, position: RoundPosition, weights: Weights, found: FoundCircuits
+    settings: Settings,
+    spec: ModelSpec,
+    bench: Bench,
+    position: RoundPosition,
+    client: ClientModel,
+    found: FoundCircuits,
 ) -> FoundCircuits:
     """Find the circuits of a slightly perturbed copy of a model; arguments as `with_other_negatives`."""
-    partition = SERVER if found.partition_id is None else found.partition_id
-    generator = torch_generator(settings.run.seed, Purpose.PERTURBATION, partition, position.server_round)
-    copy = perturbed(weights, generator)
-    return _asked(settings, spec, bench, position, copy, found, found.circuits.class_ids)
+    generator = torch_generator(settings.run.seed, Purpose.PERTURBATION, client.partition_id, position.server_round)
+    copy = perturbed(client.weights, generator)
+    return _asked(settings, spec, bench, position, copy, client.classes, found, found.circuits.class_ids)
 
 
 def _asked(
@@ -73,11 +84,12 @@ def _asked(
     bench: Bench,
     position: RoundPosition,
     weights: Weights,
+    trained_classes: ClassIds,
     like: FoundCircuits,
     classes: ClassIds,
 ) -> FoundCircuits:
     """Find circuits of some classes, asked the question of `like`, and call them as those of `like` are called."""
     asked = replace(bench.asking(like.question.classes), classes=classes)
     subject = prepare_subject(settings, spec, weights, asked)
-    circuits, retest, _ = find_circuits(settings, subject, asked, position, Purpose.LOCAL_DISCOVERY)
+    circuits, retest, _ = find_circuits(settings, subject, asked, position, trained_classes, Purpose.LOCAL_DISCOVERY)
     return replace(like, circuits=circuits, retest=retest, reachable=subject.reachable, kernels=None)

@@ -5,6 +5,8 @@ rule cuts the ranking into a circuit and the rest (`sizing`). With several resta
 the images, and the circuit is what most of them kept (`restarts`).
 """
 
+from collections.abc import Collection
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -39,8 +41,13 @@ def discover_circuits(
     settings: DiscoverySettings,
     batch_size: int,
     generator: torch.Generator,
+    trained_classes: Collection[int] | None = None,
 ) -> Circuits:
     """Find the circuits of every class.
+
+    All images rate the channels, so that models that are compared are asked the same. How many of them a sweep keeps
+    is judged on images of the classes that the model was trained on: it can do no more than guess on others, and a
+    circuit would leave out channels of its own class in order to guess less.
 
     Args:
         model: the network under study; its parameters are frozen here.
@@ -49,6 +56,7 @@ def discover_circuits(
         settings: how channels are rated, how many are kept, and how often that is repeated.
         batch_size: of the reference's batches, for the `target-class` objective only.
         generator: makes every draw.
+        trained_classes: of the model; None = those of the images.
 
     Returns:
         One circuit per class of `images`, on the CPU; none if there is no class. Channels that carry no signal rank
@@ -63,7 +71,8 @@ def discover_circuits(
     if settings.size_rule == "penalty":
         members = importance > 0
     else:
-        members = largest(ranking, _sizes(ranking, int(reachable.sum()), model, images, ablation, settings, generator))
+        known = images if trained_classes is None else images.of_trained(trained_classes)
+        members = largest(ranking, _sizes(ranking, int(reachable.sum()), model, known, ablation, settings, generator))
     if settings.restarts > 1:
         return vote(images.class_ids, members.cpu(), ranking.cpu())
     graded = importance.sigmoid() if settings.discovery == "gates" else importance

@@ -4,7 +4,8 @@ The pool is sorted by class, so the images of a class are a block of it and imag
 leaves. Draws are made on the CPU, whatever device the pool is on, so that they are the same everywhere.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import torch
@@ -40,6 +41,17 @@ class DiscoveryImages:
     pool: LabelledImages
     negatives: Negatives
     class_ids: ClassIds
+
+    def of_trained(self, trained_classes: Collection[int]) -> "DiscoveryImages":
+        """Return the images of the classes that a model knows; all of them if that leaves nothing to tell apart.
+
+        Args:
+            trained_classes: the classes that it was trained on; the classes asked for stay in any case.
+        """
+        known = {*trained_classes, *self.class_ids}
+        if len(known & {*self.pool.labels.unique().tolist()}) < 2:
+            return self
+        return replace(self, pool=self.pool.of_classes(known))
 
 
 @dataclass(frozen=True)

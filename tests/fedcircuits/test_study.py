@@ -58,7 +58,7 @@ def test_a_class_with_a_single_image_has_no_retest(make_settings, digits: Datase
     dataset = replace(digits, probe=digits.probe.select(few))
     bench = replace(server_bench(settings, dataset), classes=(3, 5))
     subject = prepare_subject(settings, spec := model_spec(settings), initial_weights(spec, torch.Generator()), bench)
-    circuits, retest, _ = find_circuits(settings, subject, bench, POSITION, Purpose.GLOBAL_DISCOVERY)
+    circuits, retest, _ = find_circuits(settings, subject, bench, POSITION, bench.classes, Purpose.GLOBAL_DISCOVERY)
     assert (circuits.class_ids, retest) == ((3, 5), None)
 
 
@@ -82,7 +82,9 @@ def test_copies_of_one_model_on_independent_images_have_a_true_correlation_of_on
             settings = make_settings({"channels": "16,24", "seed": draw})
             bench = replace(server_bench(settings, dataset), classes=(0, 1, 2, 3))
             subject = prepare_subject(settings, spec, trained.weights, bench)
-            circuits, retest, _ = find_circuits(settings, subject, bench, POSITION, Purpose.GLOBAL_DISCOVERY)
+            circuits, retest, _ = find_circuits(
+                settings, subject, bench, POSITION, bench.classes, Purpose.GLOBAL_DISCOVERY
+            )
             phis.append((circuits.members, retest.members))
         (a1, a2), (b1, b2) = phis
         between, within = [(a1, b2), (a2, b1)], [(a1, a2), (b1, b2)]

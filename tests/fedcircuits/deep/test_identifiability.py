@@ -11,6 +11,7 @@ from planted import SPEC, Planted, planted_images, planted_network
 from fedcircuits.comparisons import compare_circuits
 from fedcircuits.connectivity import alive_kernels, reachable_channels
 from fedcircuits.deep.identifiability import circuits_of_copy, with_other_negatives
+from fedcircuits.deep.round_models import ClientModel
 from fedcircuits.found_circuits import FoundCircuits, Question
 from fedcircuits.models import detached_weights
 from fedcircuits.records import Comparison, DataKind, ModelKind
@@ -51,11 +52,15 @@ def found_in(
     settings: Settings, bench: Bench, weights: dict[str, torch.Tensor], position: RoundPosition
 ) -> FoundCircuits:
     subject = prepare_subject(settings, SPEC, weights, bench)
-    circuits, retest, _ = find_circuits(settings, subject, bench, position, Purpose.LOCAL_DISCOVERY)
+    circuits, retest, _ = find_circuits(settings, subject, bench, position, CLASSES, Purpose.LOCAL_DISCOVERY)
     reachable = reachable_channels(SPEC, alive_kernels(SPEC, weights))
     return FoundCircuits(
         ModelKind.CLIENT, 3, position.server_round, circuits, reachable, (True,) * len(CLASSES), QUESTION, retest
     )
+
+
+def client_of(weights: dict[str, torch.Tensor], found: FoundCircuits) -> ClientModel:
+    return ClientModel(3, weights, {}, 1, CLASSES, found, None)
 
 
 def correlations(settings: Settings, bench: Bench, weights: dict[str, torch.Tensor]) -> tuple[float, float]:
@@ -64,7 +69,7 @@ def correlations(settings: Settings, bench: Bench, weights: dict[str, torch.Tens
     for server_round in range(1, 4):
         position = RoundPosition(server_round, 3)
         found = found_in(settings, bench, weights, position)
-        copy = circuits_of_copy(settings, SPEC, bench, position, weights, found)
+        copy = circuits_of_copy(settings, SPEC, bench, position, client_of(weights, found), found)
         couples = {Comparison.PERTURBED_COPY: [(found, copy)]}
         rows = compare_circuits(SPEC.conv_names, SPEC.channels, [], couples).to_pandas().query("layer == 'all'")
         reliability += rows["reliability"].tolist()
@@ -88,7 +93,7 @@ def test_other_negatives_are_both_halves_of_the_other_classes(make_settings: Mak
     settings, position = make_settings({}), RoundPosition(1, 1)
     weights = detached_weights(planted_network(torch.Generator().manual_seed(0)).model)
     found = found_in(settings, bench, weights, position)
-    couples = list(with_other_negatives(settings, SPEC, bench, position, weights, found))
+    couples = list(with_other_negatives(settings, SPEC, bench, position, client_of(weights, found), found))
     asked = [(one.circuits.class_ids, one.question.classes, other.question.classes) for one, other in couples]
     assert asked == [((0,), (0, 1, 3), (0, 2)), ((1,), (0, 1, 3), (1, 2)), ((2,), (0, 2, 3), (1, 2))]
     assert all(one.retest is not None and other.retest is not None for one, other in couples)

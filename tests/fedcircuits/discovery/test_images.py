@@ -54,3 +54,16 @@ def test_without_other_classes_all_images_are_of_the_class():
     chosen = draw_contrast_set(images, 8, torch.Generator())
     assert len(chosen) == 8
     assert chosen.is_positive.all()
+
+
+def test_a_model_that_knows_some_classes_is_sized_on_these():
+    images = discovery_images(pool_of({0: 5, 1: 9, 2: 2, 3: 4}), None, (1,), "contrast")
+    known = images.of_trained([0, 1])
+    assert known.pool.labels.unique().tolist() == [0, 1]
+    assert (known.class_ids, known.negatives) == ((1,), Negatives.OWN)
+
+
+def test_a_model_that_knows_nothing_else_is_sized_on_all_images():
+    images = discovery_images(pool_of({0: 5, 1: 9}), None, (1,), "contrast")
+    assert images.of_trained([1]) is images
+    assert images.of_trained([7]) is images
