@@ -252,18 +252,18 @@ def test_clients_of_a_single_class_are_told_from_everybodys_classes(federate):
 def test_a_failed_check_makes_no_circuit_usable_until_another_is_passed(federate, monkeypatch, caplog):
     say(monkeypatch, False, False, True)
     caplog.set_level(logging.INFO, "fedcircuits")
-    changes = {**LEARNS, "num_server_rounds": 3, "validity_every": 2, "circuit_classes": "0,1,2"}
+    changes = {**LEARNS, "heldout_limit": 600, "num_server_rounds": 3, "validity_every": 2, "circuit_classes": "0,1,2"}
     run = federate(InProcessGrid(2), **changes)
     quality, overlap, stability = (table(run, name) for name in ("quality", "overlap", "stability"))
     usable = quality.groupby(["round", "model"])["usable"].any().unstack()
     assert not usable.loc[[1, 2]].any(axis=None)
-    assert usable.loc[3, ["client", "transplant"]].all()
+    assert usable.loc[3, ["client", "transplant", "global"]].all()
     circuits = overlap[~overlap["comparison"].str.startswith("parameter")]
     by_round = circuits.groupby(["round", "comparison"])["usable"].any().unstack()
     assert not by_round.loc[[1, 2]].any(axis=None)
-    assert by_round.loc[3, "retest"]
+    assert by_round.loc[3, ["retest", "same_class_across_clients", "local_vs_global"]].all()
     assert not by_round.loc[3, "round_to_round"]  # the earlier ones stay unusable
-    assert set(stability["round"]) <= {3}
+    assert set(stability["round"]) == {3}
     lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith("round ")]
     failed = [
         f"discovery failed its check in round {n}: circuits beat random ones of their sizes by only 0.04 "
