@@ -26,6 +26,7 @@ from federations import (
     always_one_class,
     one_short_epoch,
     random_labels,
+    seed_range,
     settings_of,
     train_federation,
     untrained,
@@ -178,17 +179,16 @@ GARBAGE: Final = (
 def main() -> None:
     """Measure, write the CSV and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seeds", default="0-4", help="such as 0-4")
+    parser.add_argument("--seeds", type=seed_range, default=range(5), help="such as 0-4")
     parser.add_argument("--datasets", nargs="+", choices=["digits", "mnist"], default=["digits", "mnist"])
     parser.add_argument("--num-threads", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.num_threads)
-    first, _, last = arguments.seeds.partition("-")
     datasets = set(arguments.datasets) if DATA_VARIABLE in os.environ else set(arguments.datasets) - {"mnist"}
     plans = [plan for plan in PLANS if plan.dataset in datasets]
     outcomes: list[Outcome] = []
-    for seed in range(int(first), int(last or first) + 1):
+    for seed in arguments.seeds:
         outcomes += measure_seed(seed, plans)
         pd.DataFrame(map(asdict, outcomes)).to_csv(arguments.out, index=False)
     print(error_rates(pd.read_csv(arguments.out)))

@@ -9,8 +9,6 @@ networks on the population; 95 % should.
 """
 
 import argparse
-import tomllib
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -25,6 +23,7 @@ from fedcircuits.quality import predicted_classes
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings
 from fedcircuits.training import RoundPosition, train_sparse
+from sweep.plan import app_defaults
 
 NUM_IMAGES = 269
 """Test images of the bundled digits."""
@@ -99,8 +98,7 @@ def _trained(pool: LabelledImages, num_train: int, seed: int) -> SparseCNN:
 
 
 def _settings(seed: int) -> Settings:
-    pyproject = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
-    return Settings.from_config({**pyproject["tool"]["flwr"]["app"]["config"], **_TRAINING, "seed": seed})
+    return Settings.from_config({**app_defaults(), **_TRAINING, "seed": seed})
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from federations import seed_range, train_clients
 from scipy.stats import spearmanr
 from torch import Tensor
 
@@ -25,12 +26,12 @@ from fedcircuits.circuit_scores import balanced_sample, circuit_logits, judge, w
 from fedcircuits.circuits import Circuits
 from fedcircuits.data import Dataset, LabelledImages, load_dataset
 from fedcircuits.discovery import discover_circuits, discovery_images
-from fedcircuits.models import GateSite, initial_weights, model_spec
+from fedcircuits.models import GateSite, Weights, model_spec
 from fedcircuits.overlap import overlap_figures, pair_sets
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings
 from fedcircuits.study import Bench, Subject, client_bench, measure_circuits, prepare_subject
-from fedcircuits.training import RoundPosition, train_sparse
+from sweep.plan import app_defaults
 
 NUM_CLIENTS = 3
 IMAGES_PER_CLASS = 50
@@ -110,7 +111,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--classes-per-client", type=int, choices=[1, 2, 3], default=2)
     parser.add_argument("--sparsity", type=float, default=0.95)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seeds", type=_seed_range, default=range(1), help="such as 0-2")
+    parser.add_argument("--seeds", type=seed_range, default=range(1), help="such as 0-2")
     parser.add_argument("--ways", nargs="+", choices=list(WAYS), default=list(WAYS))
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings that all ways share")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
@@ -119,14 +120,8 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _seed_range(text: str) -> range:
-    first, _, last = text.partition("-")
-    return range(int(first), int(last or first) + 1)
-
-
 def settings_of(arguments: argparse.Namespace, seed: int, changes: Mapping[str, Any]) -> Settings:
-    """Return the defaults of pyproject.toml with the command line's and a way's changes."""
-    pyproject = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    """Return the app's defaults with the command line's and a way's changes."""
     given = tomllib.loads("\n".join(arguments.set))
     shared = {
         "dataset": arguments.dataset,
@@ -135,7 +130,7 @@ def settings_of(arguments: argparse.Namespace, seed: int, changes: Mapping[str, 
         "sparsity": arguments.sparsity,
         "seed": seed,
     }
-    return Settings.from_config({**pyproject["tool"]["flwr"]["app"]["config"], **shared, **given, **changes})
+    return Settings.from_config({**app_defaults(), **shared, **given, **changes})
 
 
 def measure_seed(arguments: argparse.Namespace, seed: int) -> Iterator[Found]:
@@ -143,7 +138,7 @@ def measure_seed(arguments: argparse.Namespace, seed: int) -> Iterator[Found]:
     settings = settings_of(arguments, seed, {})
     dataset = load_dataset(settings.data, seed).to(torch.device(arguments.device))
     shards = [shard_of(dataset.train, client, arguments.classes_per_client) for client in range(NUM_CLIENTS)]
-    models = train_federation(settings, shards, arguments.rounds)
+    models = train_clients(settings, shards, arguments.rounds)
     for client, (shard, weights) in enumerate(zip(shards, models, strict=True)):
         yield from measure_client(arguments, dataset, shard, weights, seed, client)
 
@@ -154,29 +149,11 @@ def shard_of(train: LabelledImages, client: int, num_classes: int) -> LabelledIm
     return train.select(held.nonzero().flatten())
 
 
-def train_federation(settings: Settings, shards: list[LabelledImages], num_rounds: int) -> list[dict[str, Tensor]]:
-    """Return the clients' models of the last round, before they are averaged."""
-    spec = model_spec(settings)
-    weights = initial_weights(spec, torch_generator(settings.run.seed, Purpose.INITIAL_WEIGHTS))
-    sizes = torch.tensor([len(shard) for shard in shards], dtype=torch.float32)
-    models: list[dict[str, Tensor]] = []
-    for server_round in range(1, num_rounds + 1):
-        models = []
-        for client, shard in enumerate(shards):
-            generator = torch_generator(settings.run.seed, Purpose.TRAINING, client, server_round)
-            position = RoundPosition(server_round, num_rounds)
-            trained = train_sparse(spec, weights, shard, settings.training, settings.sparsity, position, generator)
-            models.append(trained.weights)
-        stacked = {name: torch.stack([model[name] for model in models], -1) for name in weights}
-        weights = {name: (values * sizes).sum(-1) / sizes.sum() for name, values in stacked.items()}
-    return models
-
-
 def measure_client(
     arguments: argparse.Namespace,
     dataset: Dataset,
     shard: LabelledImages,
-    weights: dict[str, Tensor],
+    weights: Weights,
     seed: int,
     client: int,
 ) -> Iterator[Found]:

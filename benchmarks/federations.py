@@ -5,10 +5,8 @@ labels, or with a readout that does not look at its features.
 """
 
 import os
-import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -16,10 +14,11 @@ from torch import Tensor
 
 from fedcircuits.config_values import ClassIds
 from fedcircuits.data import LabelledImages, load_dataset
-from fedcircuits.models import initial_weights, model_spec
+from fedcircuits.models import Weights, initial_weights, model_spec
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings
 from fedcircuits.training import RoundPosition, train_sparse
+from sweep.plan import app_defaults
 
 DATA_VARIABLE: Final = "FEDCIRCUITS_DATA"
 """The environment variable that names the folder of torchvision's dataset files."""
@@ -65,9 +64,14 @@ class Federation:
     clients: tuple[Client, ...]
 
 
+def seed_range(text: str) -> range:
+    """Read seeds such as 0-4 from the command line."""
+    first, _, last = text.partition("-")
+    return range(int(first), int(last or first) + 1)
+
+
 def settings_of(plan: Plan, seed: int, changes: Mapping[str, Any]) -> Settings:
-    """Return the defaults of pyproject.toml with what a plan and a kind change."""
-    pyproject = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    """Return the app's defaults with what a plan and a kind change."""
     shared = {
         "dataset": plan.dataset,
         "data-dir": os.environ.get(DATA_VARIABLE, "data"),
@@ -76,7 +80,7 @@ def settings_of(plan: Plan, seed: int, changes: Mapping[str, Any]) -> Settings:
         "seed": seed,
         **plan.changes,
     }
-    return Settings.from_config({**pyproject["tool"]["flwr"]["app"]["config"], **shared, **changes})
+    return Settings.from_config({**app_defaults(), **shared, **changes})
 
 
 def shards_of(plan: Plan, train: LabelledImages, seed: int) -> list[tuple[LabelledImages, ClassIds]]:
@@ -94,20 +98,32 @@ def shards_of(plan: Plan, train: LabelledImages, seed: int) -> list[tuple[Labell
 
 
 def train_federation(plan: Plan, seed: int) -> Federation:
-    """Train with plain averaging, and return the clients' models of the last round before they are averaged."""
+    """Train the clients of a plan."""
     settings = settings_of(plan, seed, {})
-    spec, train = model_spec(settings), load_dataset(settings.data, seed).train
-    shards = shards_of(plan, train, seed)
-    weights = initial_weights(spec, torch_generator(seed, Purpose.INITIAL_WEIGHTS))
-    clients: list[Client] = []
-    for server_round in range(1, plan.num_rounds + 1):
-        position, clients = RoundPosition(server_round, plan.num_rounds), []
-        for client, (shard, classes) in enumerate(shards):
+    shards = shards_of(plan, load_dataset(settings.data, seed).train, seed)
+    models = train_clients(settings, [shard for shard, _ in shards], plan.num_rounds)
+    clients = tuple(Client(model, classes) for model, (_, classes) in zip(models, shards, strict=True))
+    return Federation(plan, seed, clients)
+
+
+def train_clients(settings: Settings, shards: Sequence[LabelledImages], num_rounds: int) -> list[Weights]:
+    """Train with plain averaging, and return the clients' models of the last round before they are averaged."""
+    spec, seed = model_spec(settings), settings.run.seed
+    weights: Weights = initial_weights(spec, torch_generator(seed, Purpose.INITIAL_WEIGHTS))
+    models: list[Weights] = []
+    for server_round in range(1, num_rounds + 1):
+        position, models = RoundPosition(server_round, num_rounds), []
+        for client, shard in enumerate(shards):
             generator = torch_generator(seed, Purpose.TRAINING, client, server_round)
             trained = train_sparse(spec, weights, shard, settings.training, settings.sparsity, position, generator)
-            clients.append(Client(trained.weights, classes))
-        weights = {name: torch.stack([one.weights[name] for one in clients]).mean(0) for name in weights}
-    return Federation(plan, seed, tuple(clients))
+            models.append(trained.weights)
+        weights = mean_of(models)
+    return models
+
+
+def mean_of(models: Sequence[Weights]) -> Weights:
+    """Return the plain mean of models."""
+    return {name: torch.stack([model[name] for model in models]).mean(0) for name in models[0]}
 
 
 def untrained(federation: Federation) -> Federation:

@@ -20,6 +20,7 @@ from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import DiscoverySettings, Settings
 from fedcircuits.study import Bench, Subject
 from fedcircuits.training import RoundPosition, TrainedModel, train_sparse
+from sweep.plan import app_defaults
 
 PROJECT = Path(__file__).parents[1]
 PRESET = PROJECT / "conf" / "paper" / "noniid-3class.toml"
@@ -42,12 +43,12 @@ def paper_settings(data_dir: Path, **changes: Any) -> Settings:
     """Return the paper's three-class experiment, circuits and nothing else; keywords are settings with underscores."""
     given = {kebab(key): value for key, value in changes.items()}
     preset = tomllib.loads(PRESET.read_text(encoding="utf-8"))
-    return Settings.from_config({**_defaults(), **preset, **ONLY_CIRCUITS, "data-dir": str(data_dir), **given})
+    return Settings.from_config({**app_defaults(), **preset, **ONLY_CIRCUITS, "data-dir": str(data_dir), **given})
 
 
 def default_settings(data_dir: Path, **changes: Any) -> Settings:
     """Return the same with the product's own way of discovery."""
-    defaults, own = _defaults(), {field.name for field in fields(DiscoverySettings)}
+    defaults, own = app_defaults(), {field.name for field in fields(DiscoverySettings)}
     of_discovery = {name: defaults[kebab(name)] for name in own if kebab(name) not in ONLY_CIRCUITS}
     return paper_settings(data_dir, **(of_discovery | changes))
 
@@ -56,12 +57,6 @@ def variants(settings: Settings, also: Sequence[str]) -> dict[str, Settings]:
     """Return the settings under the name `ours`, and with each of some changes."""
     changed = {f"ours, {change}": {**settings.config, **tomllib.loads(change)} for change in also}
     return {"ours": settings} | {name: Settings.from_config(config) for name, config in changed.items()}
-
-
-def _defaults() -> Mapping[str, Any]:
-    text = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
-    defaults: Mapping[str, Any] = tomllib.loads(text)["tool"]["flwr"]["app"]["config"]
-    return defaults
 
 
 def start_weights(settings: Settings) -> dict[str, Tensor]:

@@ -19,18 +19,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
+from federations import seed_range, train_clients
 
 from fedcircuits.circuits import Circuits
 from fedcircuits.data import Dataset, LabelledImages, load_dataset, stratified_split
 from fedcircuits.discovery import Negatives, discover_circuits
 from fedcircuits.discovery.images import DiscoveryImages
-from fedcircuits.models import initial_weights, model_spec
+from fedcircuits.models import Weights, model_spec
 from fedcircuits.overlap import overlap_figures, pair_sets
-from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings
 from fedcircuits.study import Subject, measure_circuits, prepare_subject, server_bench
-from fedcircuits.training import RoundPosition, train_sparse
+from sweep.plan import app_defaults
 
 SPLITS: Mapping[str, Sequence[Sequence[int]]] = {
     "iid": (),
@@ -97,24 +96,18 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--split", choices=list(SPLITS), default="shared")
     parser.add_argument("--sparsity", type=float, default=0.9)
     parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--seeds", type=_seed_range, default=range(1), help="such as 0-4")
+    parser.add_argument("--seeds", type=seed_range, default=range(1), help="such as 0-4")
     parser.add_argument("--questions", nargs="+", choices=QUESTIONS, default=QUESTIONS)
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="further settings")
     parser.add_argument("--out", type=Path)
     return parser.parse_args()
 
 
-def _seed_range(text: str) -> range:
-    first, _, last = text.partition("-")
-    return range(int(first), int(last or first) + 1)
-
-
 def settings_of(arguments: argparse.Namespace, seed: int, changes: Mapping[str, Any]) -> Settings:
-    """Return the defaults of pyproject.toml with the command line's and a question's changes."""
-    pyproject = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    """Return the app's defaults with the command line's and a question's changes."""
     given = tomllib.loads("\n".join(arguments.set))
     shared = {"dataset": arguments.dataset, "sparsity": arguments.sparsity, "seed": seed}
-    return Settings.from_config({**pyproject["tool"]["flwr"]["app"]["config"], **shared, **given, **changes})
+    return Settings.from_config({**app_defaults(), **shared, **given, **changes})
 
 
 def measure_seed(arguments: argparse.Namespace, seed: int) -> Iterator[Compared]:
@@ -122,7 +115,7 @@ def measure_seed(arguments: argparse.Namespace, seed: int) -> Iterator[Compared]
     settings = settings_of(arguments, seed, {})
     dataset = load_dataset(settings.data, seed)
     shards = _shards(dataset.train, SPLITS[arguments.split], seed)
-    models = train_federation(settings, shards, arguments.rounds)
+    models = train_clients(settings, shards, arguments.rounds)
     for question in arguments.questions:
         changes = {"discovery": "gates", "size-rule": "penalty", "objective": "kl"} if question == KL else {}
         yield from compare_clients(settings_of(arguments, seed, changes), dataset, shards, models, question)
@@ -135,27 +128,11 @@ def _shards(train: LabelledImages, split: Sequence[Sequence[int]], seed: int) ->
     return [train.select(part.sort().values) for part in order.chunk(3)]
 
 
-def train_federation(settings: Settings, shards: Sequence[LabelledImages], num_rounds: int) -> list[dict[str, Tensor]]:
-    """Return the clients' models of the last round, before they are averaged."""
-    spec = model_spec(settings)
-    weights = initial_weights(spec, torch_generator(settings.run.seed, Purpose.INITIAL_WEIGHTS))
-    models: list[dict[str, Tensor]] = []
-    for server_round in range(1, num_rounds + 1):
-        position = RoundPosition(server_round, num_rounds)
-        models = []
-        for client, shard in enumerate(shards):
-            generator = torch_generator(settings.run.seed, Purpose.TRAINING, client, server_round)
-            trained = train_sparse(spec, weights, shard, settings.training, settings.sparsity, position, generator)
-            models.append(trained.weights)
-        weights = {name: torch.stack([model[name] for model in models]).mean(0) for name in weights}
-    return models
-
-
 def compare_clients(
     settings: Settings,
     dataset: Dataset,
     shards: Sequence[LabelledImages],
-    models: Sequence[dict[str, Tensor]],
+    models: Sequence[Weights],
     question: str,
 ) -> Iterator[Compared]:
     """Put one question to both models of every pair of clients that share a class."""

@@ -4,20 +4,19 @@
     python benchmarks/readouts.py --seeds 0-1 --set dataset=folder data-dir=cifar10 class-names=airplane,automobile,… \
         image-size=32 image-channels=3 train-limit=6000 heldout-limit=4000 learning-rate=0.001
 
-Three clients train for a few rounds with plain averaging by images. Then readouts are fitted on probe images and scored
+Three clients train for a few rounds with plain averaging. Then readouts are fitted on probe images and scored
 on all test images: freely (logistic regression of scikit-learn at C = 1, whatever the network's own readout is), and as
 the ladder does it. Printed are means over seeds, and of client heads over clients, with the CPU seconds of one head.
 """
 
 import argparse
 import time
-import tomllib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
+from federations import mean_of, seed_range, train_clients
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
@@ -29,7 +28,7 @@ from fedcircuits.models import Weights, build_model, in_passes, initial_weights,
 from fedcircuits.partitions import partition_indices
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings
-from fedcircuits.training import RoundPosition, train_sparse
+from sweep.plan import app_defaults
 
 NUM_CLIENTS = 3
 IMAGES = (20, 100)
@@ -42,13 +41,12 @@ Fit = Callable[[Tensor, Tensor, Readout], Callable[[Tensor], Tensor]]
 def main() -> None:
     """Print one row per way and number of images as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seeds", default="0-2", help="first and last, e.g. 0-2")
+    parser.add_argument("--seeds", type=seed_range, default=range(3), help="such as 0-2")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings, as in a run config")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    first, last = map(int, arguments.seeds.split("-"))
-    rows = [row for seed in range(first, last + 1) for row in _of_seed(_settings(seed, arguments), seed)]
+    rows = [row for seed in arguments.seeds for row in _of_seed(_settings(seed, arguments), seed)]
     table = pd.DataFrame(rows).groupby(["way", "images"], sort=False).mean().reset_index()
     print("| " + " | ".join(table.columns) + " |\n|" + " --- |" * len(table.columns))
     for row in table.itertuples(index=False):
@@ -56,9 +54,7 @@ def main() -> None:
 
 
 def _settings(seed: int, arguments: argparse.Namespace) -> Settings:
-    root = Path(__file__).parents[1]
-    config: dict[str, Any] = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["config"]
-    config |= {"seed": seed, "num-clients": NUM_CLIENTS, "num-server-rounds": arguments.rounds}
+    config = {**app_defaults(), "seed": seed, "num-clients": NUM_CLIENTS, "num-server-rounds": arguments.rounds}
     for pair in arguments.set:
         key, value = pair.split("=", 1)
         config[key] = type(config[key])(value)
@@ -68,7 +64,7 @@ def _settings(seed: int, arguments: argparse.Namespace) -> Settings:
 def _of_seed(settings: Settings, seed: int) -> Iterator[dict[str, Any]]:
     dataset, spec = load_dataset(settings.data, seed), model_spec(settings)
     untrained = initial_weights(spec, torch_generator(seed, Purpose.INITIAL_WEIGHTS))
-    average, clients = _federate(settings, spec, dataset, untrained)
+    average, clients = _federate(settings, dataset)
     for per_class in IMAGES:
         classes = tuple(range(spec.num_classes))
         fitting = balanced_sample(dataset.probe, classes, per_class, torch_generator(seed, Purpose.LADDER))
@@ -90,27 +86,11 @@ def _of_seed(settings: Settings, seed: int) -> Iterator[dict[str, Any]]:
             }
 
 
-def _federate(settings: Settings, spec: ModelSpec, dataset: Dataset, start: Weights) -> tuple[Weights, list[Weights]]:
+def _federate(settings: Settings, dataset: Dataset) -> tuple[Weights, list[Weights]]:
     """Return the average of the last round, and the clients' models that it was made of."""
-    seed, num_rounds = settings.run.seed, settings.run.num_server_rounds
-    parts = partition_indices(dataset.train, settings.data, NUM_CLIENTS, seed)
-    average: Weights = start
-    clients: list[Weights] = []
-    for server_round in range(1, num_rounds + 1):
-        position = RoundPosition(server_round, num_rounds)
-        clients = []
-        for partition_id, part in enumerate(parts):
-            generator = torch_generator(seed, Purpose.TRAINING, partition_id, server_round)
-            images = dataset.train.select(part)
-            trained = train_sparse(spec, average, images, settings.training, settings.sparsity, position, generator)
-            clients.append(trained.weights)
-        total = sum(map(len, parts))
-        shares = [len(part) / total for part in parts]
-        average = {
-            name: torch.stack([share * client[name] for share, client in zip(shares, clients, strict=True)]).sum(0)
-            for name in start
-        }
-    return average, clients
+    parts = partition_indices(dataset.train, settings.data, NUM_CLIENTS, settings.run.seed)
+    clients = train_clients(settings, [dataset.train.select(part) for part in parts], settings.run.num_server_rounds)
+    return mean_of(clients), clients
 
 
 def _accuracy(
