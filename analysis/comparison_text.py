@@ -199,7 +199,7 @@ def _overlaps(study: SeedStudy, intervals: Intervals) -> str:
     how = (
         "  chance: random circuits of the same sizes; adjusted: 1 = identical, 0 = chance; common: within\n"
         "  the channels that both models reach; distinct classes: held by one client each, beside shared\n"
-        "  ones; retest: the same model searched twice, the most to be expected"
+        "  ones; retest: one model on two halves of the images, on average the most"
     )
     table = lay_out(["", "pairs", "IoU", "chance", "adjusted", "common"], rows, 2)
     return "\n".join([title, table, how, *_incomplete(study, intervals, [f"{pair}_iou" for pair in PAIRS])])

@@ -48,8 +48,8 @@ def client_stability(run: Run) -> FigureBase:
     put_legend(legend, _handles(classes, has_retest=bool(retest["phi"].notna().any())))
     caption = (
         "Agreement of all clients' circuits of one class (Nogueira's Φ): 1 = the same channels, 0 = chance, below 0.40 "
-        "poor and above 0.75 excellent. Look at how far lines stay below the retest, the same model searched twice, "
-        "which is the most that the noise of discovery allows."
+        "poor and above 0.75 excellent. Look at how far lines stay below the retest, one model on two halves of the "
+        "images, which is on average the most that the noise of discovery allows."
     )
     return label_figure(figure, run, "Agreement of clients on the circuit of a class", caption)
 

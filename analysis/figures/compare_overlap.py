@@ -26,7 +26,7 @@ from analysis.style import BLUE, GREY, PURPLE, RED, NothingToDrawError, themed
 _KINDS: Final = {
     "same_class": ("same class", BLUE),
     "different_class": ("different classes", RED),
-    "retest": ("retest: same model, found twice (ceiling)", GREY),
+    "retest": ("retest: one model, two halves (ceiling)", GREY),
 }
 _SHARED: Final = {"same_class": ("shared classes, two clients", BLUE), "distinct_class": ("distinct classes", RED)}
 """Kinds of pairs to their labels and colours."""

@@ -56,7 +56,7 @@ def consistency_across_clients(run: Run) -> FigureBase:
     lines = [overlap_line(run, "same class, two clients", BLUE, same), _ceiling(measures.of_client_models(run))]
     figure = draw_layers(lines, "pairs")
     caption = (
-        "One canonical circuit per class would reach the ceiling: the same client's model, circuits found twice. "
+        "One canonical circuit per class would reach the ceiling: one client's model on two halves of the images. "
         f"Clients that merely agree in size stay at chance (dashed). {left_out_note(run, [same])}"
     )
     return label_figure(figure, run, "Consistency across clients", caption)

@@ -113,7 +113,7 @@ def _overlap(run: Run, table: pd.DataFrame, title: str, prefix: str, comparison:
     chance = f"{expected} by chance; adjusted for it {adjusted}"
     details = [f"round {server_round}", chance]
     if pd.notna(row["retest_iou"]):
-        details.append(f"{number(row['retest_iou'], 2)} for one model searched twice, the ceiling")
+        details.append(f"{number(row['retest_iou'], 2)} for one model on two halves of the images, on average the most")
     return Card(title, number(row[f"{prefix}_iou"], 2), tuple(details))
 
 

@@ -11,9 +11,9 @@ from analysis.summary.rounds import rounds_section
 _HOW_TO_READ: Final = """\
 How to read: circuits are compared as sets of channels, pooled over layers. chance = IoU of random
 circuits of the same sizes. adj., local/global and retest are adjusted for it: 1 = identical,
-0 = chance; retest, one model on other images, is their ceiling. transplant = local circuits on
-global weights: recall of their class, and false positives (FPR) among the other trained classes.
-– = undefined."""
+0 = chance; retest, one model on two halves of the images, is the most on average. transplant =
+local circuits on global weights: recall of their class, and false positives (FPR) among the other
+trained classes. – = undefined."""
 
 
 def summary_text(run: Run) -> str:

@@ -8,7 +8,7 @@ from fedcircuits.data import Dataset, LabelledImages, load_dataset
 from fedcircuits.models import initial_weights, model_spec
 from fedcircuits.overlap import overlap_figures, pair_sets
 from fedcircuits.seeding import SERVER, Purpose
-from fedcircuits.study import client_bench, find_circuits, prepare_subject, probe_halves, server_bench
+from fedcircuits.study import client_bench, find_circuits, measure_circuits, prepare_subject, probe_halves, server_bench
 from fedcircuits.training import RoundPosition, train_sparse
 
 POSITION = RoundPosition(1, 1)
@@ -60,6 +60,27 @@ def test_a_class_with_a_single_image_has_no_retest(make_settings, digits: Datase
     subject = prepare_subject(settings, spec := model_spec(settings), initial_weights(spec, torch.Generator()), bench)
     circuits, retest, _ = find_circuits(settings, subject, bench, POSITION, bench.classes, Purpose.GLOBAL_DISCOVERY)
     assert (circuits.class_ids, retest) == ((3, 5), None)
+
+
+def test_the_size_of_a_circuit_is_judged_on_the_classes_that_its_model_knows(make_settings, digits: Dataset) -> None:
+    settings = make_settings({"local-epochs": 12})
+    spec, known = model_spec(settings), (0, 1, 2)
+    start, draws = initial_weights(spec, torch.Generator().manual_seed(0)), torch.Generator().manual_seed(1)
+    own = digits.train.of_classes(known)
+    trained = train_sparse(spec, start, own, settings.training, settings.sparsity, POSITION, draws)
+    bench = replace(server_bench(settings, digits), classes=known)
+    subject = prepare_subject(settings, spec, trained.weights, bench)
+    sized = [
+        find_circuits(settings, subject, bench, POSITION, classes, Purpose.LOCAL_DISCOVERY)[0]
+        for classes in (known, range(10))
+    ]
+    assert torch.equal(sized[0].ranking, sized[1].ranking)
+    recalls = [
+        np.mean([one.sufficiency for one in measure_circuits(settings, subject, bench, circuits, known)])
+        for circuits in sized
+    ]
+    # Judged on classes that it can only guess at, a circuit misses images of its own in order to guess less.
+    assert recalls[0] > recalls[1] + 0.05
 
 
 def test_copies_of_one_model_on_independent_images_have_a_true_correlation_of_one(

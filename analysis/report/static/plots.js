@@ -47,7 +47,7 @@ const COMPARISONS = [
     colour: COLOURS.sky,
     shape: "cross",
   },
-  { name: "one model searched twice", comparison: "retest", colour: COLOURS.purple, shape: "diamond" },
+  { name: "one model, two halves", comparison: "retest", colour: COLOURS.purple, shape: "diamond" },
 ];
 
 const OVERLAP_FIGURES = [
