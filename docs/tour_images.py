@@ -21,7 +21,7 @@ from analysis.report.page import write_report
 VIEW = {"width": 1120, "height": 5000}
 """Pixels; so high that the bar of controls does not stick to the top of what is below it."""
 
-CLASS_ID = 1
+CLASS_ID = 0
 FRAME_MS = 900
 """How long the animation shows a round; the last one stays three times as long."""
 
