@@ -4,6 +4,7 @@ A round exists for readers from the moment run.json names it as the last one.
 """
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ SCHEMA_VERSION = 3
 
 
 def find_run(path: Path) -> Path:
-    """Return the run directory at `path`: itself, or the newest one in it.
+    """Return the run directory at `path`: itself, or the one in it that started last, whatever it is called.
 
     Raises:
         RunLogError: if there is none.
@@ -28,13 +29,22 @@ def find_run(path: Path) -> Path:
         return path
     if not path.exists():
         raise RunLogError(f"{path.resolve()} does not exist: give a run directory, or a folder of them")
-    runs = sorted(p.parent for p in path.glob(f"*/{RUN_FILE}")) if path.is_dir() else []
+    runs = sorted((p.parent for p in path.glob(f"*/{RUN_FILE}")), key=_started) if path.is_dir() else []
     if not runs:
         raise RunLogError(
             f"no run found in {path.resolve()}: it holds no {RUN_FILE}, nor does any folder in it. "
             "A run prints the path of its directory at its start and end."
         )
     return runs[-1]
+
+
+def _started(run: Path) -> tuple[datetime, str]:
+    """Return when a run started; of one that cannot be read, so that it is not passed over, when its file was written."""
+    try:
+        started = datetime.fromisoformat(json.loads((run / RUN_FILE).read_text(encoding="utf-8"))["started"])
+        return started if started.tzinfo else started.replace(tzinfo=UTC), run.name
+    except (OSError, ValueError, KeyError, TypeError):
+        return datetime.fromtimestamp((run / RUN_FILE).stat().st_mtime, UTC), run.name
 
 
 def read_info(run: Path) -> dict[str, Any]:

@@ -27,11 +27,27 @@ def test_settings_are_those_of_run_json(tiny_run: Run) -> None:
     assert tiny_run.info["status"] == "completed"
 
 
-def test_a_folder_of_runs_gives_the_newest_one(write_run: WriteRun) -> None:
-    old = write_run().path
-    older = old.rename(old.with_name("20200101T000000Z-old"))
-    newer = shutil.copytree(older, old.with_name("20990101T000000Z-new"))
-    assert load_run(old.parent).path == newer
+def start_at(run: Path, started: str) -> None:
+    info = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**info, "started": started}))
+
+
+def test_a_folder_of_runs_gives_the_one_that_started_last_whatever_it_is_called(write_run: WriteRun) -> None:
+    older = write_run().path
+    newer = shutil.copytree(older, older.with_name("a renamed one"))
+    start_at(older, "2026-01-01T11:00:00+00:00")
+    start_at(newer, "2026-01-01T13:00:00+01:00")
+    assert load_run(older.parent).path == newer
+    start_at(newer, "2026-01-01T11:30:00+01:00")  # half an hour before the other
+    assert load_run(older.parent).path == older
+
+
+def test_a_damaged_newest_run_is_not_passed_over(write_run: WriteRun) -> None:
+    older = write_run().path
+    newer = shutil.copytree(older, older.with_name("a newer one"))
+    (newer / "run.json").write_text("{")
+    with pytest.raises(RunLogError, match="a newer one"):
+        load_run(older.parent)
 
 
 def test_a_run_that_still_runs_is_read_up_to_its_last_round(write_run: WriteRun) -> None:
