@@ -33,6 +33,9 @@ MAX_CIRCUITS: Final = 600
 _MOST_OF_A_ROUND: Final = 2000
 """A round with more circuits is refused: 2,000 make two million pairs, which is what fits into memory at ease."""
 
+_MOST_COLLINEAR: Final = 30.0
+"""Condition number of the columns above which their coefficients say nothing."""
+
 _KEY: Final = ["round", "partition_id", "class_id"]
 
 SAME_CIRCUIT: Final = "same circuit, another round"
@@ -219,16 +222,21 @@ def _columns(label_terms: dict[str, _Floats], cells: _Cells) -> dict[str, _Float
 
 
 def _estimable(columns: dict[str, _Floats], cells: _Cells) -> tuple[dict[str, _Floats], dict[str, str]]:
-    """Return the columns that can be told from those before them, and why each other one cannot."""
+    """Return the columns that can be told from those before them, and why each other one cannot.
+
+    A column that nearly is a sum of others gets a coefficient that no difference of correlations can have, and gives
+    the others the opposite. What decides is the condition number of the columns, each of length 1 over all pairs
+    (Belsley, Kuh and Welsch 1980).
+    """
     weight = np.sqrt(cells.num_pairs)
     kept: dict[str, _Floats] = {}
     left_out = {}
     for name, column in columns.items():
         design = np.column_stack([*kept.values(), column]) * weight[:, None]
-        if np.linalg.matrix_rank(design) > len(kept):
-            kept[name] = column
-        elif np.ptp(column) == 0:
+        if kept and np.ptp(column) == 0:
             left_out[name] = "it is the same for all pairs"
+        elif np.linalg.cond(design / np.linalg.norm(design, axis=0)) <= _MOST_COLLINEAR:
+            kept[name] = column
         else:
             left_out[name] = f"it cannot be told from {', '.join(known for known in kept if known)}"
     return kept, left_out

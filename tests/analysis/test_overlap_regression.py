@@ -39,7 +39,8 @@ def planted(tiny_run):
                     template = templates.setdefault(label, generator.random(60) < 0.4)
                     member = np.where(generator.random(60) < noise, generator.random(60) < 0.4, template)
                     rows += circuit_rows(identity, member if label is not None else generator.random(60) < 0.4)
-        counts = [[10 * (class_id in classes) for class_id in range(4)] for classes in held.values()]
+        num_classes = 1 + max(class_id for classes in held.values() for class_id in classes)
+        counts = [[10 * (class_id in classes) for class_id in range(num_classes)] for classes in held.values()]
         clients = pd.DataFrame({"round": 1, "partition_id": list(held), "class_counts": counts})
         circuits = pd.DataFrame(rows)
         quality = circuits[["round", "model", "partition_id", "data", "class_id"]].drop_duplicates()
@@ -144,6 +145,15 @@ def test_classes_that_no_two_clients_share_cannot_be_told_from_the_circuit_itsel
     left_out = regress_overlap(run, num_permutations=10).left_out
     assert left_out[SAME_CLASS] == f"it cannot be told from {SAME_CIRCUIT}"
     assert left_out[LABEL_OVERLAP].startswith("it cannot be told from")
+
+
+def test_terms_that_nearly_are_one_are_not_told_apart(planted):
+    # Two clients of five share one class of many: the overlap of labels is all but whether clients are the same.
+    held = {client: range(6 * client, 6 * client + 6 + (client == 3)) for client in range(5)}
+    result = regress_overlap(planted(lambda partition_id, **_: partition_id, held=held), num_permutations=10)
+    assert result.left_out[LABEL_OVERLAP] == f"it cannot be told from {SAME_CIRCUIT}, {SAME_CLASS}, {SAME_CLIENT}"
+    assert all(abs(term.coefficient) <= 1 for term in result.terms)
+    assert terms_of(result)[SAME_CLIENT].coefficient == pytest.approx(0.72, abs=0.06)
 
 
 def test_clients_that_did_not_say_what_they_hold_have_no_label_overlap(planted):
