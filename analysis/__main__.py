@@ -101,4 +101,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    # Figures become files, and need no backend that shows them; a notebook's, which its shells inherit, may not exist.
+    os.environ["MPLBACKEND"] = "agg"
     sys.exit(main())

@@ -1,6 +1,6 @@
 """The styles that figures can be drawn in, and the one in use: widths, sizes of text, what is written on a figure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -98,6 +98,15 @@ def current_style() -> Style:
 
 
 @contextmanager
+def plain_settings(changes: Mapping[Any, Any] | None = None) -> Iterator[None]:
+    """Use matplotlib's own defaults for a while, whatever a matplotlibrc says, such as to ask LaTeX for texts."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(changes or {})
+        yield
+
+
+@contextmanager
 def drawing(style: StyleName, figure: FigureBase | None = None) -> Iterator[Style]:
     """Draw in a style, without changing matplotlib's global settings.
 
@@ -114,7 +123,7 @@ def drawing(style: StyleName, figure: FigureBase | None = None) -> Iterator[Styl
         raise FedCircuitsError("figure: it has axes already; give an empty one, or a SubFigure of one")
     tokens = _style.set(STYLES[style]), _target.set(figure)
     try:
-        with sns.axes_style("whitegrid"), mpl.rc_context(STYLES[style].theme):
+        with plain_settings(), sns.axes_style("whitegrid"), mpl.rc_context(STYLES[style].theme):
             yield STYLES[style]
     finally:
         _style.reset(tokens[0])

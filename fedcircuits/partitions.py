@@ -24,6 +24,10 @@ from fedcircuits.seeding import Purpose, numpy_generator
 from fedcircuits.settings import DataSettings
 
 
+class _SplitError(Exception):
+    """The images cannot be split as the settings ask; says why."""
+
+
 def partition_indices(
     train: LabelledImages, settings: DataSettings, num_clients: int, seed: int
 ) -> list[Int[Tensor, " _"]]:
@@ -42,15 +46,14 @@ def partition_indices(
     labels, original = (ids.cpu() for ids in train.originals())
     try:
         if num_clients > len(labels):
-            raise ValueError(f"there are only {len(labels)} training images that can be parted")
+            raise _SplitError(f"there are only {len(labels)} training images that can be parted")
         # The least size counts images, and the partitioners count originals.
         least = math.ceil(settings.min_partition_size * len(labels) / len(train))
         parts = split(labels.numpy(), replace(settings, min_partition_size=least), num_clients, seed)
-    except ValueError as error:
+        if empty := [i for i, part in enumerate(parts) if len(part) == 0]:
+            raise _SplitError(f"clients {empty} get no image")
+    except _SplitError as error:
         raise DataError(f"partition = {settings.partition!r} for {num_clients} clients: {error}") from error
-    empty = [i for i, part in enumerate(parts) if len(part) == 0]
-    if empty:
-        raise DataError(f"partition = {settings.partition!r} for {num_clients} clients: clients {empty} get no image")
     return [torch.isin(original, torch.from_numpy(part)).nonzero().flatten() for part in parts]
 
 
@@ -88,7 +91,7 @@ def images_together(
 
 def _by_class_list(labels: NDArray[Any], settings: DataSettings, num_clients: int, _seed: int) -> list[NDArray[Any]]:
     if len(settings.client_classes) != num_clients:
-        raise ValueError(f"client-classes lists {len(settings.client_classes)} clients")
+        raise _SplitError(f"client-classes lists {len(settings.client_classes)} clients")
     return [np.flatnonzero(np.isin(labels, class_ids)) for class_ids in settings.client_classes]
 
 
@@ -124,7 +127,21 @@ def _by_partitioner(labels: NDArray[Any], settings: DataSettings, num_clients: i
     partitioner.dataset = table
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a class nobody holds shows in the table of who holds what
-        return [np.sort(np.asarray(partitioner.load_partition(i)["position"])) for i in range(num_clients)]
+        try:
+            parts = [partitioner.load_partition(i)["position"] for i in range(num_clients)]
+        except ValueError as error:
+            raise _SplitError(_why_not(settings, error)) from error
+    return [np.sort(np.asarray(part)) for part in parts]
+
+
+def _why_not(settings: DataSettings, error: ValueError) -> str:
+    """Say why a partitioner found no split; of a Dirichlet split its own words blame the concentration alone."""
+    if settings.partition != "dirichlet":
+        return str(error)
+    return (
+        f"no draw gave every client {settings.min_partition_size} images that can be parted or more; lower "
+        f"min-partition-size, raise dirichlet-alpha ({settings.dirichlet_alpha:g}), or have fewer clients"
+    )
 
 
 def _partitioner_seed(seed: int) -> int:

@@ -39,7 +39,7 @@ def find_run(path: Path) -> Path:
 
 
 def _started(run: Path) -> tuple[datetime, str]:
-    """Return when a run started; of one that cannot be read, so that it is not passed over, when its file was written."""
+    """Return when a run started; of a damaged one, which must not be passed over, when its file was written."""
     try:
         started = datetime.fromisoformat(json.loads((run / RUN_FILE).read_text(encoding="utf-8"))["started"])
         return started if started.tzinfo else started.replace(tzinfo=UTC), run.name

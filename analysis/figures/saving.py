@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from analysis.figure_style import SAVING, STYLES
+from analysis.figure_style import SAVING, STYLES, plain_settings
 from analysis.image_formats import IMAGE_FORMATS, StyleName
 from analysis.style import Draw, NothingToDrawError, Subject
 from fedcircuits.errors import FedCircuitsError, RunLogError
@@ -55,7 +54,7 @@ def save_figure(figure: Figure, path: Path, dpi: int = DPI["screen"]) -> Path:
         raise FedCircuitsError(f"{path}: figures are written as {', '.join(IMAGE_FORMATS)}, not as {image_format!r}")
     options: dict[str, Any] = {"dpi": dpi, "format": image_format, "metadata": _UNDATED[image_format]}
     path.parent.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context(SAVING):
+    with plain_settings(SAVING):
         write_whole(path, lambda temporary: figure.savefig(temporary, **options))
     return path
 

@@ -1,6 +1,9 @@
 """Figures for the screen and for a paper: sizes, texts, files, and parts of other figures."""
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -147,3 +150,13 @@ def test_a_style_ends_with_its_figure(write_run: WriteRun) -> None:
     who_holds_what(run, style="paper")
     assert np.isclose(who_holds_what(run).get_figwidth(), 10)
     assert dict(mpl.rcParams) == before
+
+
+def test_a_users_settings_and_a_notebooks_backend_change_nothing(write_run: WriteRun, tmp_path: Path) -> None:
+    (tmp_path / "matplotlibrc").write_text("text.usetex: True\nfont.size: 30\nsavefig.transparent: True\n")
+    path = write_run().path
+    command = [sys.executable, "-m", "analysis", "figures", path, "--only", "01-who-holds-what", "--out", tmp_path]
+    elsewhere = {"MPLBACKEND": "module://of_another_environment", "MATPLOTLIBRC": str(tmp_path)}
+    subprocess.run(command, env=os.environ | elsewhere, check=True, capture_output=True)
+    here = save_figure(who_holds_what(load_run(path)), tmp_path / "here.png")
+    assert (tmp_path / "01-who-holds-what.png").read_bytes() == here.read_bytes()

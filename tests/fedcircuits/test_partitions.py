@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -206,7 +209,7 @@ def test_a_list_for_another_number_of_clients_is_refused(make_settings: MakeSett
 
 def test_a_least_size_that_no_draw_can_reach_is_refused(make_settings: MakeSettings) -> None:
     overrides = {"partition": "dirichlet", "dirichlet-alpha": 0.5, "min-partition-size": 51}
-    with pytest.raises(DataError, match="'dirichlet' for 4 clients"):
+    with pytest.raises(DataError, match="no draw gave every client 51 images that can be parted or more"):
         split(make_settings, overrides, 4)
 
 
@@ -305,3 +308,10 @@ def test_more_clients_than_originals_are_refused(make_settings: MakeSettings) ->
     train = labelled(torch.zeros(6, dtype=torch.int64), torch.tensor([0, 0, 0, 1, 1, 1]))
     with pytest.raises(DataError, match="only 2 training images that can be parted"):
         partition_indices(train, make_settings({"partition": "iid"}).data, 3, 0)
+
+
+@pytest.mark.parametrize("end", ["client_app.app", "server_app.app"])
+def test_a_notebooks_backend_does_not_stop_the_app(end: str) -> None:
+    program = f"import {end}; import flwr_datasets.partitioner"
+    environment = os.environ | {"MPLBACKEND": "module://of_another_environment"}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, capture_output=True)
