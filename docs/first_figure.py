@@ -5,7 +5,7 @@ python docs/first_figure.py runs/first-figure docs/images/first-figure.png
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,13 @@ SPLITS = {
     "digits-iid-3clients": ("All clients hold all ten classes", BLUE),
     "digits-shared-class": ("Clients share a single class", RED),
 }
-CLIENTS = (0, 1)
-NODES = {"in both clients": (INK, "o"), "only in client 0": (SKY, "s"), "only in client 1": (ORANGE, "^")}
+NODES = {"in both clients": (INK, "o"), "only in one": (SKY, "s"), "only in the other": (ORANGE, "^")}
 
 Edge = tuple[int, int]
 """Source and target channel."""
+
+Clients = tuple[int, int]
+"""Two clients."""
 
 
 def main(folder: Path, path: Path) -> None:
@@ -41,11 +43,12 @@ def main(folder: Path, path: Path) -> None:
         run = load_run(run_file.parent)
         runs[run.settings["run-name"]].append(run)
 
+    typical = typical_pairs(runs)
     figure = Figure(figsize=(10, 7.2), layout="constrained")
     upper, lower = figure.subfigures(2, 1, height_ratios=[1.3, 1])
     for part, (name, (title, colour)) in zip(upper.subfigures(1, 2), SPLITS.items(), strict=True):
         panel = part.subplots()
-        draw_circuits(panel, runs[name][0])
+        draw_circuits(panel, *typical[name])
         part.suptitle(title, x=0.02, ha="left", color=colour, fontweight="bold", fontsize=13)
     lower.legend(handles=node_handles(), loc="outside upper center", ncols=3, frameon=False)
     overlap, accuracy = lower.subplots(1, 2)
@@ -55,18 +58,56 @@ def main(folder: Path, path: Path) -> None:
         draw_seeds(accuracy, [global_accuracy(run)["accuracy_trained"] for run in runs[name]], colour, title)
     finish(overlap, "Circuits of the shared class across clients", "IoU (dashed: chance)")
     finish(accuracy, "Global model, on the classes that clients hold", "accuracy")
-    accuracy.legend(frameon=False, loc="lower right")
+    accuracy.legend(frameon=False, loc="center right", bbox_to_anchor=(1, 0.6))
     save_figure(figure, path)
 
 
-def draw_circuits(panel: Axes, run: Run) -> None:
-    """Draw the last circuits of the class in two clients over each other, with the kernels between their channels."""
+def typical_pairs(runs: Mapping[str, Sequence[Run]]) -> dict[str, tuple[Run, Clients]]:
+    """Return, for each split, a run and two clients whose last circuits overlap beyond chance as all do in the mean.
+
+    The runs are of one seed, and so of one class.
+    """
+    candidates: dict[int, dict[str, tuple[float, Run, Clients]]] = {}
+    for name, own in runs.items():
+        last = [rows[rows["round"] == rows["round"].max()] for rows in map(shared_pairs, own)]
+        mean = pd.concat(last)["adjusted_iou"].mean()
+        for run, rows in zip(own, last, strict=True):
+            pairs = [(int(a), int(b)) for a, b in rows[["a_partition_id", "b_partition_id"]].to_numpy()]
+            distances = [(abs(beyond_chance(run, pair) - mean), run, pair) for pair in pairs]
+            if distances:
+                nearest = min(distances, key=lambda distance: distance[0])
+                candidates.setdefault(run.settings["seed"], {})[name] = nearest
+    complete = [found for found in candidates.values() if len(found) == len(runs)]
+    if not complete:  # without any usable pair no other is more typical than the first
+        return {name: (own[0], (0, 1)) for name, own in runs.items()}
+    best = min(complete, key=lambda found: sum(distance for distance, _, _ in found.values()))
+    return {name: (run, pair) for name, (_, run, pair) in best.items()}
+
+
+def beyond_chance(run: Run, clients: Clients) -> float:
+    """Return the adjusted IoU of the last circuits of the class in two clients."""
+    pooled = pooled_overlap(last_circuits(run, clients))
+    return float((pooled["iou"] - pooled["expected_iou"]) / (1 - pooled["expected_iou"]))
+
+
+def last_circuits(run: Run, clients: Clients) -> list[pd.DataFrame]:
+    """Return the last circuits of the class in two clients."""
     local = circuits_of(run, ModelKind.CLIENT)
     local = local[local["class_id"] == shared_class(run)]
-    pair = [local[local["partition_id"] == client] for client in CLIENTS]
+    return [local[local["partition_id"] == client] for client in clients]
+
+
+def pooled_overlap(pair: Sequence[pd.DataFrame]) -> "pd.Series[float]":
+    """Return the overlap of two circuits, all layers pooled."""
+    return compare(pair).set_index("layer").loc[ALL_LAYERS]
+
+
+def draw_circuits(panel: Axes, run: Run, clients: Clients) -> None:
+    """Draw the last circuits of the class in two clients over each other, with the kernels between their channels."""
+    pair = last_circuits(run, clients)
     nodes = [{str(row["layer"]): set(row["channels"]) for _, row in rows.iterrows()} for rows in pair]
     heights = {"image": {0: 0.5}, **{layer: spread(*(one[layer] for one in nodes)) for layer in nodes[0]}}
-    edges = [last_edges(run, client) for client in CLIENTS]
+    edges = [last_edges(run, client) for client in clients]
     for number, layer in enumerate([*nodes[0], "fc"]):
         for kind, ends in split(*(one[layer] for one in edges)).items():
             draw_edges(panel, number, ends, list(heights.values())[number], heights.get(layer, {}), NODES[kind][0])
@@ -80,7 +121,7 @@ def draw_circuits(panel: Axes, run: Run) -> None:
     panel.set(yticks=[], ylim=(0, 1))
     panel.tick_params(length=0)
     panel.spines[:].set_visible(False)
-    pooled = compare(pair).set_index("layer").loc[ALL_LAYERS]
+    pooled = pooled_overlap(pair)
     shared = f"IoU {pooled['iou']:.2f}, by chance {pooled['expected_iou']:.2f}"
     panel.set_title(f"Circuits of class {shared_class(run)} in two clients: {shared}", loc="left", fontsize=10)
 
@@ -126,8 +167,13 @@ def node_handles() -> list[Line2D]:
 
 def shared_overlap(run: Run) -> pd.DataFrame:
     """Return the mean overlap of the class's circuits over pairs of clients, and its chance, by round."""
+    return shared_pairs(run).groupby("round")[["iou", "expected_iou"]].mean()
+
+
+def shared_pairs(run: Run) -> pd.DataFrame:
+    """Return the overlap of the class's usable circuits, a row per pair of clients and round."""
     rows = pooled_pairs(run, Comparison.SAME_CLASS_ACROSS_CLIENTS)
-    return rows[rows["a_class_id"] == shared_class(run)].groupby("round")[["iou", "expected_iou"]].mean()
+    return rows[rows["a_class_id"] == shared_class(run)]
 
 
 def draw_seeds(

@@ -4,7 +4,7 @@ The probe set serves the server's circuit discovery and the ablation means; ever
 set; no image is in both, nor are two images that were made of one.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -208,11 +208,14 @@ def _load(source: _Source, train_limit: int, heldout_limit: int, probe_fraction:
     train, heldout = readers.get(source.name, _read_torchvision)(source)
     train = _limit(train, train_limit, numpy_generator(seed, Purpose.TRAIN_LIMIT))
     heldout = _limit(heldout, heldout_limit, numpy_generator(HELDOUT_SEED, Purpose.HELDOUT_LIMIT))
-    originals, _ = heldout.originals()
-    if min(torch.bincount(originals, minlength=len(source.rules.class_names)).tolist()) < 2:
+    names, (originals, _) = source.rules.class_names, heldout.originals()
+    counts = torch.bincount(originals, minlength=len(names)).tolist()
+    if few := {name: count for name, count in zip(names, counts, strict=True) if count < 2}:
+        limited = f" under heldout-limit = {heldout_limit}" if heldout_limit else ""
         raise DataError(
-            f"heldout-limit = {heldout_limit}: each class of {source.name} needs two held-out images, one for the "
-            "probe set and one for the test set; use a higher limit, or 0 for all"
+            f"{source.name}: too few held-out images{limited}: "
+            f"{', '.join(f'{count} of class {name}' for name, count in few.items())}; each class needs two, one for "
+            "the probe set and one for the test set"
         )
     probe, test = stratified_split(heldout, probe_fraction, numpy_generator(HELDOUT_SEED, Purpose.PROBE_SPLIT))
     return Dataset(train, probe, test)
@@ -285,8 +288,22 @@ def _read_torchvision(source: _Source) -> tuple[LabelledImages, LabelledImages]:
                 f"({files}), or name their folder with data-dir."
             ) from error
         parts = [(part.data, part.targets) for part in loaded]
+    for part, (data, labels) in zip(("training", "test"), parts, strict=True):
+        _check_part(source, part, np.shape(data), np.asarray(labels))
     train, heldout = (_labelled(source, _channels_first(_pixels(data)), labels) for data, labels in parts)
     return train, heldout
+
+
+def _check_part(source: _Source, part: str, shape: Sequence[int], labels: NDArray[Any]) -> None:
+    """Refuse files that have the dataset's format and are not the dataset."""
+    rules, where = source.rules, f"{source.name} in {source.folder}, {part} part"
+    num_classes = len(rules.class_names)
+    if tuple(shape[1:3]) != (rules.size, rules.size):
+        found = " x ".join(map(str, shape[1:3]))
+        raise DataError(f"{where}: images of {found} pixels; {source.name} has {rules.size} x {rules.size}")
+    outside = sorted({int(label) for label in labels} - {*range(num_classes)})
+    if outside:
+        raise DataError(f"{where}: labels {outside}; {source.name} has classes 0 to {num_classes - 1}")
 
 
 def _pixels(data: Any) -> NDArray[Any]:

@@ -59,6 +59,7 @@ class RoundObserver:
         self._bench = server_bench(settings, dataset)
         self._clients = clients
         self._warn_of_missing_halves()
+        self._warn_of_classes_nobody_holds()
         self._heavy = HeavyMeasures(settings, spec, dataset, clients)
         self._run_log = run_log
         self._memory = CircuitMemory()
@@ -332,6 +333,15 @@ class RoundObserver:
             _log.warning(
                 "the probe set has a single image of class %s: circuits are found once, and no phi_true is given",
                 ", ".join(map(str, missing)),
+            )
+
+    def _warn_of_classes_nobody_holds(self) -> None:
+        """Say which classes are to be looked for, by name, that no client has an image of."""
+        held = self._clients.held_classes
+        missing = sorted({*self._settings.discovery.circuit_classes} - {*held}) if held else []
+        if missing:
+            _log.warning(
+                "circuit-classes: no client holds class %s, so it has no circuit", ", ".join(map(str, missing))
             )
 
     def _state(self, strategy: PartState) -> RunState:

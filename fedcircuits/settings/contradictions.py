@@ -3,7 +3,7 @@
 A rule gets the checked values of all settings by their Python names; a value that could not be read is missing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
 from typing import Any
 
@@ -40,10 +40,24 @@ def _class_problems(where: str, ids: ClassIds, values: dict[str, Any]) -> list[s
 
 
 def _check_class_lists(values: dict[str, Any]) -> list[str]:
-    """A split by lists of classes needs the lists."""
-    if values["partition"] != "classes" or values["client_classes"]:
+    """A split by lists of classes needs the lists, and no other split uses them."""
+    partition, is_given = values["partition"], bool(values["client_classes"])
+    if (partition == "classes") == is_given:
         return []
+    if is_given:
+        return [f'client-classes: partition = "{partition}" deals classes out itself; partition must be "classes"']
     return ['client-classes: partition = "classes" needs it, e.g. "0,1,2;3,4,5;6,7,8"']
+
+
+def _check_limits(values: dict[str, Any]) -> list[str]:
+    """A limit keeps an image of every class, two where they are shared out to the probe set and the test set."""
+    num_classes = shape_of(values).num_classes
+    return [
+        f"{kebab(name)} = {values[name]}: {values['dataset']} has {num_classes} classes, so it must be {least} or "
+        "more, or 0 for every image"
+        for name, least in (("train_limit", num_classes), ("heldout_limit", 2 * num_classes))
+        if 0 < values[name] < least
+    ]
 
 
 def _check_num_clients(values: dict[str, Any]) -> list[str]:
@@ -111,9 +125,15 @@ def _check_folder(values: dict[str, Any]) -> list[str]:
         for name in ("pixel_mean", "pixel_std")
         if len(values[name]) not in {1, channels}
     ]
-    if min(values["pixel_std"]) <= 0:
-        problems.append(f"pixel-std = {min(values['pixel_std']):g}: must be above 0")
+    if not all(0 <= mean <= 1 for mean in values["pixel_mean"]):
+        problems.append(f"pixel-mean: {_numbers(values['pixel_mean'])}, must be 0 to 1, where pixels lie")
+    if not all(0 < std <= 1 for std in values["pixel_std"]):
+        problems.append(f"pixel-std: {_numbers(values['pixel_std'])}, must be above 0 and 1 at most: pixels are 0 to 1")
     return problems
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return ",".join(f"{value:g}" for value in values)
 
 
 def _check_run_dir(values: dict[str, Any]) -> list[str]:
@@ -174,6 +194,7 @@ CHECKS: tuple[Callable[[dict[str, Any]], list[str]], ...] = (
     _check_client_classes,
     _check_circuit_classes,
     _check_class_lists,
+    _check_limits,
     _check_num_clients,
     _check_classes_per_client,
     _check_folder,

@@ -106,16 +106,6 @@ def test_no_limit_or_one_above_all_images_keeps_every_image(make_settings: MakeS
     assert len(load(make_settings, {"train-limit": limit}).train) == 899
 
 
-def test_a_limit_below_the_number_of_classes_still_keeps_one_image_of_each(make_settings: MakeSettings) -> None:
-    assert load(make_settings, {"train-limit": 3}).train.class_counts(10) == [1] * 10
-
-
-@pytest.mark.parametrize("limit", [1, 10])
-def test_a_held_out_limit_that_leaves_no_test_image_is_refused(make_settings: MakeSettings, limit: int) -> None:
-    with pytest.raises(DataError, match="heldout-limit"):
-        load(make_settings, {"heldout-limit": limit})
-
-
 def test_the_smallest_held_out_limit_for_all_classes_leaves_one_image_of_each_on_both_sides(
     make_settings: MakeSettings,
 ) -> None:
@@ -298,3 +288,24 @@ def test_limits_hold_for_files_too(make_settings: MakeSettings, tmp_path: Path) 
     write_mnist(tmp_path, num_train=60, num_test=40)
     mnist = load(make_settings, {"dataset": "mnist", "data-dir": str(tmp_path), "train-limit": 20})
     assert mnist.train.class_counts(10) == [2] * 10
+
+
+@pytest.mark.usefixtures("_no_network")
+@pytest.mark.parametrize(
+    ("size", "labels", "problem"),
+    [
+        (28, range(26), r"training part: labels \[10, .*, 25\]; mnist has classes 0 to 9"),
+        (20, range(10), "training part: images of 20 x 20 pixels; mnist has 28 x 28"),
+        (28, range(9), "mnist: too few held-out images: 0 of class 9; each class needs two"),
+    ],
+)
+def test_files_in_the_format_of_a_dataset_that_are_another_are_refused(
+    make_settings: MakeSettings, tmp_path: Path, size: int, labels: range, problem: str
+) -> None:
+    for prefix in ("train", "t10k"):
+        given = np.tile(np.array(labels, np.uint8), 4)
+        raw = tmp_path / "MNIST" / "raw"
+        write_idx(raw / f"{prefix}-images-idx3-ubyte", np.zeros((len(given), size, size), np.uint8))
+        write_idx(raw / f"{prefix}-labels-idx1-ubyte", given)
+    with pytest.raises(DataError, match=problem):
+        load(make_settings, {"dataset": "mnist", "data-dir": str(tmp_path)})

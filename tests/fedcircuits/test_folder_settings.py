@@ -33,7 +33,7 @@ def test_the_shape_of_ones_own_images_is_what_the_settings_say(make_settings: Ma
         ({"image-size": 4}, "leave nothing of an image of 4 pixels"),
         ({"pixel-mean": "0.1,0.2"}, "pixel-mean: 2 numbers, must be 1 or image-channels = 3"),
         ({"pixel-mean": "grey"}, "must be numbers"),
-        ({"pixel-std": "0"}, "pixel-std = 0: must be above 0"),
+        ({"pixel-std": "0"}, "pixel-std: 0, must be above 0"),
         ({"pixel-std": "inf"}, "must be numbers"),
         ({"dataset": "mnist"}, 'only dataset = "folder" has names of its own, not mnist'),
         ({"client-classes": "0;2", "partition": "classes"}, r"no class \[2\] in folder; allowed are 0 to 1"),

@@ -627,9 +627,14 @@ def test_a_trimmed_mean_must_trim(federate):
         federate(InProcessGrid(3), strategy="fedtrimmedavg")
 
 
-def test_the_server_looks_for_no_circuit_of_a_class_that_nobody_trained_on(federate):
+def test_the_server_looks_for_no_circuit_of_a_class_that_nobody_trained_on(federate, caplog):
     run = federate(InProcessGrid(2), partition="classes", client_classes="0,1;2,3", num_server_rounds=1)
     assert set(table(run, "circuits").query("data == 'server'")["class_id"]) == {0, 1, 2, 3}
+    assert "no client holds" not in caplog.text  # all classes are looked for, wherever they are
+    by_class = {"partition": "classes", "client_classes": "0,1;2,3", "circuit_classes": "3,7"}
+    run = federate(InProcessGrid(2), num_server_rounds=1, **by_class)
+    assert set(table(run, "circuits")["class_id"]) == {3}
+    assert "circuit-classes: no client holds class 7, so it has no circuit" in caplog.text
 
 
 def test_client_classes_must_fit_the_number_of_clients(federate):

@@ -84,6 +84,27 @@ def test_a_split_by_classes_needs_the_classes(make_settings: MakeSettings) -> No
     assert "client-classes: partition" in only_problem_of(make_settings, {"partition": "classes"})
 
 
+@pytest.mark.parametrize("partition", ["iid", "dirichlet", "pathological"])
+def test_classes_that_no_split_would_use_are_refused(make_settings: MakeSettings, partition: str) -> None:
+    problem = only_problem_of(make_settings, {"partition": partition, "client-classes": "0,1;2,3"})
+    assert problem == f'client-classes: partition = "{partition}" deals classes out itself; partition must be "classes"'
+
+
+def test_a_limit_that_leaves_no_image_of_some_class_is_refused(make_settings: MakeSettings) -> None:
+    problem = only_problem_of(make_settings, {"train-limit": 1})
+    assert problem == "train-limit = 1: digits has 10 classes, so it must be 10 or more, or 0 for every image"
+    assert "20 or more" in only_problem_of(make_settings, {"heldout-limit": 19})
+    make_settings({"train-limit": 10, "heldout-limit": 20})
+
+
+def test_pixels_are_normalised_with_numbers_of_their_own_scale(make_settings: MakeSettings) -> None:
+    own = {"dataset": "folder", "class-names": "a,b", "image-channels": 1}
+    assert only_problem_of(make_settings, {**own, "pixel-mean": "127.5"}).startswith(
+        "pixel-mean: 127.5, must be 0 to 1"
+    )
+    assert only_problem_of(make_settings, {**own, "pixel-std": "58.0"}).startswith("pixel-std: 58, must be above 0")
+
+
 def test_a_pathological_split_cannot_give_more_classes_than_there_are(make_settings: MakeSettings) -> None:
     problem = only_problem_of(make_settings, {"partition": "pathological", "classes-per-client": 11})
     assert problem == "classes-per-client = 11: digits has 10 classes"

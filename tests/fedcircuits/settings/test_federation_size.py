@@ -28,10 +28,6 @@ def test_the_federation_must_have_as_many_clients_as_expected(make_settings: Mak
         check_num_clients(settings, 2, 100)
 
 
-def test_listed_classes_do_not_matter_to_other_splits(make_settings: MakeSettings) -> None:
-    check_num_clients(make_settings({"partition": "iid", "client-classes": "0;1;2"}), 2, 100)
-
-
 def test_both_mistakes_in_the_number_of_clients_are_listed(make_settings: MakeSettings) -> None:
     settings = make_settings({"partition": "classes", "client-classes": "0;1;2"})
     with pytest.raises(SettingsError) as caught:
