@@ -2,6 +2,7 @@
 
 import errno
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -13,10 +14,17 @@ _UNABLE: Final = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM}
 def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
     """Let `write` fill a temporary sibling, flush it to disk and put it in the place of `path`.
 
+    A link stays a link: what it points to is replaced. Several that write one path have a sibling each, and the last
+    one's file stays.
+
     Raises:
-        OSError: if the folder cannot be written; `path` is then as it was.
+        OSError: if the folder cannot be written, or there is something else than a file, such as a device or a folder;
+            `path` is then as it was.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is there already and is no regular file", str(path))
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         write(temporary)
         with temporary.open("rb+") as file:

@@ -26,6 +26,10 @@ def add_format(parser: argparse.ArgumentParser, *formats: str) -> None:
     parser.add_argument("--format", choices=formats, default=formats[0], help=f"{listed}; default: {formats[0]}")
 
 
+STDOUT: Final = "-"
+"""What a file to write is called that is printed instead."""
+
+
 def put(text: str) -> None:
     """Print a result, at once: the next may take long."""
     sys.stdout.write(text)

@@ -1,10 +1,10 @@
 """`report`: one HTML file about one run or several."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from analysis.commands import EXIT_OK, Commands, new_command
+from analysis.commands.output import STDOUT, put
 from analysis.run import load_run
 from fedcircuits.errors import RunLogError
 
@@ -19,22 +19,25 @@ def add(commands: Commands) -> None:
     }
     parser = new_command(commands, "report", purpose, report, details, examples)
     parser.add_argument("runs", nargs="*", default=["runs"], metavar="RUN", help="default: runs")
-    out = "file to write; default: report.html in the run directory, or here if there are several"
+    out = "file to write, or - to print; default: report.html in the run directory, or here if there are several"
     parser.add_argument("--out", metavar="FILE", help=out)
 
 
 def report(options: argparse.Namespace) -> int:
     """Write the page."""
     # Templates and tables take a second to load; the other commands do without.
-    from analysis.report.page import write_report  # noqa: PLC0415
+    from analysis.report.page import render, write_report  # noqa: PLC0415
 
     by_path = {run.path.resolve(): run for run in map(load_run, options.runs)}
     runs = list(by_path.values())
+    if options.out == STDOUT:
+        put(render(runs))
+        return EXIT_OK
     default = (runs[0].path if len(runs) == 1 else Path()) / "report.html"
     path = Path(options.out).expanduser() if options.out else default
     try:
         write_report(runs, path)
     except OSError as error:
         raise RunLogError(f"{path} cannot be written: {error.strerror}") from error
-    sys.stdout.write(f"{path}\n")
+    put(f"{path}\n")
     return EXIT_OK

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.commands import EXIT_OK, Commands, new_command
-from analysis.commands.output import add_format, csv_text, put, remark
+from analysis.commands.output import STDOUT, add_format, csv_text, put, remark
 from analysis.plain_json import json_text
 from fedcircuits.errors import RunLogError
 from fedcircuits.whole_files import write_whole
@@ -43,7 +43,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--values", metavar="FILE", help=values)
     pilot = "seeds of a family that are shown but not judged, because they were seen while the rules were made"
     parser.add_argument("--pilot", type=_pilot, action="append", default=[], metavar="FAMILY:SEEDS", help=pilot)
-    parser.add_argument("--out", metavar="FILE", help="file to write; default: print")
+    parser.add_argument("--out", metavar="FILE", help="file to write, or - to print; default: print")
     add_format(parser, "text", "json", "csv")
 
 
@@ -56,7 +56,7 @@ def verdicts(options: argparse.Namespace) -> int:
         raise RunLogError("there is nothing to judge: give runs, or --values FILE with values of earlier ones")
     values, notes = _values(options)
     text = _render(families_of(values, dict(options.pilot)), notes, options)
-    if not options.out:
+    if options.out in {None, STDOUT}:
         put(text)
         return EXIT_OK
     put(f"{_write(text, options.out)}\n")

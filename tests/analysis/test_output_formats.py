@@ -169,3 +169,21 @@ def test_pipes_that_close_and_disks_that_are_full_are_no_traceback(write_run: Wr
     full = run_in_a_shell('"$1" -m analysis summary "$2" > /dev/full', path, PYTHONIOENCODING="ascii:strict")
     assert full.returncode == 2
     assert full.stderr == "error: [Errno 28] No space left on device\n"
+
+
+def test_a_dash_prints_what_else_would_be_written(
+    write_run: WriteRun, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write_run().path
+    assert main(["report", str(path), "--out", "-"]) == 0
+    assert capsys.readouterr().out.startswith("<!doctype html>")
+    assert main(["verdicts", str(path), "--out", "-"]) == 0
+    assert capsys.readouterr().out.startswith("# Results")
+    assert not (tmp_path / "-").exists()
+
+
+def test_a_device_is_not_replaced_by_a_page(write_run: WriteRun, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(write_run().path), "--out", "/dev/null"]) == 2
+    assert "/dev/null cannot be written: it is there already and is no regular file" in capsys.readouterr().err
+    assert Path("/dev/null").is_char_device()

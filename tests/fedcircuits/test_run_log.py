@@ -507,12 +507,13 @@ def test_a_run_is_found_by_its_own_folder(log: RunLog) -> None:
 
 
 def test_the_newest_run_of_a_folder_is_found(tmp_path: Path) -> None:
-    for name in ("20250101T000000Z-b", "20250301T000000Z-a", "20241231T235959Z-c"):
+    started = {"c": "2025-01-01T00:00:00+00:00", "a": "2025-03-01T00:00:00+00:00", "b": "2024-12-31T23:59:59+00:00"}
+    for name, moment in started.items():
         (tmp_path / name).mkdir()
-        (tmp_path / name / RUN_FILE).write_text(json.dumps({"schema_version": SCHEMA_VERSION}))
+        (tmp_path / name / RUN_FILE).write_text(json.dumps({"schema_version": SCHEMA_VERSION, "started": moment}))
     (tmp_path / "20260101T000000Z-no-run").mkdir()
     (tmp_path / "20260101T000000Z.txt").write_text("")
-    assert find_run(tmp_path) == tmp_path / "20250301T000000Z-a"
+    assert find_run(tmp_path) == tmp_path / "a"
 
 
 @pytest.mark.parametrize("where", ["", "missing", "file"])
