@@ -53,8 +53,8 @@ class Circuits:
 
 @dataclass(frozen=True)
 class PackedCircuits:
-    """Circuits as bytes: for each channel one bit of membership, one byte of score and one of ranking (two if the
-    model has more than 256 channels).
+    """Circuits as bytes: for each channel one bit of membership, one byte of score, and one of ranking (two if the
+    model has more than 256 channels, four if it has more than 65,536).
     """
 
     class_ids: list[int]
@@ -106,8 +106,8 @@ def _unpack_ranking(packed: bytes, shape: tuple[int, int]) -> Int[Tensor, "circu
 
 
 def _ranking_type(num_channels: int) -> "np.dtype[np.unsignedinteger[Any]]":
-    """Return the type in which a channel's number travels."""
-    return np.dtype(np.uint8 if num_channels <= 256 else "<u2")
+    """Return the type in which a channel's number travels: the smallest that has one for each channel."""
+    return next(np.dtype(f"<u{size}") for size in (1, 2, 4) if num_channels <= 256**size)
 
 
 def pack_bits(bits: Bool[Tensor, "..."]) -> bytes:

@@ -14,6 +14,10 @@ class SettingsError(FedCircuitsError):
         noun = "problem" if len(problems) == 1 else "problems"
         super().__init__(f"{len(problems)} {noun} in the settings:\n{lines}")
 
+    def __reduce__(self) -> tuple[type["SettingsError"], tuple[list[str]]]:
+        """Return how it is made anew in another process: of its problems, not of its message."""
+        return type(self), (self.problems,)
+
 
 class DataError(FedCircuitsError):
     """A dataset is missing or cannot be split as asked."""

@@ -15,8 +15,8 @@ SPARE_BYTES = 2**16
 
 _FLOAT_BYTES = 4
 
-_CIRCUIT_BYTES = 4
-"""Of a channel in a circuit: a byte of score, two of ranking, and a bit of membership."""
+_CIRCUIT_BYTES = 6
+"""Of a channel in a circuit: a byte of score, up to four of ranking, and a bit of membership."""
 
 _STUDIES = 2
 """Discoveries in a reply: the circuits and their repetition."""

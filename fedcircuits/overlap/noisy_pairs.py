@@ -1,7 +1,8 @@
 """Overlap of pairs of sets whose elements came with randomised response: estimates from noisy counts.
 
-Sizes and intersections are unbiased. What is made of them gets better with the number of elements, but a ratio of
-estimates is no unbiased estimate of the ratio. Nothing is clipped, so that means over many pairs stay right.
+Sizes and intersections are unbiased and are not clipped, so that their means over many pairs stay right. A ratio of
+estimates is no unbiased estimate of the ratio; it gets better with the number of elements. Where it needs sizes of real
+sets, for chance and for the spread of membership, these are clipped to what a set can have.
 """
 
 from dataclasses import dataclass

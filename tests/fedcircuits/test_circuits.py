@@ -29,10 +29,8 @@ def test_circuits_survive_packing(class_ids: set[int], num_channels: int, seed: 
     assert ((unpacked.scores - circuits.scores).abs() <= 0.5 / 255 + 1e-6).all()
 
 
-@pytest.mark.parametrize(("num_channels", "num_bytes"), [(224, 224), (256, 256), (257, 514)])
-def test_a_ranking_takes_a_byte_per_channel_as_long_as_that_can_name_them_all(
-    num_channels: int, num_bytes: int
-) -> None:
+@pytest.mark.parametrize(("num_channels", "num_bytes"), [(224, 224), (256, 256), (257, 514), (70_000, 280_000)])
+def test_a_ranking_takes_no_more_bytes_per_channel_than_name_them_all(num_channels: int, num_bytes: int) -> None:
     circuits = circuits_of([3], num_channels)
     packed = circuits.pack()
     assert len(packed.ranking) == num_bytes

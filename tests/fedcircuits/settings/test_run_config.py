@@ -208,6 +208,13 @@ def test_one_mistake_is_counted_in_the_singular(make_settings: MakeSettings) -> 
         make_settings({"sparsity": 1.2})
 
 
+def test_the_error_is_the_same_in_another_process() -> None:
+    error = SettingsError(["a = 1: must be 2", "b = 3: must be 4"])
+    function, arguments = error.__reduce__()  # what pickle and copy go by
+    again = function(*arguments)
+    assert (again.problems, str(again)) == (error.problems, str(error))
+
+
 def test_all_circuit_classes_are_the_classes_of_the_dataset(make_settings: MakeSettings) -> None:
     assert make_settings({"circuit-classes": "all"}).circuit_classes == tuple(range(10))
     assert make_settings({"circuit-classes": " all "}).circuit_classes == tuple(range(10))
