@@ -21,7 +21,7 @@ from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import Weights
 from fedcircuits.records import Key
 from fedcircuits.replies import EvaluateReply, TrainReply
-from fedcircuits.settings import Settings
+from fedcircuits.settings import Settings, too_few_to_average
 from strategies.moments import save_moments
 from strategies.observer import RoundObserver
 from strategies.roster import Roster
@@ -94,6 +94,8 @@ class CircuitObserver(FedAvg):
         screened = self._screen(replies, self._decode_update)
         screened.rejected.update(dict.fromkeys(self._gone, "no node serves this partition"))
         self._check_enough(f"round {server_round}", screened)
+        if why := too_few_to_average(self._settings.federation, len(screened.replies)):
+            raise self._too_few(f"round {server_round}", screened, why)
         self._studied = {
             reply.partition_id: reply.study.circuits.class_ids for reply in screened.replies if reply.study is not None
         }
@@ -181,15 +183,15 @@ class CircuitObserver(FedAvg):
         least = self._settings.federation.min_accepted_fraction
         num_usable = len(screened.replies)
         num_drawn = num_usable + len(screened.rejected)
-        if screened.replies and num_usable >= least * num_drawn:
-            return
-        reasons = "\n".join(
-            f"  - {self._roster.clients.name(p)}: {reason}" for p, reason in sorted(screened.rejected.items())
-        )
-        raise FederationError(
-            f"{where}: only {num_usable} of {num_drawn} replies can be used, "
-            f"min-accepted-fraction = {least:g}:\n{reasons}"
-        )
+        if not screened.replies or num_usable < least * num_drawn:
+            raise self._too_few(where, screened, f"min-accepted-fraction = {least:g}")
+
+    def _too_few(self, where: str, screened: Screened[Any], why: str) -> FederationError:
+        """Say how many replies can be used, why that does not do, and what is wrong with the others."""
+        num_usable, rejected = len(screened.replies), sorted(screened.rejected.items())
+        reasons = "\n".join(f"  - {self._roster.clients.name(p)}: {reason}" for p, reason in rejected)
+        num_drawn = num_usable + len(rejected)
+        return FederationError(f"{where}: only {num_usable} of {num_drawn} replies can be used, {why}:\n{reasons}")
 
     def _averaged(self, server_round: int, arrays: ArrayRecord | None) -> dict[str, Tensor]:
         """Return the new weights in the model's own type; some strategies compute in float64."""

@@ -15,6 +15,7 @@ from fedcircuits.labels import is_label
 from fedcircuits.privacy import OPEN, PrivacySettings
 from fedcircuits.records import Key
 from fedcircuits.seeding import Purpose, numpy_generator
+from fedcircuits.settings import round_size
 from strategies.clients import Clients
 from strategies.introductions import PassingError, misfit, read_introduction
 from strategies.refusals import Refusal, by_reason
@@ -119,7 +120,7 @@ class Roster:
         Returns:
             Those that can be asked, and those whose node is gone; both ascending.
         """
-        size = max(1, round(fraction * self.clients.num_partitions))
+        size = round_size(fraction, self.clients.num_partitions)
         generator = numpy_generator(self._seed, Purpose.SAMPLING, server_round=server_round)
         drawn = sorted(generator.choice(self.clients.num_partitions, size=size, replace=False).tolist())
         return [p for p in drawn if p in self._node_of], [p for p in drawn if p not in self._node_of]

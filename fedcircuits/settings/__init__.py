@@ -4,7 +4,7 @@ Keys are kebab-case in the config and snake_case here; `Settings.from_config` is
 Defaults live in pyproject.toml alone, where each key is explained.
 """
 
-from fedcircuits.settings.federation_size import check_num_clients
+from fedcircuits.settings.federation_size import check_num_clients, round_size, too_few_to_average
 from fedcircuits.settings.groups import (
     DataSettings,
     DeepSettings,
@@ -36,4 +36,6 @@ __all__ = [
     "SparsitySettings",
     "TrainingSettings",
     "check_num_clients",
+    "round_size",
+    "too_few_to_average",
 ]

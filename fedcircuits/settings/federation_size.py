@@ -1,6 +1,7 @@
 """What can only be checked once the clients have been counted."""
 
 from fedcircuits.errors import SettingsError
+from fedcircuits.settings.groups import FederationSettings
 from fedcircuits.settings.run_config import Settings
 
 
@@ -14,7 +15,8 @@ def check_num_clients(settings: Settings, num_clients: int, num_train_images: in
 
     Raises:
         SettingsError: if there are more clients than images, not as many as `num-clients` expects or `client-classes`
-            lists, too few for krum to withstand `num-malicious` of them, or too few for `trim-fraction` to cut any.
+            lists, or if a round would ask too few for krum to withstand `num-malicious` of them, or for
+            `trim-fraction` to cut any.
     """
     problems = []
     if num_train_images is not None and num_clients > num_train_images:
@@ -33,20 +35,35 @@ def check_num_clients(settings: Settings, num_clients: int, num_train_images: in
             f"client-classes: lists {num_listed} clients but the federation has {num_clients}; list {num_clients}, or "
             f"{_federation_of(num_listed)}"
         )
-    num_malicious = settings.federation.num_malicious
-    if settings.federation.strategy == "krum" and num_clients < 2 * num_malicious + 3:
-        problems.append(
-            f"num-malicious = {num_malicious}: krum needs 2 * num-malicious + 3 clients, {2 * num_malicious + 3} here, "
-            f"but the federation has {num_clients}"
-        )
-    trim = settings.federation.trim_fraction
-    if settings.federation.strategy == "fedtrimmedavg" and int(trim * num_clients) == 0:
-        problems.append(
-            f"trim-fraction = {trim}: cuts nobody among {num_clients} clients, which makes fedtrimmedavg a plain mean; "
-            f"1 / {num_clients} or more cuts one client at each end"
-        )
+    size = round_size(settings.federation.fraction_train, num_clients)
+    if why := too_few_to_average(settings.federation, size):
+        drawn = f", of which a round asks {size} (fraction-train)" if size < num_clients else ""
+        problems.append(f"{why}, but the federation has {num_clients}{drawn}")
     if problems:
         raise SettingsError(problems)
+
+
+def round_size(fraction: float, num_clients: int) -> int:
+    """Return how many of the clients a round asks, at least one."""
+    return max(1, round(fraction * num_clients))
+
+
+def too_few_to_average(federation: FederationSettings, num_replies: int) -> str:
+    """Say what the strategy lacks where so many replies make its average; empty if it can do what it is for.
+
+    Args:
+        federation: which strategy, and its parameters.
+        num_replies: clients whose weights it is given.
+    """
+    least = 2 * federation.num_malicious + 3
+    if federation.strategy == "krum" and num_replies < least:
+        return f"num-malicious = {federation.num_malicious}: krum needs 2 * num-malicious + 3 clients, {least} here"
+    if federation.strategy == "fedtrimmedavg" and int(federation.trim_fraction * num_replies) == 0:
+        return (
+            f"trim-fraction = {federation.trim_fraction}: cuts nobody among {num_replies} clients, which makes "
+            f"fedtrimmedavg a plain mean; 1 / {num_replies} or more cuts one at each end"
+        )
+    return ""
 
 
 def _federation_of(num_clients: int) -> str:

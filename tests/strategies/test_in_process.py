@@ -622,6 +622,21 @@ def test_krum_needs_enough_clients(federate):
         federate(InProcessGrid(3), strategy="krum", num_malicious=1)
 
 
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"strategy": "krum"}, "num-malicious = 0: krum needs .* 3 here"),
+        ({"strategy": "fedtrimmedavg", "trim_fraction": 0.34}, "trim-fraction = 0.34: cuts nobody among 2 clients"),
+    ],
+)
+def test_strategies_against_bad_replies_need_enough_of_them_in_every_round(federate, changes, problem):
+    with pytest.raises(SettingsError, match=rf"{problem}.* has 5, of which a round asks 2 .fraction-train.$"):
+        federate(InProcessGrid(5), fraction_train=0.4, **changes)
+    with pytest.raises(FederationError, match=rf"round 1: only 2 of 3 replies can be used, {problem}") as caught:
+        federate(InProcessGrid(3, in_train(nan_weights)), **changes)
+    assert "partition 1: weights: fc.bias" in str(caught.value)
+
+
 def test_a_trimmed_mean_must_trim(federate):
     with pytest.raises(SettingsError, match=r"trim-fraction = 0\.2: cuts nobody among 3 clients"):
         federate(InProcessGrid(3), strategy="fedtrimmedavg")
