@@ -19,7 +19,8 @@ NOT_IDENTITY: Final = frozenset(
 """Settings in which runs of one experiment may differ: the seed, where files lie, and the machine."""
 
 SPLIT: Final = (
-    *("dataset", "class-names", "image-size", "image-channels", "pixel-mean", "pixel-std", "fit-images"),
+    *("dataset", "class-names", "image-size", "image-channels", "pixel-mean", "pixel-std"),
+    *("fit-images", "skip-unreadable"),
     *("clutter-size", "clutter-fragments", "clutter-copies"),
     *("own-test-fraction", "train-limit", "heldout-limit", "probe-fraction", "num-clients", "partition"),
     *("dirichlet-alpha", "min-partition-size", "dirichlet-balanced", "classes-per-client", "client-classes"),

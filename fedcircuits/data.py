@@ -188,7 +188,7 @@ def image_rules(settings: DataSettings) -> ImageRules:
     """Return what image files of the dataset must be; folders of classes without names are called by the class ids."""
     shape = settings.shape
     names = settings.class_names or tuple(str(class_id) for class_id in range(shape.num_classes))
-    return ImageRules(names, shape.image_size, shape.in_channels, settings.fit_images)
+    return ImageRules(names, shape.image_size, shape.in_channels, settings.fit_images, settings.skip_unreadable)
 
 
 def normalised(settings: DataSettings, pictures: Pictures) -> LabelledImages:

@@ -49,7 +49,11 @@ def find_idx_pair(folder: Path) -> tuple[Path, Path] | None:
         DataError: if the folder cannot be read, or has one without the other or several of a kind.
     """
     try:
-        names = sorted(path.name for path in folder.iterdir() if path.name.removesuffix(".gz").endswith("-ubyte"))
+        names = sorted(
+            path.name
+            for path in folder.iterdir()
+            if path.name.removesuffix(".gz").endswith("-ubyte") and not path.name.startswith(".")
+        )
     except OSError as error:
         raise DataError(f"the folder of images cannot be read: {error.strerror}") from error
     pair = [[name for name in names if f"{kind}-ubyte" in name] for kind in ("images-idx3", "labels-idx1")]

@@ -37,6 +37,7 @@ class DataSettings:
     pixel_mean: tuple[float, ...]
     pixel_std: tuple[float, ...]
     fit_images: bool
+    skip_unreadable: bool
     clutter_size: Annotated[int, Between(DIGIT_SIZE)]
     clutter_fragments: NotNegative
     clutter_copies: AtLeastOne
