@@ -67,6 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     offer_completion(parser)
     options = parser.parse_args(arguments)
+    if sys.stdout is None:
+        remark("error: standard output is closed")
+        return EXIT_ERROR
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal or pipe without Unicode gets a question mark for a dash or a Greek letter, not a traceback.
         sys.stdout.reconfigure(errors="replace")

@@ -93,5 +93,7 @@ def _read_part(path: Path, schema: pa.Schema) -> pa.Table:
         if missing:
             raise RunLogError(f"{path} lacks the columns {', '.join(missing)}")
         return part.select(schema.names).cast(schema)
+    except FileNotFoundError as error:
+        raise RunLogError(f"{path} is missing, though the run has had this round") from error
     except (OSError, ValueError, pa.ArrowException) as error:
         raise RunLogError(f"{path} cannot be read: {error}") from error

@@ -70,6 +70,9 @@ def _sweep(options: argparse.Namespace) -> int:
     return EXIT_SOME_FAILED if failed else EXIT_OK
 
 
+_MOST_SEEDS: Final = 10_000
+
+
 def _seeds(text: str) -> list[int]:
     """Read seeds such as `0-4` or `0,3,7-9`."""
     seeds: list[int] = []
@@ -77,7 +80,10 @@ def _seeds(text: str) -> list[int]:
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise SweepError(f"--seeds {text}: {part!r} is neither a seed nor a range such as 0-4")
-        seeds += range(int(first), int(last or first) + 1)
+        named = range(int(first), int(last or first) + 1)
+        if len(seeds) + len(named) > _MOST_SEEDS:
+            raise SweepError(f"--seeds {text}: names more than {_MOST_SEEDS} seeds")
+        seeds += named
     if not seeds or len(set(seeds)) != len(seeds):
         raise SweepError(f"--seeds {text}: must name one or more seeds, each once")
     return seeds
@@ -113,8 +119,7 @@ def _interrupt(_number: int, _frame: object) -> None:
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    print(line, flush=True)  # noqa: T201  (unlike a stream's own methods, it does nothing where output is closed)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -47,8 +47,9 @@ def put_csv(table: pd.DataFrame) -> None:
 
 
 def remark(text: str) -> None:
-    """Print what is no part of the result."""
-    sys.stderr.write(f"{text}\n")
+    """Print what is no part of the result; nothing where standard error is closed."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"{text}\n")
 
 
 def csv_text(table: pd.DataFrame) -> str:

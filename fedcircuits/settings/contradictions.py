@@ -5,7 +5,7 @@ A rule gets the checked values of all settings by their Python names; a value th
 
 from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, Final
 
 from fedcircuits.config_values import ClassIds, kebab
 from fedcircuits.feasibility import sparsity_problems
@@ -13,6 +13,8 @@ from fedcircuits.model_spec import ModelSpec
 from fedcircuits.privacy import privacy_problems
 from fedcircuits.settings.groups import ModelSettings
 from fedcircuits.settings.image_shapes import FOLDER, shape_of
+
+_LONGEST_NAME: Final = 100
 
 
 def _check_client_classes(values: dict[str, Any]) -> list[str]:
@@ -141,6 +143,12 @@ def _check_run_dir(values: dict[str, Any]) -> list[str]:
     return [] if values["run_dir"].strip() else ["run-dir = '': must name a folder, such as \"runs\""]
 
 
+def _check_run_name(values: dict[str, Any]) -> list[str]:
+    """A run's name is part of its folder's, for which file systems have 255 bytes."""
+    length = len(values["run_name"])
+    return [f"run-name: {length} characters, must be {_LONGEST_NAME} at most"] if length > _LONGEST_NAME else []
+
+
 def _check_halves(values: dict[str, Any]) -> list[str]:
     """Half of the images are of the class, half of others."""
     return [
@@ -201,6 +209,7 @@ CHECKS: tuple[Callable[[dict[str, Any]], list[str]], ...] = (
     _check_layers,
     _check_kernel_size,
     _check_run_dir,
+    _check_run_name,
     _check_sparsity,
     _check_halves,
     _check_size_rule,

@@ -117,7 +117,7 @@ def lose(run: Path) -> None:
 
 
 DAMAGES = {truncate: "cannot be read", age: "is not of schema version 3", garble: "cannot be read"}
-DAMAGES |= {spoil: "cannot be read", lose: "cannot be read"}
+DAMAGES |= {spoil: "cannot be read", lose: "is missing, though"}
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -187,3 +187,8 @@ def test_a_device_is_not_replaced_by_a_page(write_run: WriteRun, capsys: pytest.
     assert main(["report", str(write_run().path), "--out", "/dev/null"]) == 2
     assert "/dev/null cannot be written: it is there already and is no regular file" in capsys.readouterr().err
     assert Path("/dev/null").is_char_device()
+
+
+def test_a_closed_output_is_an_error_and_no_traceback(write_run: WriteRun) -> None:
+    done = run_in_a_shell('"$1" -m analysis summary "$2" >&-', write_run().path)
+    assert (done.returncode, done.stderr) == (2, "error: standard output is closed\n")

@@ -94,7 +94,7 @@ def test_a_table_without_rows_is_read_with_all_its_columns(log: RunLog, table: s
 def test_a_part_that_was_lost_is_named_also_of_a_table_without_rows(log: RunLog, table: str) -> None:
     write_accuracy(log, 1)
     (log.path / table / "round-0001.parquet").unlink()
-    with pytest.raises(RunLogError, match=r"round-0001\.parquet cannot be read"):
+    with pytest.raises(RunLogError, match=r"round-0001\.parquet is missing"):
         read_table(log.path, table, 1)
 
 
@@ -110,7 +110,7 @@ def test_a_run_that_is_older_than_a_table_has_no_rows_of_it(log: RunLog, table: 
 def test_a_run_without_the_folder_of_an_old_table_is_damaged(log: RunLog) -> None:
     write_accuracy(log, 1)
     shutil.rmtree(log.path / "overlap")
-    with pytest.raises(RunLogError, match=r"round-0001\.parquet cannot be read"):
+    with pytest.raises(RunLogError, match=r"round-0001\.parquet is missing"):
         read_table(log.path, "overlap", 1)
 
 

@@ -246,6 +246,7 @@ def test_a_failure_is_told_with_its_reason_on_one_line():
     [
         (["--seeds", "x"], "neither a seed nor a range"),
         (["--seeds", "1,1"], "each once"),
+        (["--seeds", "0-99999999999"], "names more than 10000 seeds"),
         (["--set", "sparsity"], "must be key=value"),
         (["--set", "sparsity=7"], "sparsity"),
         (["--set", "seed=7"], "seed: a sweep gives it; use --seeds"),

@@ -97,6 +97,11 @@ def test_a_limit_that_leaves_no_image_of_some_class_is_refused(make_settings: Ma
     make_settings({"train-limit": 10, "heldout-limit": 20})
 
 
+def test_a_name_that_no_folder_can_have_is_refused(make_settings: MakeSettings) -> None:
+    assert only_problem_of(make_settings, {"run-name": "a" * 250}) == "run-name: 250 characters, must be 100 at most"
+    make_settings({"run-name": "a" * 100})
+
+
 def test_pixels_are_normalised_with_numbers_of_their_own_scale(make_settings: MakeSettings) -> None:
     own = {"dataset": "folder", "class-names": "a,b", "image-channels": 1}
     assert only_problem_of(make_settings, {**own, "pixel-mean": "127.5"}).startswith(
