@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from analysis.standing import standing_of
 from fedcircuits.errors import RunLogError
-from fedcircuits.run_reader import RUN_FILE, read_info
+from fedcircuits.run_reader import RUN_FILE
 
 SWEEP_FILE: Final = "sweep.json"
 """Index of a sweep: every run that was planned, and what became of it."""
@@ -67,11 +68,11 @@ def _runs_at(path: Path) -> Found:
 
 
 def _single(run: Path) -> Found:
-    info = read_info(run)
-    status = info.get("status")
-    if status == "completed":
+    standing = standing_of(run)
+    if standing.word == "completed":
         return Found((run,), ())
-    return Found((run,), (f"{run.resolve().name}: {status}; counts up to round {info.get('last_round')}",))
+    last_round = standing.info.get("last_round")
+    return Found((run,), (f"{run.resolve().name}: {standing.word}; counts up to round {last_round}",))
 
 
 def _folder(folder: Path) -> Found:
@@ -144,9 +145,8 @@ def _what_is_missing(name: str, entries: Sequence[dict[str, Any]]) -> str:
 
 def _status(run: Path) -> str:
     """Return a run's status; `imported` for a log that was made elsewhere, which has no seed to compare by."""
-    info = read_info(run)
-    is_imported = "imported-from" in (info.get("settings") or {})
-    return "imported" if is_imported else str(info.get("status"))
+    standing = standing_of(run)
+    return "imported" if "imported-from" in standing.info["settings"] else standing.word
 
 
 def _counts(statuses: Iterable[str]) -> str:

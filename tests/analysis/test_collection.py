@@ -47,11 +47,13 @@ def test_a_run_that_is_named_counts_though_it_has_failed_and_a_note_says_so(writ
 
 def test_of_a_folder_only_completed_runs_count_and_the_others_are_counted(write_run: WriteRun) -> None:
     path = _completed(write_run, "whole")
-    write_run("a", num_rounds=1)
+    written = write_run("a", num_rounds=1)
     write_run("b", num_rounds=1).fail("node lost")
+    write_run("c", num_rounds=1).close()
     found = find_runs([path.parent])
     assert found.runs == (path,)
-    assert found.notes == ("runs: 2 of 3 runs do not count (1 failed, 1 running)",)
+    assert found.notes == ("runs: 3 of 4 runs do not count (1 failed, 1 interrupted, 1 running)",)
+    assert find_runs([written.path]).notes == (f"{written.path.name}: running; counts up to round 1",)
     assert is_folder_of_runs(path.parent)
 
 
@@ -92,7 +94,7 @@ def test_a_run_that_the_index_calls_completed_but_is_not_is_left_out(write_run: 
     found = find_runs([path.parent])
     assert found.runs == (path,)
     assert found.notes == (
-        f"runs: {unfinished.name} is completed according to sweep.json, but is running; left out",
+        f"runs: {unfinished.name} is completed according to sweep.json, but is interrupted; left out",
         "runs: gone is completed according to sweep.json, but is not there; left out",
     )
 
@@ -119,7 +121,7 @@ def test_an_index_cannot_name_a_run_outside_of_its_folder(run: Any, tmp_path: Pa
 
 def test_without_any_completed_run_the_error_says_what_there_is(write_run: WriteRun) -> None:
     folder = write_run("a", num_rounds=1).path.parent
-    with pytest.raises(RunLogError, match=r"no completed run found in .*1 of 1 runs do not count \(1 running\)"):
+    with pytest.raises(RunLogError, match=r"no completed run found in .*1 of 1 runs do not count \(1 interrupted\)"):
         find_runs([folder])
 
 
