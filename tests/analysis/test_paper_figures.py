@@ -107,7 +107,7 @@ def test_one_round_has_everything_but_stability(write_run: WriteRun) -> None:
             with pytest.raises(NothingToDrawError, match="circuits were not found in two rounds"):
                 draw(run)
         else:
-            assert draw(run).get_suptitle()
+            assert any(panel.has_data() for panel in draw(run).axes), name
 
 
 def test_classes_overlap_within_and_across_clients_each_with_its_chance(run: Run) -> None:
