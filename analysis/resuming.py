@@ -2,8 +2,19 @@
 
 import json
 import shlex
+from typing import Final
 
 from analysis.run import Run
+
+USUAL: Final = {
+    "device": "auto",
+    "num-threads": 1,
+    "data-dir": "data",
+    "num-checkpoints": 2,
+    "node-timeout-s": 120,
+    "round-timeout-s": 3600,
+}
+"""Defaults of the settings that a resumed run does not take from its log, but from the command that resumes it."""
 
 
 def resume_command(run: Run) -> str:
@@ -15,9 +26,15 @@ def resume_command(run: Run) -> str:
         parts += ["--federation-config", f"{size}client-resources-num-cpus=1"]
     else:
         parts.insert(3, "CONNECTION")
-    # A string in JSON is the same string in TOML, which Flower reads.
+    given = {"resume-from": str(run.path.resolve())}
+    given |= {key: run.settings[key] for key in USUAL if run.settings.get(key, USUAL[key]) != USUAL[key]}
+    # A value in JSON is the same value in TOML, which Flower reads.
     return shlex.join(
-        [*parts, "--run-config", f"resume-from={json.dumps(str(run.path.resolve()), ensure_ascii=False)}"]
+        [
+            *parts,
+            "--run-config",
+            " ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in given.items()),
+        ]
     )
 
 

@@ -24,13 +24,13 @@ RESUME_FROM: Final = "resume-from"
 PROJECT: Final = Path(__file__).parents[1]
 """The folder that Flower unpacks the app into, or the one that it lies in."""
 
-_PLACES: Final = frozenset({"run-dir", "run-name", RESUME_FROM})
+_PLACES: Final = frozenset({"run-dir", RESUME_FROM})
 """Settings that say where a run goes: a resumed one stays where it is."""
 
 _MACHINE: Final = frozenset(
     {"device", "num-threads", "data-dir", "node-timeout-s", "round-timeout-s", "num-checkpoints"}
 )
-"""Settings that may be given anew."""
+"""Settings that the command that resumes decides, also by leaving them out: the run may go on on another machine."""
 
 Restart = tuple[Mapping[str, Tensor], RunState]
 """The weights and the state to go on from."""
@@ -83,20 +83,17 @@ def check_same_clients(run_log: RunLog, num_clients: int) -> None:
 
 
 def _changes(recorded: Mapping[str, Any], given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings of the machine that were given anew. A value that is the default counts as not given.
+    """Return the settings of the machine that differ from those that the run had before.
 
     Raises:
-        SettingsError: naming all others that were given and differ from the run's.
+        SettingsError: naming all others that were given and differ; a value that is the default counts as not given.
     """
-    differing = {
-        key
-        for key, value in recorded.items()
-        if key in given and given[key] != value and given[key] != defaults.get(key)
-    }
+    differing = {key for key, value in recorded.items() if key in given and given[key] != value}
+    contradicted = {key for key in differing if given[key] != defaults.get(key)} - _PLACES - _MACHINE
     problems = [
         f"{key} = {given[key]!r}: the run to resume began with {recorded[key]!r}; leave it out, as a resumed run takes "
         "its settings from its run.json"
-        for key in sorted(differing - _PLACES - _MACHINE)
+        for key in sorted(contradicted)
     ]
     if problems:
         raise SettingsError(problems)

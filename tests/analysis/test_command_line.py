@@ -1,15 +1,19 @@
 """Exit codes and messages of `python -m analysis`."""
 
 import json
+import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from analysis import figures
 from analysis.__main__ import main
+from analysis.resuming import USUAL
 from fedcircuits.run_lock import LOCK_FILE
 from fedcircuits.run_log import RunLog
 
@@ -53,6 +57,18 @@ def test_status_of_an_interrupted_federation_leaves_its_connection_to_the_user(
     log.close()
     main(["status", str(log.path)])
     assert f"flwr run . CONNECTION --stream --run-config 'resume-from=\"{log.path}\"'\n" in capsys.readouterr().out
+
+
+def test_what_a_resumed_run_does_not_take_from_its_log_is_in_the_command(
+    write_run: WriteRun, capsys: Output, defaults: Mapping[str, Any]
+) -> None:
+    assert {key: defaults[key] for key in USUAL} == USUAL
+    log = write_run(num_rounds=1, data_dir="/data/it's here", device="cuda")
+    log.close()
+    main(["status", str(log.path)])
+    config = shlex.split(capsys.readouterr().out.splitlines()[-1])[-1]
+    given = tomllib.loads(config.replace(" d", "\nd"))
+    assert given == {"resume-from": str(log.path), "device": "cuda", "data-dir": "/data/it's here"}
 
 
 def test_status_of_a_run_whose_process_cannot_be_seen_says_so(write_run: WriteRun, capsys: Output) -> None:

@@ -189,7 +189,8 @@ def test_settings_come_from_the_run_and_those_that_are_given_must_not_contradict
     before = (run / "run.json").read_bytes()
     with pytest.raises(SettingsError) as caught:
         resume(run, num_server_rounds=5, learning_rate=0.1, run_name="another", num_threads=1)
-    assert [problem.split(" = ")[0] for problem in caught.value.problems] == ["learning-rate", "num-server-rounds"]
+    problems = [problem.split(" = ")[0] for problem in caught.value.problems]
+    assert problems == ["learning-rate", "num-server-rounds", "run-name"]
     assert "num-server-rounds = 5: the run to resume began with 2" in str(caught.value)
     assert (run / "run.json").read_bytes() == before
 
@@ -206,6 +207,13 @@ def test_settings_of_the_machine_may_be_given_anew(stopped, resume):
     assert info["resumed"][0]["settings"] == {"num-checkpoints": 1, "round-timeout-s": 7}
     assert info["settings"]["round-timeout-s"] == 3600
     assert len(list((run / "checkpoints").iterdir())) == 2
+
+
+def test_settings_of_the_machine_are_the_resuming_commands_also_where_it_leaves_them_out(stopped, resume):
+    run = stopped(1)
+    change_info(run, settings={**read_info(run)["settings"], "device": "cuda", "num-threads": 64})
+    resume(run)
+    assert read_info(run)["resumed"][0]["settings"] == {"device": "auto", "num-threads": 1}
 
 
 def test_a_run_that_lacks_a_newer_setting_takes_it_from_the_command_line(federate, stopped, resume):
