@@ -1,5 +1,6 @@
 """Groups runs into experiments: the same settings, apart from the seed and from what cannot change a result."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,11 @@ NOT_IDENTITY: Final = frozenset(
 )
 """Settings in which runs of one experiment may differ: the seed, where files lie, and the machine."""
 
+IMAGES: Final = "images"
+"""What stands for the images in an experiment's identity, beside its settings."""
+
 SPLIT: Final = (
+    IMAGES,
     *("dataset", "class-names", "image-size", "image-channels", "pixel-mean", "pixel-std"),
     *("fit-images", "skip-unreadable"),
     *("clutter-size", "clutter-fragments", "clutter-copies"),
@@ -48,14 +53,24 @@ class SeedRun:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The settings that make it this experiment, and how many clients there really were."""
+        """The settings that make it this experiment, how many clients there really were, and what the images were."""
         settings = {key: value for key, value in self.info["settings"].items() if key not in NOT_IDENTITY}
-        return settings | {"num-clients": self.info.get("num_clients") or settings.get("num-clients")}
+        num_clients = self.info.get("num_clients") or settings.get("num-clients")
+        return settings | {"num-clients": num_clients, IMAGES: _images(self.info)}
 
     @property
     def age(self) -> tuple[bool, str, str]:
         """Sorts runs of one seed: the newest completed one comes last."""
         return self.info.get("status") == "completed", str(self.info.get("started")), self.path.name
+
+
+def _images(info: Mapping[str, Any]) -> str | None:
+    """Return what tells the images of a run from others, in short; None if the run did not write it down."""
+    data, clients = info.get("data"), info.get("clients") or []
+    if not isinstance(data, dict):
+        return None
+    known_by = [data.get("train"), data.get("heldout"), *(client.get("fingerprint") for client in clients)]
+    return hashlib.sha256(repr(known_by).encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True)

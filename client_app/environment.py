@@ -8,16 +8,18 @@ from pathlib import Path
 import torch
 from flwr.app import RecordDict
 
-from client_app.node_config import read_identity, read_node_config
+from client_app.node_config import NodeConfig, read_identity, read_node_config
 from fedcircuits.data import Dataset, LabelledImages, load_dataset
 from fedcircuits.digest import code_digest
 from fedcircuits.errors import FedCircuitsError, SettingsError
+from fedcircuits.fingerprints import fingerprint
 from fedcircuits.machine import use_machine
 from fedcircuits.messages import decode_settings
 from fedcircuits.model_spec import ModelSpec
 from fedcircuits.models import model_spec
 from fedcircuits.own_images import load_own_images
 from fedcircuits.partitions import client_images
+from fedcircuits.picture_cache import site_salt
 from fedcircuits.privacy import Report, exceeds
 from fedcircuits.replies import NodeInfo
 from fedcircuits.settings import DataSettings, Settings
@@ -80,7 +82,15 @@ def introduce(content: RecordDict, node_config: Mapping[str, object]) -> NodeInf
         num_images=0 if tells_classes else len(client.train),
         label=label,
         has_own_images="data-path" in node_config,
+        fingerprint=_fingerprint(client, read_node_config(node_config)) if tells_classes else "",
     )
+
+
+def _fingerprint(client: Client, node: NodeConfig) -> str:
+    """Return the fingerprint of a client's own images; empty if there are none, or no place to keep its secret."""
+    salt = site_salt(node.cache_path) if node.data_path and node.cache_path else b""
+    # Two clients of one site have a secret each.
+    return fingerprint(client.train, client.bench.test, salt=salt + bytes([client.partition_id % 256])) if salt else ""
 
 
 def _own_images(

@@ -4,8 +4,8 @@ The probe set serves the server's circuit discovery and the ablation means; ever
 set; no image is in both, nor are two images that were made of one.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from fedcircuits.cluttered_digits import Clutter, place_digits
 from fedcircuits.errors import DataError
+from fedcircuits.fingerprints import fingerprint
 from fedcircuits.idx_files import has_idx_files, read_idx_files
 from fedcircuits.image_files import ImageRules, Pictures, find_class_files, read_class_files
 from fedcircuits.seeding import Purpose, numpy_generator
@@ -132,17 +133,25 @@ class _Source:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One dataset: what clients train on, and the two held-out parts."""
+    """One dataset: what clients train on, and the two held-out parts.
+
+    Args:
+        train: training images.
+        probe: images that circuits are found on.
+        test: images that everything is scored on.
+        fingerprints: of the parts `train` and `heldout` before limits, where they were taken.
+    """
 
     train: LabelledImages
     probe: LabelledImages
     test: LabelledImages
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> "Dataset":
         """Return the dataset on `device`; itself if it is there already."""
         if self.train.device == device:
             return self
-        return Dataset(self.train.to(device), self.probe.to(device), self.test.to(device))
+        return Dataset(self.train.to(device), self.probe.to(device), self.test.to(device), self.fingerprints)
 
 
 def stratified_split(
@@ -170,18 +179,20 @@ def stratified_split(
     return data.select(is_first.nonzero().flatten()), data.select((~is_first).nonzero().flatten())
 
 
-def load_dataset(settings: DataSettings, seed: int) -> Dataset:
+def load_dataset(settings: DataSettings, seed: int, *, is_identified: bool = False) -> Dataset:
     """Return the dataset as tensors on the CPU; a second call in the same process costs nothing.
 
     Args:
         settings: names the dataset, its folder, the limits and the probe set's share.
         seed: decides which training images `train-limit` keeps; probe and test set are the same for every seed.
+        is_identified: whether fingerprints are taken, which costs a second for every GB.
 
     Raises:
         DataError: if the files are neither in `data-dir` nor can be downloaded, or if the limits leave too few
             images to score on.
     """
-    return _load(_source(settings), settings.train_limit, settings.heldout_limit, settings.probe_fraction, seed)
+    limits = settings.train_limit, settings.heldout_limit, settings.probe_fraction
+    return _load(_source(settings), *limits, seed, is_identified)
 
 
 def image_rules(settings: DataSettings) -> ImageRules:
@@ -203,9 +214,12 @@ def _source(settings: DataSettings) -> _Source:
 
 
 @lru_cache(maxsize=2)
-def _load(source: _Source, train_limit: int, heldout_limit: int, probe_fraction: float, seed: int) -> Dataset:
+def _load(
+    source: _Source, train_limit: int, heldout_limit: int, probe_fraction: float, seed: int, is_identified: bool
+) -> Dataset:
     readers = {"digits": _read_digits, CLUTTERED_DIGITS: _read_cluttered_digits, FOLDER: _read_folder}
     train, heldout = readers.get(source.name, _read_torchvision)(source)
+    known_by = {"train": fingerprint(train), "heldout": fingerprint(heldout)} if is_identified else {}
     train = _limit(train, train_limit, numpy_generator(seed, Purpose.TRAIN_LIMIT))
     heldout = _limit(heldout, heldout_limit, numpy_generator(HELDOUT_SEED, Purpose.HELDOUT_LIMIT))
     names, (originals, _) = source.rules.class_names, heldout.originals()
@@ -218,7 +232,7 @@ def _load(source: _Source, train_limit: int, heldout_limit: int, probe_fraction:
             "the probe set and one for the test set"
         )
     probe, test = stratified_split(heldout, probe_fraction, numpy_generator(HELDOUT_SEED, Purpose.PROBE_SPLIT))
-    return Dataset(train, probe, test)
+    return Dataset(train, probe, test, known_by)
 
 
 def _read_digits(source: _Source) -> tuple[LabelledImages, LabelledImages]:

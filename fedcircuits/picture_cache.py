@@ -8,8 +8,10 @@ import hashlib
 import json
 import logging
 import os
+import secrets
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ from fedcircuits.whole_files import write_whole
 
 _log = logging.getLogger("fedcircuits")
 
+_SALT_BYTES = 32
+
 
 def default_cache_folder() -> Path | None:
     """Return the folder for this project's caches of the user that runs the process; None for a user without a home."""
@@ -29,6 +33,23 @@ def default_cache_folder() -> Path | None:
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fedcircuits"
     except RuntimeError:
         return None
+
+
+def site_salt(cache: Path) -> bytes:
+    """Return the secret of a site, made up when it is first asked for; nothing if it cannot be kept."""
+    path = cache / "salt"
+    try:
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (
+            suppress(FileExistsError),
+            os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file,
+        ):
+            file.write(secrets.token_bytes(_SALT_BYTES))
+        salt = path.read_bytes()
+    except OSError as error:
+        _log.warning("no secret can be kept in %s (%s): the run will not know these images again", cache, error)
+        return b""
+    return salt if len(salt) == _SALT_BYTES else b""
 
 
 def cached_pictures(

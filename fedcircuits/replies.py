@@ -23,6 +23,7 @@ class NodeInfo:
         num_images: images that it holds in all, if it does not tell classes apart.
         label: what it wants to be called; empty if it does not say.
         has_own_images: its images are no part of the dataset that the server has.
+        fingerprint: of its own images, by which it knows them again and nobody else does; empty if it does not say.
     """
 
     partition_id: int
@@ -33,6 +34,7 @@ class NodeInfo:
     num_images: int = 0
     label: str = ""
     has_own_images: bool = False
+    fingerprint: str = ""
 
     @property
     def num_held(self) -> int:

@@ -20,7 +20,14 @@ from fedcircuits.run_log import RunLog
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings, check_num_clients
 from fedcircuits.tables import origins_by_class
-from server_app.resumption import RESUME_FROM, Restart, check_same_clients, reopen_run
+from server_app.resumption import (
+    RESUME_FROM,
+    Restart,
+    check_same_clients,
+    check_same_data,
+    check_same_own_images,
+    reopen_run,
+)
 from server_app.versions import versions
 from strategies.observer import RoundObserver
 from strategies.registry import build_strategy
@@ -96,7 +103,9 @@ def _run_rounds(grid: Grid, settings: Settings, run_log: RunLog, restart: Restar
     """Load the data, find the clients, and let the strategy run the rounds that are left."""
     spec = model_spec(settings)
     device = use_machine(settings.machine)
-    dataset = load_dataset(settings.data, settings.run.seed)
+    dataset = load_dataset(settings.data, settings.run.seed, is_identified=True)
+    check_same_data(run_log, dataset.fingerprints)
+    run_log.note(data=dict(dataset.fingerprints))
     roster = Roster(encode_config(settings), spec.num_classes, settings.run.seed, settings.privacy)
     roster.wait(grid, settings.federation.node_timeout_s)
     clients = roster.clients
@@ -104,6 +113,7 @@ def _run_rounds(grid: Grid, settings: Settings, run_log: RunLog, restart: Restar
         check_same_clients(run_log, clients.num_partitions)
         check_num_clients(settings, clients.num_partitions, None if clients.all_have_own_images else len(dataset.train))
     roster.check_complete(settings.federation.node_timeout_s)
+    check_same_own_images(run_log, clients.descriptions())
     run_log.note(num_clients=clients.num_partitions, clients=clients.descriptions())
     if origins := origins_by_class(dataset.test, spec.num_classes):
         run_log.note(test_origins=origins)

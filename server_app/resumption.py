@@ -2,7 +2,7 @@
 
 import logging
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from torch import Tensor
 from fedcircuits.checkpoints import read_restart
 from fedcircuits.digest import code_digest
 from fedcircuits.errors import FederationError, RunLogError, SettingsError
+from fedcircuits.labels import client_name
 from fedcircuits.run_log import RunLog
 from fedcircuits.run_reader import find_run
 from fedcircuits.run_state import RunState
@@ -80,6 +81,48 @@ def check_same_clients(run_log: RunLog, num_clients: int) -> None:
             f"the run began with {recorded} clients, but the federation has {num_clients}; start it with "
             f'--federation-config "num-supernodes={recorded}"'
         )
+
+
+def check_same_data(run_log: RunLog, data: Mapping[str, str]) -> None:
+    """Check that a resumed run has the images that it began with.
+
+    Args:
+        run_log: the run's.
+        data: fingerprints of the dataset, by part.
+
+    Raises:
+        RunLogError: naming the parts that have changed.
+    """
+    recorded = run_log.info.get("data", {})
+    changed = [_PARTS[part] for part in data if recorded.get(part, data[part]) != data[part]]
+    if changed:
+        raise RunLogError(
+            f"the run began with other images: the {' and the '.join(changed)} are not those under data-dir; put them "
+            "back, name their folder, or start a new run"
+        )
+
+
+def check_same_own_images(run_log: RunLog, clients: Sequence[Mapping[str, Any]]) -> None:
+    """Check that the clients of a resumed run have the images of their own that it began with.
+
+    Args:
+        run_log: the run's.
+        clients: descriptions of those that have a label or images of their own.
+
+    Raises:
+        RunLogError: naming the clients whose images have changed.
+    """
+    before = {client["partition_id"]: client.get("fingerprint") for client in run_log.info.get("clients", [])}
+    changed = [
+        client_name(client["partition_id"], client["label"] or "")
+        for client in clients
+        if (now := client.get("fingerprint")) and before.get(client["partition_id"]) not in {None, now}
+    ]
+    if changed:
+        raise RunLogError(f"the run began with other images of {', '.join(changed)}; put them back, or start a new run")
+
+
+_PARTS: Final = {"train": "training images", "heldout": "held-out images"}
 
 
 def _changes(recorded: Mapping[str, Any], given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

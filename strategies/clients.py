@@ -67,6 +67,7 @@ class Clients:
                 "label": info.label or None,
                 "num_images": info.num_held,
                 "has_own_images": info.has_own_images,
+                **({"fingerprint": info.fingerprint} if info.fingerprint else {}),
             }
             for partition_id, info in sorted(self._heard.items())
             if info.has_own_images or info.label

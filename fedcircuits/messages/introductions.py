@@ -18,6 +18,7 @@ MOST_PARTITIONS = 10**6
 """A node that believes in a larger federation is not believed."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_FINGERPRINT = re.compile(r"[0-9a-f]{32}")
 
 
 def encode_node(info: NodeInfo) -> RecordDict:
@@ -36,6 +37,8 @@ def encode_node(info: NodeInfo) -> RecordDict:
         record[Key.CLASS_COUNTS] = info.class_counts
     if info.num_images:
         record[Key.NUM_EXAMPLES] = info.num_images
+    if info.fingerprint:
+        record[Key.FINGERPRINT] = info.fingerprint
     if info.problem:
         record[Key.PROBLEM] = info.problem
     return RecordDict({Key.NODE: record})
@@ -69,8 +72,17 @@ def decode_node(content: RecordDict, num_classes: int, privacy: PrivacySettings 
     if info.problem:
         return info
     if privacy.reports_classes:
-        return replace(info, class_counts=_class_counts(record, num_classes))
+        return replace(info, class_counts=_class_counts(record, num_classes), fingerprint=_fingerprint(record))
     return replace(info, num_images=count_value(record, Key.NUM_EXAMPLES))
+
+
+def _fingerprint(record: ConfigRecord) -> str:
+    if Key.FINGERPRINT not in record:
+        return ""
+    digits = str(typed_value(record, Key.FINGERPRINT, str))
+    if not _FINGERPRINT.fullmatch(digits):
+        raise ReplyError("fingerprint: must be 32 hexadecimal digits")
+    return digits
 
 
 def _class_counts(record: ConfigRecord, num_classes: int) -> list[int]:

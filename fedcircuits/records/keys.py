@@ -27,6 +27,7 @@ class Key:
     PROBLEM: Final = "problem"
     LABEL: Final = "label"
     HAS_OWN_IMAGES: Final = "has-own-images"
+    FINGERPRINT: Final = "fingerprint"
     PARAMETER_MASK: Final = "parameter-mask"
     NEGATIVES: Final = "negatives"
     CLASS_IDS: Final = "class-ids"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from analysis.experiments import SPLIT, Experiment, group, read_seed_runs
+from analysis.experiments import IMAGES, SPLIT, Experiment, group, read_seed_runs
 from fedcircuits.config_values import kebab
 from fedcircuits.errors import RunLogError
 from fedcircuits.run_log import RunLog
@@ -44,6 +44,25 @@ def test_experiments_of_one_name_get_the_settings_in_which_they_differ(write_run
     paths = [_run(write_run, sparsity=sparsity) for sparsity in (0.9, 0.95)]
     experiments, _ = _group(*paths, _run(write_run, "classes", sparsity=0.5))
     assert [one.label for one in experiments] == ["iid (sparsity 0.9)", "iid (sparsity 0.95)", "classes"]
+
+
+def test_other_images_under_the_same_settings_are_another_experiment(write_run: WriteRun) -> None:
+    here, moved, other = (_run(write_run, seed=seed, data_dir=f"hospital{seed}") for seed in range(3))
+    for path, images in ((here, "aa"), (moved, "aa"), (other, "bb")):
+        _change(path, data={"train": images, "heldout": "cc"})
+    (one, two), _ = _group(here, moved, other)
+    assert [run.path for run in one.runs] == [here, moved]
+    assert [run.path for run in two.runs] == [other]
+    assert one.label.startswith("iid (images ")
+    assert not one.has_clients_of(two)
+
+
+def test_other_images_of_a_client_are_another_experiment(write_run: WriteRun) -> None:
+    paths = [_run(write_run, seed=seed) for seed in range(2)]
+    for path, digits in zip(paths, ("11", "22"), strict=True):
+        clients = [{"partition_id": 0, "label": None, "fingerprint": digits}]
+        _change(path, data={"train": "aa", "heldout": "cc"}, clients=clients)
+    assert len(_group(*paths)[0]) == 2
 
 
 def test_settings_that_a_run_lacks_are_shown_as_missing(write_run: WriteRun) -> None:
@@ -118,4 +137,4 @@ def test_clients_are_the_same_where_nothing_that_splits_the_data_differs(write_r
 
 
 def test_every_setting_of_the_data_belongs_to_the_split_but_its_folder() -> None:
-    assert {kebab(field.name) for field in fields(DataSettings)} - {"data-dir"} == set(SPLIT)
+    assert {kebab(field.name) for field in fields(DataSettings)} - {"data-dir"} == set(SPLIT) - {IMAGES}

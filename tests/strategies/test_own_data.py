@@ -1,6 +1,7 @@
 """Federations in process whose clients have images and names of their own."""
 
 import logging
+import shutil
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,25 @@ def test_run_json_and_the_summary_say_who_is_who(own_run):
     assert "digits, 3 clients with images of their own" in text
     (line,) = [line for line in text.splitlines() if "(site-c)" in line]
     assert line.split()[0] == "2"
+
+
+def test_a_site_knows_its_images_again_and_nobody_else_does(federate, sites, tmp_path):
+    """The same images at two sites have two fingerprints, and stay the same from run to run, wherever they lie."""
+    caches = [{"cache-path": str(tmp_path / name)} for name in ("cache a", "cache b")]
+    same = sites[0]["data-path"]
+
+    def fingerprints(*paths, **changes):
+        configs = [{"data-path": path, **cache} for path, cache in zip(paths, caches, strict=True)]
+        run = federate(configure(InProcessGrid(2), *configs), num_server_rounds=1, **OWN, **changes)
+        return [client.get("fingerprint") for client in read_info(run)["clients"]]
+
+    first, second = fingerprints(same, same)
+    assert first != second
+    moved = shutil.copytree(same, tmp_path / "elsewhere")
+    assert fingerprints(str(moved), sites[2]["data-path"])[0] == first
+    next(moved.rglob("*.png")).unlink()
+    assert fingerprints(str(moved), same)[0] != first
+    assert fingerprints(same, same, client_report="masks") == [None, None]
 
 
 def test_a_client_with_its_own_images_and_others_with_a_split_work_together(federate, sites):

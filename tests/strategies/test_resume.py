@@ -19,6 +19,7 @@ from fedcircuits.errors import FedCircuitsError, FederationError, RunLogError, S
 from fedcircuits.run_log import RunLog
 from fedcircuits.run_reader import read_info
 from server_app import federation
+from server_app.resumption import check_same_own_images
 from strategies import heavy
 from strategies.registry import STRATEGIES
 
@@ -214,6 +215,28 @@ def test_settings_of_the_machine_are_the_resuming_commands_also_where_it_leaves_
     change_info(run, settings={**read_info(run)["settings"], "device": "cuda", "num-threads": 64})
     resume(run)
     assert read_info(run)["resumed"][0]["settings"] == {"device": "auto", "num-threads": 1}
+
+
+@pytest.mark.parametrize(("part", "words"), [("train", "training images"), ("heldout", "held-out images")])
+def test_a_run_does_not_go_on_with_other_images(stopped, resume, part, words):
+    run = stopped(1)
+    data = read_info(run)["data"]
+    change_info(run, data={**data, part: "another"})
+    with pytest.raises(RunLogError, match=f"the run began with other images: the {words} are not those under data-dir"):
+        resume(run)
+    assert read_info(run)["last_round"] == 1
+    change_info(run, data=data)
+    resume(run)
+
+
+def test_a_run_does_not_go_on_with_other_images_of_a_client(stopped):
+    run_log = RunLog.reopen(stopped(1))
+    client = {"partition_id": 1, "label": "north", "num_images": 9, "has_own_images": True}
+    run_log.note(clients=[{**client, "fingerprint": "a" * 32}])
+    check_same_own_images(run_log, [{**client, "fingerprint": "a" * 32}])
+    check_same_own_images(run_log, [client])  # it does not say any more
+    with pytest.raises(RunLogError, match=r"other images of partition 1 \(north\)"):
+        check_same_own_images(run_log, [{**client, "fingerprint": "b" * 32}])
 
 
 def test_a_run_that_lacks_a_newer_setting_takes_it_from_the_command_line(federate, stopped, resume):
