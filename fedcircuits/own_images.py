@@ -4,6 +4,7 @@ Nothing else is loaded: neither a shared dataset nor the server's held-out image
 """
 
 import hashlib
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,8 @@ from fedcircuits.idx_files import find_idx_pair, read_idx_pair
 from fedcircuits.image_files import ImageRules, Pictures, find_class_files, fitted, read_class_files
 from fedcircuits.picture_cache import cached_pictures
 from fedcircuits.settings import DataSettings
+
+_log = logging.getLogger("fedcircuits")
 
 
 def load_own_images(folder: Path, settings: DataSettings, cache: Path | None) -> tuple[LabelledImages, LabelledImages]:
@@ -63,7 +66,12 @@ def _read(folder: Path, rules: ImageRules, cache: Path | None) -> Pictures:
 
 def _read_idx(images_path: Path, labels_path: Path, rules: ImageRules) -> Pictures:
     """Read a pair of IDX files, which hold grey images of one size."""
-    images, labels = read_idx_pair(images_path, labels_path)
+    try:
+        images, labels = read_idx_pair(images_path, labels_path)
+    except DataError as error:
+        # Errors travel, and where a site keeps its images is nobody else's business.
+        _log.error("%s", error)
+        raise DataError(_without_names(str(error), images_path, labels_path)) from error
     num_classes = len(rules.class_names)
     if not len(labels) or labels.max() >= num_classes:
         raise DataError(
@@ -75,6 +83,17 @@ def _read_idx(images_path: Path, labels_path: Path, rules: ImageRules) -> Pictur
     except DataError as error:
         raise DataError(f"IDX images {error}; allowed are {rules}, or any with fit-images = true") from error
     return Pictures(torch.from_numpy(pixels), torch.from_numpy(labels.astype(np.int64)))
+
+
+def _without_names(text: str, images_path: Path, labels_path: Path) -> str:
+    names = {
+        images_path: "the IDX file of images",
+        labels_path: "the IDX file of labels",
+        images_path.parent: "data-path",
+    }
+    for path, name in names.items():
+        text = text.replace(str(path), name)
+    return text
 
 
 def _held_out(pictures: Pictures, fraction: float) -> Iterator[int]:
