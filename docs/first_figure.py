@@ -29,6 +29,8 @@ SPLITS = {
 }
 NODES = {"in both clients": (INK, "o"), "only in one": (SKY, "s"), "only in the other": (ORANGE, "^")}
 
+FIGURES = ["iou", "expected_iou"]
+
 Edge = tuple[int, int]
 """Source and target channel."""
 
@@ -63,17 +65,17 @@ def main(folder: Path, path: Path) -> None:
 
 
 def typical_pairs(runs: Mapping[str, Sequence[Run]]) -> dict[str, tuple[Run, Clients]]:
-    """Return, for each split, a run and two clients whose last circuits overlap beyond chance as all do in the mean.
+    """Return, for each split, a run and two clients whose last circuits overlap as all do in the mean, chance included.
 
     The runs are of one seed, and so of one class.
     """
     candidates: dict[int, dict[str, tuple[float, Run, Clients]]] = {}
     for name, own in runs.items():
-        last = [rows[rows["round"] == rows["round"].max()] for rows in map(shared_pairs, own)]
-        mean = pd.concat(last)["adjusted_iou"].mean()
+        last = [shared_pairs(run).query(f"round == {run.info['last_round']}") for run in own]
+        mean = pd.concat(last)[FIGURES].mean()
         for run, rows in zip(own, last, strict=True):
             pairs = [(int(a), int(b)) for a, b in rows[["a_partition_id", "b_partition_id"]].to_numpy()]
-            distances = [(abs(beyond_chance(run, pair) - mean), run, pair) for pair in pairs]
+            distances = [(abs(pooled_overlap(last_circuits(run, pair)) - mean).sum(), run, pair) for pair in pairs]
             if distances:
                 nearest = min(distances, key=lambda distance: distance[0])
                 candidates.setdefault(run.settings["seed"], {})[name] = nearest
@@ -84,12 +86,6 @@ def typical_pairs(runs: Mapping[str, Sequence[Run]]) -> dict[str, tuple[Run, Cli
     return {name: (run, pair) for name, (_, run, pair) in best.items()}
 
 
-def beyond_chance(run: Run, clients: Clients) -> float:
-    """Return the adjusted IoU of the last circuits of the class in two clients."""
-    pooled = pooled_overlap(last_circuits(run, clients))
-    return float((pooled["iou"] - pooled["expected_iou"]) / (1 - pooled["expected_iou"]))
-
-
 def last_circuits(run: Run, clients: Clients) -> list[pd.DataFrame]:
     """Return the last circuits of the class in two clients."""
     local = circuits_of(run, ModelKind.CLIENT)
@@ -98,8 +94,8 @@ def last_circuits(run: Run, clients: Clients) -> list[pd.DataFrame]:
 
 
 def pooled_overlap(pair: Sequence[pd.DataFrame]) -> "pd.Series[float]":
-    """Return the overlap of two circuits, all layers pooled."""
-    return compare(pair).set_index("layer").loc[ALL_LAYERS]
+    """Return the overlap of two circuits, all layers pooled, and its chance."""
+    return compare(pair).set_index("layer").loc[ALL_LAYERS, FIGURES].astype(float)
 
 
 def draw_circuits(panel: Axes, run: Run, clients: Clients) -> None:
@@ -167,7 +163,7 @@ def node_handles() -> list[Line2D]:
 
 def shared_overlap(run: Run) -> pd.DataFrame:
     """Return the mean overlap of the class's circuits over pairs of clients, and its chance, by round."""
-    return shared_pairs(run).groupby("round")[["iou", "expected_iou"]].mean()
+    return shared_pairs(run).groupby("round")[FIGURES].mean()
 
 
 def shared_pairs(run: Run) -> pd.DataFrame:
