@@ -1,6 +1,6 @@
 """Draws the first figure of the README: one class's circuits in clients that hold the same classes, or different ones.
 
-python -m sweep conf/digits/iid-3clients.toml conf/digits/shared-class.toml --seeds 0-4 --out runs/first-figure
+python -m sweep conf/digits/iid-3clients.toml conf/digits/shared-class.toml --seeds 0-9 --out runs/first-figure
 python docs/first_figure.py runs/first-figure docs/images/first-figure.png
 """
 
