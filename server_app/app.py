@@ -15,4 +15,4 @@ __all__ = ["app"]
 def main(grid: Grid, context: Context) -> None:
     """Run; an error ends the run as failed."""
     with speak_plainly():
-        run_federation(grid, context.run_config)
+        run_federation(grid, context.run_config, context.run_id)

@@ -1,7 +1,9 @@
 """A run from its settings to its end: data, run log, nodes, strategy."""
 
 import logging
+import platform
 import shlex
+import sys
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
@@ -37,12 +39,13 @@ from strategies.window import eased, is_simulated
 _log = logging.getLogger("fedcircuits")
 
 
-def run_federation(grid: Grid, config: Mapping[str, Any]) -> None:
+def run_federation(grid: Grid, config: Mapping[str, Any], run_id: int | None = None) -> None:
     """Run every round and leave a run directory that says how it ended, also if it could not begin.
 
     Args:
         grid: reaches the clients.
         config: the flat run config.
+        run_id: what Flower calls the run; None where Flower does not run it.
 
     Raises:
         FedCircuitsError: if the run cannot start or go on; the reason also stands in run.json, but for a
@@ -51,6 +54,10 @@ def run_federation(grid: Grid, config: Mapping[str, Any]) -> None:
     settings, run_log, restart = reopen_run(config) if _is_resumption(config) else (*_begin(config), None)
     _log.info("FedCircuits %s | %s", __version__, _describe(settings))
     _log.info("run directory: %s", run_log.path)
+    # A SuperLink that was there already takes a run into its own environment and folder, whatever the shell's are.
+    _log.info("environment: %s (Python %s), in the folder %s", sys.prefix, platform.python_version(), Path.cwd())
+    if run_id is not None:
+        _log.info("to end it: flwr stop %d (Ctrl-C ends this display alone)", run_id)
     if not run_log.is_locked:
         _log.warning("the file system knows no locks: nothing keeps another process from writing this run")
     try:

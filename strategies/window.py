@@ -78,9 +78,12 @@ class WindowedGrid(Grid):
         """Send messages, all at once."""
         return self._grid.push_messages(messages)
 
-    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
-        """Return the replies that there are to these messages."""
-        return self._grid.pull_messages(message_ids)
+    def pull_messages(self, *args: Any, **kwargs: Any) -> Iterable[Message]:
+        """Return the replies that there are to some messages, in the words of whichever Flower it is.
+
+        Flower 1.42 calls the messages `message_ids`; 1.43 will call them `reply_to_message_ids`.
+        """
+        return self._grid.pull_messages(*args, **kwargs)
 
     def create_message(self, *args: Any, **kwargs: Any) -> Message:
         """Return a new message."""

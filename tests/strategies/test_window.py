@@ -46,6 +46,14 @@ class SlowGrid(Grid):
     create_message = set_run = run = None  # type: ignore[assignment]
 
 
+class NextGrid(SlowGrid):
+    """The same with the signature that Flower has announced for 1.43."""
+
+    def pull_messages(self, reply_to_message_ids=None, *, message_ids=None):
+        assert message_ids is None
+        return super().pull_messages(reply_to_message_ids)
+
+
 @pytest.fixture(autouse=True)
 def _no_sleep(monkeypatch):
     monkeypatch.setattr(window, "_POLL_S", 0)
@@ -58,12 +66,21 @@ def queries(num: int) -> list[Message]:
     return [Message(content, dst_node_id=node, message_type=MessageType.QUERY) for node in range(10, 10 + num)]
 
 
+@pytest.mark.parametrize("kind", [SlowGrid, NextGrid])
 @pytest.mark.parametrize("per_look", [1, 3, 100])
-def test_every_message_is_answered_and_few_wait_at_a_time(per_look):
-    grid = SlowGrid(per_look)
+def test_every_message_is_answered_and_few_wait_at_a_time(kind, per_look):
+    grid = kind(per_look)
     replies = WindowedGrid(grid, 1).send_and_receive(queries(10), timeout=60)
     assert sorted(reply.metadata.src_node_id for reply in replies) == list(range(10, 20))
     assert grid.most_unanswered == 4
+
+
+@pytest.mark.parametrize(("kind", "name"), [(SlowGrid, "message_ids"), (NextGrid, "reply_to_message_ids")])
+def test_replies_are_asked_for_in_the_words_of_either_flower(kind, name):
+    grid = kind(100)
+    windowed = WindowedGrid(grid, 1)
+    ids = windowed.push_messages(queries(2))
+    assert len(windowed.pull_messages(**{name: ids})) == 2
 
 
 def test_workers_get_their_messages_however_many_nodes_there_are():
