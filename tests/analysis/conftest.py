@@ -192,6 +192,12 @@ def write_run(tmp_path: Path) -> WriteRun:
     return run_writer(tmp_path / "runs")
 
 
+@pytest.fixture(scope="module")
+def write_module_run(tmp_path_factory: pytest.TempPathFactory) -> WriteRun:
+    """Return the same for runs that several tests of a module only read."""
+    return run_writer(tmp_path_factory.mktemp("module") / "runs")
+
+
 @pytest.fixture
 def tiny_run(write_run: WriteRun) -> Run:
     """Return a completed run of two rounds."""

@@ -42,14 +42,19 @@ def _write(write_run: WriteRun, name: str, seed: int, recall: float = 1.0, **opt
     return log.path
 
 
-@pytest.fixture
-def study(write_run: WriteRun) -> SeedStudy:
-    """Return classes: accuracies 0.5, 0.6, 0.7 for seeds 0, 1, 2; iid: 0.7, 0.7 for seeds 1, 2."""
+@pytest.fixture(scope="module")
+def runs(write_module_run: WriteRun) -> Path:
+    """Return runs of classes: accuracies 0.5, 0.6, 0.7 for seeds 0, 1, 2; iid: 0.7, 0.7 for seeds 1, 2."""
     for seed, recall in enumerate((0.0, 0.5, 1.0)):
-        path = _write(write_run, "classes", seed, recall)
+        path = _write(write_module_run, "classes", seed, recall)
     for seed in (1, 2):
-        _write(write_run, "iid", seed, partition="iid")
-    return read_seed_study([path.parent])
+        _write(write_module_run, "iid", seed, partition="iid")
+    return path.parent
+
+
+@pytest.fixture(scope="module")
+def study(runs: Path) -> SeedStudy:
+    return read_seed_study([runs])
 
 
 def test_every_seed_and_round_has_its_values(study: SeedStudy) -> None:
@@ -72,9 +77,9 @@ def test_the_mean_is_over_seeds(study: SeedStudy) -> None:
     assert (found.mean, found.sd, found.num_seeds) == (pytest.approx(0.6), pytest.approx(0.1), 3)
 
 
-def test_the_baseline_is_the_first_iid_experiment_unless_one_is_named(study: SeedStudy, tmp_path: Path) -> None:
+def test_the_baseline_is_the_first_iid_experiment_unless_one_is_named(study: SeedStudy, runs: Path) -> None:
     assert study.baseline.label == "iid"
-    assert read_seed_study([tmp_path / "runs"], "classes").baseline.label == "classes"
+    assert read_seed_study([runs], "classes").baseline.label == "classes"
 
 
 def test_without_iid_clients_the_first_experiment_is_the_baseline(write_run: WriteRun) -> None:
@@ -82,9 +87,9 @@ def test_without_iid_clients_the_first_experiment_is_the_baseline(write_run: Wri
     assert read_seed_study(paths).baseline.label == "krum"
 
 
-def test_an_unknown_baseline_is_an_error_that_lists_the_labels(study: SeedStudy, tmp_path: Path) -> None:
+def test_an_unknown_baseline_is_an_error_that_lists_the_labels(runs: Path) -> None:
     with pytest.raises(RunLogError, match="no experiment is called 'dense'; there are 'classes', 'iid'"):
-        read_seed_study([tmp_path / "runs"], "dense")
+        read_seed_study([runs], "dense")
 
 
 def test_differences_to_the_baseline_pair_the_seeds_that_both_have(study: SeedStudy) -> None:

@@ -20,10 +20,10 @@ def _skipped(study: SeedStudy, folder: Path) -> dict[str, str | None]:
     return {saved.name: saved.reason for saved in save_comparison_figures(study, folder) if saved.path is None}
 
 
-@pytest.fixture
-def study(write_run: WriteRun) -> SeedStudy:
+@pytest.fixture(scope="module")
+def study(write_module_run: WriteRun) -> SeedStudy:
     """Return two sparsities of two seeds, one of them dense."""
-    paths = [write_run("tiny", seed=seed, sparsity=sparsity).path for seed in (0, 1) for sparsity in (0.0, 0.9)]
+    paths = [write_module_run("tiny", seed=seed, sparsity=sparsity).path for seed in (0, 1) for sparsity in (0.0, 0.9)]
     return read_seed_study(paths)
 
 

@@ -25,12 +25,13 @@ def _write(write_run: WriteRun, name: str, seed: int, **options: Any) -> Path:
     return log.path
 
 
-@pytest.fixture
-def study(write_run: WriteRun) -> SeedStudy:
+@pytest.fixture(scope="module")
+def study(write_module_run: WriteRun) -> SeedStudy:
     """Return three experiments of two seeds: two sparsities, one of them dense, and one that shares no class."""
     long, once = "a-name-that-is-longer-than-a-column-can-be", {"num_rounds": 1}
-    paths = [_write(write_run, "shared", seed, sparsity=sparsity, **once) for sparsity in (0.0, 0.9) for seed in (0, 1)]
-    paths += [_write(write_run, long, seed, is_shared=False, strategy="krum", **once) for seed in (0, 1)]
+    write = write_module_run
+    paths = [_write(write, "shared", seed, sparsity=sparsity, **once) for sparsity in (0.0, 0.9) for seed in (0, 1)]
+    paths += [_write(write, long, seed, is_shared=False, strategy="krum", **once) for seed in (0, 1)]
     return read_seed_study(paths)
 
 

@@ -123,6 +123,7 @@ def test_the_default_run_learns_and_finds_usable_circuits_that_follow_the_class(
     assert same <= overlap["retest"] + 0.1  # a ceiling in expectation
 
 
+@pytest.mark.long
 def test_mnist_by_class(flower, tmp_path):
     folder = os.environ.get(DATA_FOLDER)
     if not folder or not (Path(folder) / "MNIST").is_dir():

@@ -105,7 +105,7 @@ def test_a_damaged_archive_is_refused(make_settings: MakeSettings, tmp_path: Pat
     write_idx(tmp_path, "", np.zeros((2, 8, 8)), np.array([1, 1]), ".gz")
     path = tmp_path / "images-idx3-ubyte.gz"
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(DataError, match=r"images-idx3-ubyte.gz cannot be read"):
+    with pytest.raises(DataError, match=r"the IDX file of images cannot be read"):
         load(tmp_path, make_settings({}))
 
 

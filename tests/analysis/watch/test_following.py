@@ -1,6 +1,7 @@
 """The loop of a watch, and the wait for a run."""
 
 import io
+import os
 import threading
 import time
 
@@ -190,6 +191,7 @@ def test_a_log_that_cannot_be_read_is_no_next_run_and_no_error(growing_run):
     broken = run.path.with_name("00000000T000000Z-broken")
     broken.mkdir()
     (broken / "run.json").write_text("{")
+    os.utime(broken / "run.json", (0, 0))  # of a time long gone
     clock = Clock(lambda: run.path.rename(run.path.with_name("20990101T000000Z-new")))
     found = wait_for_run(run.path.parent, 5.0, list(run.path.parent.iterdir()), clock.pause, clock.now)
     assert found.name == "20990101T000000Z-new"
