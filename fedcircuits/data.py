@@ -270,6 +270,11 @@ def _read_folder(source: _Source) -> tuple[LabelledImages, LabelledImages]:
     for part in ("train", "test"):
         folder = source.folder / part
         files = find_class_files(folder, source.rules.class_names) if folder.is_dir() else []
+        if part == "train" and folder.is_dir() and not files:
+            raise DataError(
+                f"{folder}: no image in it; it must hold a folder of images per class "
+                f"({', '.join(source.rules.class_names)}), or not be there where all clients have images of their own"
+            )
         try:
             parts.append(read_class_files(files, source.rules))
         except DataError as error:

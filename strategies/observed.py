@@ -190,8 +190,10 @@ class CircuitObserver(FedAvg):
         """Say how many replies can be used, why that does not do, and what is wrong with the others."""
         num_usable, rejected = len(screened.replies), sorted(screened.rejected.items())
         reasons = "\n".join(f"  - {self._roster.clients.name(p)}: {reason}" for p, reason in rejected)
-        num_drawn = num_usable + len(rejected)
-        return FederationError(f"{where}: only {num_usable} of {num_drawn} replies can be used, {why}:\n{reasons}")
+        diverged = any("not finite" in reason or Key.TRAIN_LOSS in reason for _, reason in rejected)
+        hint = "\nTraining diverges where they are that large: try a smaller learning-rate." if diverged else ""
+        usable = f"only {num_usable} of {num_usable + len(rejected)} replies can be used"
+        return FederationError(f"{where}: {usable}, {why}:\n{reasons}{hint}")
 
     def _averaged(self, server_round: int, arrays: ArrayRecord | None) -> dict[str, Tensor]:
         """Return the new weights in the model's own type; some strategies compute in float64."""

@@ -57,6 +57,14 @@ def test_a_server_without_held_out_images_of_every_class_says_which(
         load_dataset(settings.data, 0)
 
 
+def test_an_empty_folder_of_training_images_is_said(make_settings: MakeSettings, tmp_path: Path) -> None:
+    write_digits(tmp_path / "test", [0, 1], 4)
+    (tmp_path / "train" / "0").mkdir(parents=True)
+    own = {"dataset": "folder", "class-names": "0,1", "image-size": 8, "data-dir": str(tmp_path)}
+    with pytest.raises(DataError, match=r"train: no image in it; it must hold a folder of images per class \(0, 1\)"):
+        load_dataset(make_settings(own).data, 0)
+
+
 def test_normalisation_is_what_the_settings_say(make_settings: MakeSettings, tmp_path: Path) -> None:
     write_digits(tmp_path / "test", [0, 1], 4)
     own = {"dataset": "folder", "class-names": "0,1", "image-size": 8, "data-dir": str(tmp_path)}

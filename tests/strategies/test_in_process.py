@@ -472,6 +472,12 @@ def test_too_few_usable_replies_end_the_run_as_failed(federate):
     assert "only 1 of 2" in info["reason"]
 
 
+def test_a_learning_rate_that_makes_training_diverge_is_named(federate):
+    with pytest.raises(FederationError, match=r"(?s)only 0 of 2 replies .* try a smaller learning-rate") as caught:
+        federate(InProcessGrid(2), learning_rate=1000.0)
+    assert "partition 0: train_loss" in str(caught.value)
+
+
 def test_all_replies_unusable_ends_the_run_even_if_no_fraction_is_asked_for(federate):
     def nothing(reply: Message, partition_id: int) -> Message | None:
         return None if reply.metadata.message_type == MessageType.TRAIN else reply
