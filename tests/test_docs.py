@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from documentation import anchors, commands, dead_links, links, pages
 
+from analysis.__main__ import main
 from sweep.__main__ import build_parser
 
 PROJECT = Path(__file__).parents[1]
@@ -50,6 +51,19 @@ def test_every_file_of_settings_that_is_named_exists() -> None:
     named = {name for text in texts for name in re.findall(r"\bconf/[\w./-]+\.toml", text)}
     assert len(named) > 3
     assert [name for name in sorted(named) if not (PROJECT / name).is_file()] == []
+
+
+def test_the_page_of_results_follows_from_the_values_beside_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    page = (DOCS / "results.md").read_text(encoding="utf-8")
+    command = next(line for line in page.splitlines() if line.startswith("python -m analysis verdicts"))
+    arguments = shlex.split(command)[3:]
+    assert "docs/results.csv" in arguments
+    monkeypatch.chdir(PROJECT)
+    out = tmp_path / "results.md"
+    assert main([*arguments[:-1], str(out)]) == 0
+    made = out.read_text(encoding="utf-8").replace(str(out), "docs/results.md")
+    assert made.strip() in page
+    assert (DOCS / "results.csv").stat().st_size < 1_000_000
 
 
 def test_every_sweep_can_be_typed() -> None:
