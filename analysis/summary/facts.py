@@ -26,11 +26,20 @@ def run_facts(run: Run) -> dict[str, str]:
         "status": f"{status_of(run)}{reason}; {run.info['last_round']} of {planned} rounds",
         **({"source": source} if "imported-from" in run.settings else {}),
         "data": f"{get('dataset')}, {_who_holds_what(run)}",
+        **_classes(run.settings),
         "sparsity": f"{get('sparsity')} nominal; mean effective density of client models {number(density(run), 4)}",
         "strategy": f"{training}, seed {get('seed')}",
         "circuits": circuits if get("circuit-every") != 0 else "not looked for (circuit-every 0)",
         **_privacy(run),
     }
+
+
+def _classes(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Say which class is which where classes have names of their own."""
+    names = [name.strip() for name in str(settings.get("class-names") or "").split(",")]
+    return (
+        {"classes": ", ".join(f"{class_id} = {name}" for class_id, name in enumerate(names))} if names != [""] else {}
+    )
 
 
 def density(run: Run) -> float:

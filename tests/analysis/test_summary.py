@@ -101,6 +101,12 @@ def test_many_clients_are_counted_instead_of_listed(tiny_run: Run, monkeypatch: 
     assert ["0", "30", "30", ".", ".", "60"] in [line.split() for line in text.splitlines()]
 
 
+def test_classes_that_have_names_are_told(write_run: WriteRun) -> None:
+    text = summary_text(load_run(write_run(dataset="folder", class_names="healthy,very ill").path))
+    assert "classes   0 = healthy, 1 = very ill" in text
+    assert "classes  " not in summary_text(load_run(write_run(class_names="").path)).split("round")[0]
+
+
 def test_what_a_run_does_not_say_is_unknown(write_run: WriteRun) -> None:
     def forget(_: int, tables: Tables) -> None:
         for row in tables["clients"]:
