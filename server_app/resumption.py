@@ -33,6 +33,9 @@ _MACHINE: Final = frozenset(
 )
 """Settings that the command that resumes decides, also by leaving them out: the run may go on on another machine."""
 
+_PARTS: Final = {"train": "training images", "heldout": "held-out images"}
+"""The parts of a dataset that have a fingerprint, in words."""
+
 Restart = tuple[Mapping[str, Tensor], RunState]
 """The weights and the state to go on from."""
 
@@ -120,9 +123,6 @@ def check_same_own_images(run_log: RunLog, clients: Sequence[Mapping[str, Any]])
     ]
     if changed:
         raise RunLogError(f"the run began with other images of {', '.join(changed)}; put them back, or start a new run")
-
-
-_PARTS: Final = {"train": "training images", "heldout": "held-out images"}
 
 
 def _changes(recorded: Mapping[str, Any], given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
