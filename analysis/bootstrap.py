@@ -19,6 +19,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import coo_array, csr_array
 
 from analysis.seeds import CONFIDENCE
 
@@ -31,6 +32,9 @@ GENERATOR_SEED: Final = 20251223
 ENDS: Final = ("a_partition_id", "a_class_id", "b_partition_id", "b_class_id")
 """The columns of a row's two circuits, whole numbers without gaps; a row about one circuit names it twice."""
 
+_MOST_NUMBERS: Final = 500_000
+"""Multiplicities that are held at a time, one for each draw and circuit: 4 MB, and some copies of it."""
+
 Floats = NDArray[np.float64]
 
 Draws = Callable[[int, np.random.Generator], Floats]
@@ -41,15 +45,17 @@ Draws = Callable[[int, np.random.Generator], Floats]
 class _Sample:
     """The rows of one measure in one run, summed between every two circuits.
 
+    Sparse, as most pairs of circuits have no row: its size is that of the rows.
+
     Args:
-        pair_sums: [circuit, circuit], sums of the values of pairs; zero on the diagonal.
+        pair_sums: [circuit, circuit], sums of the values of pairs; nothing on the diagonal.
         num_pairs: [circuit, circuit].
         own_sums: [circuit], sums of the values of rows about one circuit.
         num_own: [circuit].
     """
 
-    pair_sums: Floats
-    num_pairs: Floats
+    pair_sums: csr_array
+    num_pairs: csr_array
     own_sums: Floats
     num_own: Floats
 
@@ -75,7 +81,7 @@ def mean_of(rows: pd.DataFrame) -> Draws:
         ValueError: if a row is about two classes of one client, whose draws are not independent.
     """
     num_classes, (sample,) = _samples([rows])
-    return lambda num_draws, generator: sample.means(draw_multiplicities(num_classes, num_draws, generator))
+    return _in_parts(num_classes, sample.means)
 
 
 def difference_of(rows: pd.DataFrame, others: pd.DataFrame, *, is_joint: bool) -> Draws:
@@ -94,12 +100,7 @@ def difference_of(rows: pd.DataFrame, others: pd.DataFrame, *, is_joint: bool) -
         one, other = mean_of(rows), mean_of(others)
         return lambda num_draws, generator: one(num_draws, generator) - other(num_draws, generator)
     num_classes, (one_sample, other_sample) = _samples([rows, others])
-
-    def draw(num_draws: int, generator: np.random.Generator) -> Floats:
-        multiplicities = draw_multiplicities(num_classes, num_draws, generator)
-        return one_sample.means(multiplicities) - other_sample.means(multiplicities)
-
-    return draw
+    return _in_parts(num_classes, lambda drawn: one_sample.means(drawn) - other_sample.means(drawn))
 
 
 def bootstrap_interval(
@@ -157,6 +158,18 @@ def draw_multiplicities(num_classes: NDArray[np.int64], num_draws: int, generato
     return counts.reshape(num_draws, num_circuits).astype(np.float64)
 
 
+def _in_parts(num_classes: NDArray[np.int64], figure: Callable[[Floats], Floats]) -> Draws:
+    """Return what draws a figure of multiplicities, of no more draws at a time than `_MOST_NUMBERS` allows."""
+    at_a_time = max(1, _MOST_NUMBERS // int(num_classes.sum()))
+
+    def draw(num_draws: int, generator: np.random.Generator) -> Floats:
+        sizes = [min(at_a_time, num_draws - start) for start in range(0, num_draws, at_a_time)]
+        parts = [figure(draw_multiplicities(num_classes, size, generator)) for size in sizes]
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    return draw
+
+
 def _samples(tables: Sequence[pd.DataFrame]) -> tuple[NDArray[np.int64], list[_Sample]]:
     """Number the circuits of all tables together, by client; return each client's number of them, and the tables."""
     ends = [table[list(ENDS)].to_numpy(dtype=np.int64).reshape(-1, 2) for table in tables]
@@ -174,16 +187,17 @@ def _sample(ends: NDArray[np.intp], values: Floats, circuits: NDArray[np.int64])
     a, b = ends.T
     if bool(((a != b) & (circuits[a, 0] == circuits[b, 0])).any()):
         raise ValueError("a row is about two classes of one client: its ends are not drawn independently")
-    sums, counts = np.zeros((2, len(circuits), len(circuits)))
-    np.add.at(sums, (a, b), values)
-    np.add.at(counts, (a, b), 1.0)
-    own_sums, num_own = sums.diagonal().copy(), counts.diagonal().copy()
-    np.fill_diagonal(sums, 0.0)
-    np.fill_diagonal(counts, 0.0)
-    return _Sample(sums, counts, own_sums, num_own)
+    is_pair, number = a != b, len(circuits)
+    between = (a[is_pair], b[is_pair])
+    return _Sample(
+        pair_sums=coo_array((values[is_pair], between), shape=(number, number)).tocsr(),
+        num_pairs=coo_array((np.ones(int(is_pair.sum())), between), shape=(number, number)).tocsr(),
+        own_sums=np.bincount(a[~is_pair], values[~is_pair], minlength=number).astype(np.float64),
+        num_own=np.bincount(a[~is_pair], minlength=number).astype(np.float64),
+    )
 
 
-def _weighted(multiplicities: Floats, between: Floats, own: Floats) -> Floats:
+def _weighted(multiplicities: Floats, between: csr_array, own: Floats) -> Floats:
     """Return Σ m_a m_b x_ab over pairs plus Σ m_a x_a over circuits, for each draw."""
     pairs: Floats = ((multiplicities @ between) * multiplicities).sum(axis=1)
     return pairs + multiplicities @ own

@@ -1,6 +1,6 @@
 """One run as analysis sees it: run.json and one table per kind of row."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,18 +79,19 @@ class Run:
         return settings
 
 
-def load_run(path: str | Path) -> Run:
+def load_run(path: str | Path, unread: Collection[str] = ()) -> Run:
     """Read a run: also one that still runs or has failed, up to its last whole round.
 
     Args:
         path: a run directory, or a folder of run directories, of which the newest is read.
+        unread: tables to leave empty.
 
     Raises:
         RunLogError: if there is no run, or it is damaged.
     """
     folder = find_run(Path(path).expanduser())
     info = load_info(folder)
-    return Run(path=folder, info=info, **_tables(folder, TABLES, 1, info["last_round"]))
+    return Run(path=folder, info=info, **_tables(folder, unread, 1, info["last_round"]))
 
 
 def load_info(folder: Path) -> dict[str, Any]:
@@ -117,10 +118,9 @@ def load_round(folder: Path, info: dict[str, Any], server_round: int, unread: Co
     Raises:
         RunLogError: if a part is missing or damaged.
     """
-    read = _tables(folder, TABLES.keys() - set(unread), server_round, server_round)
-    empty = _tables(folder, unread, 1, 0)
-    return Run(path=folder, info=info, **read, **empty)
+    return Run(path=folder, info=info, **_tables(folder, unread, server_round, server_round))
 
 
-def _tables(folder: Path, names: Iterable[str], first_round: int, last_round: int) -> dict[str, pd.DataFrame]:
-    return {name: read_table(folder, name, last_round, first_round).astype({"round": "int64"}) for name in names}
+def _tables(folder: Path, unread: Collection[str], first_round: int, last_round: int) -> dict[str, pd.DataFrame]:
+    last = {name: first_round - 1 if name in unread else last_round for name in TABLES}
+    return {name: read_table(folder, name, last[name], first_round).astype({"round": "int64"}) for name in TABLES}

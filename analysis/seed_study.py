@@ -18,6 +18,9 @@ from analysis.seed_measures import MEASURES, seed_measures
 from analysis.unit_rows import unit_rows
 from fedcircuits.errors import RunLogError
 
+UNREAD: Final = ("edges", "edge_overlap", "edge_overlap_summary", "masks", "mask_shares", "circuit_interference")
+"""The tables of a run that no measure is made of; they are among the largest."""
+
 IDENTIFIERS: Final = ["experiment", "seed", "run", "round", "is_late"]
 """The columns of `SeedStudy.values` beside the measures."""
 
@@ -128,7 +131,7 @@ def _read(experiment: Experiment) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read the values of an experiment's runs, up to the last round that all have, and the rows of the later half."""
     values, rows = [], []
     for seed_run in experiment.runs:
-        run, last_round = load_run(seed_run.path), experiment.last_round
+        run, last_round = load_run(seed_run.path, UNREAD), experiment.last_round
         table = seed_measures(run).reset_index()
         table = table[table["round"] <= last_round]
         names: dict[str, Any] = {"experiment": experiment.label, "seed": seed_run.seed}

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow
+
 from analysis.collection import is_folder_of_runs
 from analysis.commands import EXIT_OK, Commands, new_command
 from analysis.commands.figure_options import add_figure_options, chosen_formats, written_paths
@@ -41,6 +43,8 @@ def add(commands: Commands) -> None:
 
 def compare(options: argparse.Namespace) -> int:
     """Read runs, print tables, and write them as files with the figures."""
+    # Arrow's own pool keeps some 50 MB for a next time, and its tables become pandas' at once.
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     # Statistics take a second to load; the other commands do without.
     from analysis.comparison import interval_table, seed_intervals  # noqa: PLC0415
     from analysis.comparison_text import comparison_data, comparison_text  # noqa: PLC0415

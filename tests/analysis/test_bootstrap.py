@@ -1,7 +1,8 @@
 """The hierarchical bootstrap: weights against copies, planted spread, the same bits twice."""
 
 import math
-from itertools import combinations
+import tracemalloc
+from itertools import combinations, pairwise
 from typing import Final
 
 import numpy as np
@@ -158,3 +159,18 @@ def test_the_interval_covers_a_planted_mean_where_independent_pairs_miss_it() ->
     # 95 % are wanted, eight seeds give a little less; 60 trials have a standard error of 3 to 6 points.
     assert covered >= 0.85 * num_trials
     assert naively_covered < 0.75 * num_trials
+
+
+def test_memory_grows_with_circuits_and_not_with_their_square() -> None:
+    # 4,000 circuits of 400 clients: a dense matrix over them has 128 MB, and 2,000 draws of them 64 MB.
+    circuits = [(client, class_id) for client in range(400) for class_id in range(10)]
+    neighbours = dict.fromkeys(pairwise(circuits[::10]), 0.5)
+    rows = _pairs(neighbours | {(circuit, circuit): 0.5 for circuit in circuits})
+    tracemalloc.start()
+    try:
+        means = mean_of(rows)(2000, np.random.default_rng(0))
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert means == pytest.approx(np.full(2000, 0.5))
+    assert peak_bytes < 60_000_000

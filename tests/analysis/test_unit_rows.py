@@ -5,10 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis import load_run
 from analysis.seed_measures import MEASURES, seed_measures
+from analysis.seed_study import UNREAD
 from analysis.unit_rows import unit_rows
 from fedcircuits.run_log import RunLog
 
@@ -62,3 +64,11 @@ def test_verdicts_that_are_not_all_known_have_no_rows_as_they_have_no_measure(wr
     run = load_run(write_run(num_rounds=1, change=forget).path)
     assert math.isnan(seed_measures(run).loc[1, "usable_share"])
     assert "usable_share" not in set(unit_rows(run, 1)["measure"])
+
+
+def test_tables_that_a_comparison_does_not_read_change_nothing(write_run: WriteRun) -> None:
+    folder = write_run(change=_scatter).path
+    whole, part = load_run(folder), load_run(folder, UNREAD)
+    assert all(getattr(part, name).empty for name in UNREAD)
+    pd.testing.assert_frame_equal(seed_measures(part), seed_measures(whole))
+    pd.testing.assert_frame_equal(unit_rows(part, 2), unit_rows(whole, 2))
