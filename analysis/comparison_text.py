@@ -15,10 +15,11 @@ from analysis.comparison import (
 )
 from analysis.difference_tests import difference_table
 from analysis.difference_text import against_baseline, against_dense, within_experiments
+from analysis.meanings import ADJUSTED, CHANCE, RETEST
 from analysis.seed_measures import MEASURES, OVERLAP, PAIRS
 from analysis.seed_study import SeedStudy
 from analysis.seeds import Interval
-from analysis.text_table import TEXT_WIDTH, clip, lay_out, mean_and_spread, number, numbered, seed_list
+from analysis.text_table import TEXT_WIDTH, clip, lay_out, mean_and_spread, named_without, number, numbered, seed_list
 from analysis.trend_text import trend_text
 from analysis.trends import trend_table
 
@@ -196,13 +197,15 @@ def _overlaps(study: SeedStudy, intervals: Intervals) -> str:
     if not rows:
         return ""
     title = "Overlap of circuits, second half of rounds, layers pooled: mean ± sd over seeds"
-    how = (
-        "  chance: random circuits of the same sizes; adjusted: 1 = identical, 0 = chance; common: within\n"
-        "  the channels that both models reach; distinct classes: held by one client each, beside shared\n"
-        "  ones; retest: one model on two halves of the images, on average the most"
+    how = _wrapped(
+        f"chance: {CHANCE}; adjusted: {ADJUSTED}; common: within the channels that both models reach; distinct "
+        f"classes: held by one client each, beside shared ones; retest: {RETEST}"
     )
     table = lay_out(["", "pairs", "IoU", "chance", "adjusted", "common"], rows, 2)
-    return "\n".join([title, table, how, *_incomplete(study, intervals, [f"{pair}_iou" for pair in PAIRS])])
+    known = {label for label, measure in intervals if measure.endswith("_iou") and intervals[label, measure].num_seeds}
+    without = named_without(study, known, "pairs of usable circuits")
+    partly = _incomplete(study, intervals, [f"{pair}_iou" for pair in PAIRS])
+    return "\n".join([title, table, how, *partly, *without])
 
 
 def _incomplete(study: SeedStudy, intervals: Intervals, measures: Iterable[str]) -> list[str]:

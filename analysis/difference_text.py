@@ -9,7 +9,7 @@ from analysis.difference_tests import AssessedDifference, assess
 from analysis.seed_measures import MEASURES
 from analysis.seed_study import SeedStudy
 from analysis.summary import UNDEFINED
-from analysis.text_table import bounds, lay_out, number, numbered
+from analysis.text_table import bounds, lay_out, named_without, number, numbered
 
 _TITLES: Final = ("mean", "other", "diff.", "95 % interval", "n", "may be said")
 _DIGITS: Final = {"num_collapsed": 1, "circuit_size": 1}
@@ -36,7 +36,8 @@ def within_experiments(study: SeedStudy) -> str:
         rows = [[numbered(study, row.difference.experiment), *_cells(row, 2)] for row in own]
         blocks.append(f"  {_title(one)} minus {_title(other)}\n{lay_out(['', *_TITLES], rows)}")
     title = "Do circuits follow the class? Same class minus other classes, paired by seed, second half of rounds"
-    return "\n".join([title, *blocks, _family(found)]) if blocks else ""
+    without = named_without(study, {one.difference.experiment for one in found}, "pairs of both kinds")
+    return "\n".join([title, *blocks, *without, _family(found)]) if blocks else ""
 
 
 def against_dense(study: SeedStudy) -> str:

@@ -3,7 +3,7 @@
 Compared are means over the second half of the rounds, as in verdicts: a single round would be noise.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -82,6 +82,11 @@ class SeedStudy:
     def late_mean(self, label: str, measure: str) -> "pd.Series[float]":
         """Return a measure of an experiment over its late rounds, indexed by seed; NaN for a seed without a value."""
         return self.late[label][measure]
+
+    def without(self, measures: Collection[str]) -> list[str]:
+        """Return the experiments that have a value of none of these measures, in any round."""
+        known = set(self.values.dropna(subset=list(measures), how="all")["experiment"])
+        return [label for label in self.labels if label not in known]
 
     def late_means(self, measure: str) -> "dict[str, pd.Series[float]]":
         """Return `late_mean` of every experiment by its label."""

@@ -1,6 +1,7 @@
 """Lays out figures over seeds as plain text."""
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import pandas as pd
@@ -65,6 +66,20 @@ def clip(text: str, width: int) -> str:
 def numbered(study: SeedStudy, label: str) -> str:
     """Show an experiment's number and its label, shortened where it is long; the number tells which it is."""
     return f"{study.labels.index(label) + 1} {clip(label, _LABEL_WIDTH)}"
+
+
+def named_without(study: SeedStudy, known: Collection[str], what: str) -> list[str]:
+    """Return the lines that name the experiments a table does not show, and say what they lack.
+
+    Args:
+        study: the experiments.
+        known: the labels of those that are shown.
+        what: what the others lack.
+    """
+    names = ", ".join(numbered(study, label) for label in study.labels if label not in known)
+    text = f"without {what}: {names}"
+    wrapped = textwrap.wrap(text, TEXT_WIDTH, initial_indent=_INDENT, subsequent_indent=2 * _INDENT)
+    return wrapped if names else []
 
 
 def seed_list(seeds: Sequence[int]) -> str:

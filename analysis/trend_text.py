@@ -4,7 +4,7 @@ from typing import Final
 
 from analysis.seed_measures import MEASURES
 from analysis.seed_study import SeedStudy
-from analysis.text_table import bounds, lay_out, number, numbered
+from analysis.text_table import bounds, lay_out, named_without, number, numbered
 from analysis.trends import TRENDS, trends
 
 _SLOPE_DIGITS: Final = {"circuit_size": 2}
@@ -14,6 +14,7 @@ _SLOPE_DIGITS: Final = {"circuit_size": 2}
 def trend_text(study: SeedStudy) -> str:
     """Lay out slopes over rounds, one row per measure and experiment; empty if there is none."""
     found, rows = trends(study), []
+    known: set[str] = set()
     for measure in TRENDS:
         digits = _SLOPE_DIGITS.get(measure, 4)
         for label in study.labels:
@@ -22,7 +23,9 @@ def trend_text(study: SeedStudy) -> str:
                 between = f"{bounds(own, digits)}{'*' if own.excludes_zero else ' '}"
                 cells = [number(own.mean, digits, is_signed=True), between, str(own.num_seeds)]
                 rows.append([MEASURES[measure], numbered(study, label), *cells])
+                known.add(label)
     if not rows:
         return ""
     title = "Trend: change per round, from a slope for each seed; circuits that grow overlap more by chance"
-    return "\n".join([title, lay_out(["", "", "slope", "95 % interval", "n"], rows, 2)])
+    table = lay_out(["", "", "slope", "95 % interval", "n"], rows, 2)
+    return "\n".join([title, table, *named_without(study, known, "values in two rounds")])

@@ -19,6 +19,7 @@ from analysis.figures.panels import (
     round_axis,
 )
 from analysis.heavy_measures import why_not_measured
+from analysis.meanings import RETEST
 from analysis.measures import layers_of, of_client_models, pairs
 from analysis.run import Run
 from analysis.style import BLUE, GREY, NothingToDrawError, label_figure, themed
@@ -48,8 +49,7 @@ def client_stability(run: Run) -> FigureBase:
     put_legend(legend, _handles(classes, has_retest=bool(retest["phi"].notna().any())))
     caption = (
         "Agreement of all clients' circuits of one class (Nogueira's Φ): 1 = the same channels, 0 = chance, below 0.40 "
-        "poor and above 0.75 excellent. Look at how far lines stay below the retest, one model on two halves of the "
-        "images, which is on average the most that the noise of discovery allows."
+        f"poor and above 0.75 excellent. Look at how far lines stay below the retest, {RETEST}."
     )
     return label_figure(figure, run, "Agreement of clients on the circuit of a class", caption)
 
@@ -91,5 +91,5 @@ def _handles(classes: list[int], *, has_retest: bool) -> list[Artist]:
     else:
         handles += [line_handle("mean over classes", BLUE, width=2.6), band_handle("classes")]
     if has_retest:
-        handles.append(line_handle("retest φ (ceiling)", GREY))
+        handles.append(line_handle("retest φ", GREY))
     return [*handles, line_handle("chance", GREY, "--", marker="")]

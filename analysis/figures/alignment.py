@@ -26,6 +26,9 @@ _STAGES: Final = {
 
 _NAMES: Final = {ALL_LAYERS: "all"}
 
+_WITHOUT_CIRCUITS: Final = "no two have usable circuits of one class"
+"""Why matched models have no overlap."""
+
 _PARTNERS: Final = {"client": ("two clients", BLUE, -0.1), "global": ("client and average", ORANGE, 0.1)}
 """Label, colour, and shift to the side."""
 
@@ -36,12 +39,16 @@ def matched_overlap(run: Run) -> FigureBase:
     rows = newest_rows(run, "alignment")
     if rows.empty:
         raise NothingToDrawError(why_not_measured(run, "alignment"))
+    if rows["phi"].isna().all():
+        raise NothingToDrawError(
+            f"of the pairs of models matched in round {rows['round'].iloc[0]}, {_WITHOUT_CIRCUITS}"
+        )
     rows = rows.assign(partner=rows["b_partition_id"].isna().map({True: "global", False: "client"}))
-    methods, layers = [str(method) for method in rows["method"].unique()], layers_of(rows)
-    figure = new_figure(height=1.9 + 2.7 * len(methods))
-    titles = [f"by {method}: {_NAMES.get(layer, layer)}" for method in methods for layer in layers]
-    legend, panels = panel_grid(figure, titles, columns=len(layers))
-    cells = [(method, layer) for method in methods for layer in layers]
+    cells = _cells(rows)
+    num_methods = len({method for method, _ in cells})
+    figure = new_figure(height=1.9 + 2.7 * num_methods)
+    titles = [f"by {method}: {_NAMES.get(layer, layer)}" for method, layer in cells]
+    legend, panels = panel_grid(figure, titles, columns=-(-len(cells) // num_methods))
     for (method, layer), panel in zip(cells, panels, strict=True):
         _draw_stages(panel, rows[(rows["method"] == method) & (rows["layer"] == layer)])
         panel.set(ylim=(_lowest(rows), 1.25), ylabel="φ of circuits (0 = chance)" if is_leftmost(panel) else "")
@@ -51,8 +58,23 @@ def matched_overlap(run: Run) -> FigureBase:
         "Circuits are relabelled where φ rises from before to after and ends above both controls, another class's "
         "circuits and random ones under the same matching."
     )
+    without = [label for partner, (label, *_) in _PARTNERS.items() if _is_without_circuits(rows, partner)]
+    if without:
+        caption += f" No φ of {' and '.join(without)}: {_WITHOUT_CIRCUITS}."
     title = f"Overlap of circuits before and after matching channels, round {rows['round'].iloc[0]}"
     return label_figure(figure, run, title, caption)
+
+
+def _cells(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return the methods and layers that have a value, in their order; others would be empty panels."""
+    known = rows.dropna(subset=["phi"])
+    layers = [layer for layer in layers_of(rows) if layer in set(known["layer"])]
+    return [(str(method), layer) for method in known["method"].unique() for layer in layers]
+
+
+def _is_without_circuits(rows: pd.DataFrame, partner: str) -> bool:
+    own = rows[rows["partner"] == partner]
+    return len(own) > 0 and bool(own["phi"].isna().all())
 
 
 def _draw_stages(panel: Axes, rows: pd.DataFrame) -> None:
@@ -60,9 +82,7 @@ def _draw_stages(panel: Axes, rows: pd.DataFrame) -> None:
     panel.axhline(0, color=GREY, linestyle="--", linewidth=1)
     for (partner, (_, colour, shift)), height in zip(_PARTNERS.items(), (1.16, 1.05), strict=True):
         own = rows[rows["partner"] == partner]
-        values = own[columns].astype("float64")
-        if own.empty:
-            continue
+        values = own.loc[own["phi"].notna(), columns].astype("float64")
         places = np.arange(len(columns)) + shift
         low, high = values.quantile(SPREAD[0]), values.quantile(SPREAD[1])
         panel.vlines(places, low, high, color=colour, alpha=0.4, linewidth=5)

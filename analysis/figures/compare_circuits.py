@@ -54,7 +54,7 @@ def circuit_sizes_by_round(study: SeedStudy) -> FigureBase:
         "All circuits, usable or not, layers summed. Sizes that grow or shrink move the IoU by themselves: compare "
         "overlaps with chance. Thick: mean over seeds."
     )
-    return label_comparison(figure, study, "Sizes of circuits by round", caption)
+    return label_comparison(figure, study, "Sizes of circuits by round", caption, _SIZES)
 
 
 @themed

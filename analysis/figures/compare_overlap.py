@@ -18,6 +18,7 @@ from analysis.figures.compare_panels import (
     thin_handle,
 )
 from analysis.figures.panels import draw_by_round, is_leftmost, line_handle, put_legend
+from analysis.meanings import RETEST
 from analysis.seed_measures import OVERLAP
 from analysis.seed_study import SeedStudy
 from analysis.seeds import paired_differences
@@ -26,7 +27,7 @@ from analysis.style import BLUE, GREY, PURPLE, RED, NothingToDrawError, themed
 _KINDS: Final = {
     "same_class": ("same class", BLUE),
     "different_class": ("different classes", RED),
-    "retest": ("retest: one model, two halves (ceiling)", GREY),
+    "retest": ("retest", GREY),
 }
 _SHARED: Final = {"same_class": ("shared classes, two clients", BLUE), "distinct_class": ("distinct classes", RED)}
 """Kinds of pairs to their labels and colours."""
@@ -55,10 +56,12 @@ def late_overlap(study: SeedStudy) -> FigureBase:
     put_legend(legend, [*kinds, *seed_handles(), chance])
     caption = (
         "Circuits follow the class where the same class lies right of different classes: adjusted IoU is 0 at chance, "
-        "1 for equal circuits, and retest is the most to be expected. Common: within the channels that both models "
+        f"1 for equal circuits. Retest: {RETEST}. Common: within the channels that both models "
         "reach; only where this lies below 0 too do circuits avoid each other."
     )
-    return label_comparison(figure, study, "Overlap of circuits across clients, second half of rounds", caption)
+    return label_comparison(
+        figure, study, "Overlap of circuits across clients, second half of rounds", caption, _ACROSS
+    )
 
 
 @themed
@@ -75,9 +78,9 @@ def adjusted_overlap_by_round(study: SeedStudy) -> FigureBase:
     put_legend(legend, [*(line_handle(label, colour) for label, colour in _KINDS.values()), thin_handle()])
     caption = (
         "0 = chance, 1 = equal circuits. Clients agree on a canonical circuit where the same class rises to the "
-        "ceiling and different classes stay at 0. Thick: mean over seeds."
+        "retest and different classes stay at 0. Thick: mean over seeds."
     )
-    return label_comparison(figure, study, "Overlap across clients by round, adjusted for chance", caption)
+    return label_comparison(figure, study, "Overlap across clients by round, adjusted for chance", caption, measures)
 
 
 @themed
@@ -97,7 +100,7 @@ def overlap_by_round(study: SeedStudy) -> FigureBase:
         "A line says something only by its distance from its own chance (dashed): larger circuits overlap more by "
         "themselves. Thick: mean over seeds."
     )
-    return label_comparison(figure, study, "Overlap across clients by round, beside chance", caption)
+    return label_comparison(figure, study, "Overlap across clients by round, beside chance", caption, _ACROSS)
 
 
 @themed

@@ -1,7 +1,7 @@
 """The pieces of figures over seeds: rows of experiments with every seed, and lines by round with every seed."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -116,8 +116,8 @@ def experiment_figure(study: SeedStudy, measures: Sequence[str]) -> tuple[Figure
     Raises:
         NothingToDrawError: if no experiment has one.
     """
-    known = study.values.dropna(subset=list(measures), how="all")
-    labels = [label for label in study.labels if (known["experiment"] == label).any()]
+    without = study.without(measures)
+    labels = [label for label in study.labels if label not in without]
     if not labels:
         raise NothingToDrawError("no experiment has logged what this figure shows")
     columns = min(len(labels), 4)
@@ -154,9 +154,21 @@ def thin_handle() -> Line2D:
     return Line2D([], [], color=GREY, linewidth=0.7, alpha=0.7, label="one seed")
 
 
-def label_comparison(figure: FigureBase, study: SeedStudy, title: str, caption: str) -> FigureBase:
-    """Put title and caption on a figure, with how many experiments and seeds it shows, and return it."""
-    return put_texts(figure, title, f"{caption} Runs: {study.size}.")
+def label_comparison(
+    figure: FigureBase, study: SeedStudy, title: str, caption: str, measures: Collection[str] = ()
+) -> FigureBase:
+    """Put title and caption on a figure, and return it.
+
+    Args:
+        figure: the figure.
+        study: how many experiments and seeds it has is said.
+        title: of the figure.
+        caption: what to look for.
+        measures: that are drawn; experiments that have a value of none are named. None = all experiments are drawn.
+    """
+    without = study.without(measures) if measures else []
+    note = f" Without a value: {', '.join(without)}." if without else ""
+    return put_texts(figure, title, f"{caption}{note} Runs: {study.size}.")
 
 
 def _in_lines(label: str, width: int) -> str:

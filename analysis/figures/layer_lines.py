@@ -22,6 +22,7 @@ from analysis.figures.panels import (
     put_legend,
     round_axis,
 )
+from analysis.meanings import RETEST
 from analysis.run import Run
 from analysis.style import GREY, NothingToDrawError
 from fedcircuits.records import Comparison
@@ -109,9 +110,9 @@ def draw_layers(lines: Sequence[OverlapLine], what: str | None) -> FigureBase:
     return figure
 
 
-CEILING_NOTE: Final = (
-    "Both circuits of every pair were found on different halves of the images; the retest does that with one model, so "
-    "it is the most that noise allows in expectation, and single rounds may lie above it."
+RETEST_NOTE: Final = (
+    "The two circuits of every pair were found on different halves of the images, so that overlaps can be held against "
+    f"the retest, {RETEST}. Single rounds may lie above it."
 )
 """What the line of retests is beside overlaps of two models."""
 

@@ -3,7 +3,7 @@
 from matplotlib.figure import FigureBase
 
 from analysis import measures
-from analysis.figures.layer_lines import CEILING_NOTE, OverlapLine, draw_layers, left_out_note, overlap_line
+from analysis.figures.layer_lines import RETEST_NOTE, OverlapLine, draw_layers, left_out_note, overlap_line
 from analysis.run import Run
 from analysis.style import BLUE, GREEN, GREY, ORANGE, RED, label_figure, themed
 from fedcircuits.records import Comparison, ModelKind
@@ -21,7 +21,7 @@ def overlap_across_clients(run: Run) -> FigureBase:
     figure = draw_layers(lines, "pairs")
     caption = (
         "Clients agree on a canonical circuit where the same class lies far above its chance (dashed) and above "
-        f"different classes. {CEILING_NOTE} {left_out_note(run, [same, different])}"
+        f"different classes. {RETEST_NOTE} {left_out_note(run, [same, different])}"
     )
     return label_figure(figure, run, "Overlap of circuits across clients", caption)
 
@@ -32,14 +32,14 @@ def local_vs_global(run: Run) -> FigureBase:
     lines = [overlap_line(run, "local against global", GREEN, Comparison.LOCAL_VS_GLOBAL), _retest(run)]
     figure = draw_layers(lines, "circuits")
     caption = (
-        "Averaging keeps local circuits where the line reaches the ceiling, and replaces them where it falls to chance "
-        f"(dashed). {CEILING_NOTE} {left_out_note(run, [Comparison.LOCAL_VS_GLOBAL, Comparison.RETEST])}"
+        "Averaging keeps local circuits where the line reaches the retest, and replaces them where it falls to chance "
+        f"(dashed). {RETEST_NOTE} {left_out_note(run, [Comparison.LOCAL_VS_GLOBAL, Comparison.RETEST])}"
     )
     return label_figure(figure, run, "Local circuits against the global model's", caption)
 
 
 def _retest(run: Run) -> OverlapLine:
-    return overlap_line(run, "retest: one model, other images", GREY, Comparison.RETEST, is_reference=True)
+    return overlap_line(run, "retest", GREY, Comparison.RETEST, is_reference=True)
 
 
 @themed

@@ -32,7 +32,7 @@ def class_overlap(run: Run) -> FigureBase:
 
 @themed
 def client_pairs(run: Run) -> FigureBase:
-    """Draw the mean overlap of two clients' circuits of the same class; on the diagonal, the noise ceiling."""
+    """Draw the mean overlap of two clients' circuits of the same class; on the diagonal, the retest."""
     local = measures.of_client_models(run)
     pairs, retests = measures.pairs(local, _SAME), measures.pairs(local, Comparison.RETEST)
     rows = last_round(pd.concat([pairs, retests]))

@@ -11,6 +11,7 @@ from matplotlib.figure import FigureBase
 
 from analysis import measures
 from analysis.figures.layer_lines import OverlapLine, draw_layers, left_out_note, member_lines, overlap_line
+from analysis.meanings import RETEST
 from analysis.run import Run
 from analysis.style import BLUE, GREY, INK, ORANGE, RED, label_figure, themed
 from fedcircuits.records import Comparison
@@ -53,10 +54,10 @@ def stability_within_client(run: Run) -> FigureBase:
 def consistency_across_clients(run: Run) -> FigureBase:
     """Draw how similar two clients' circuits of the same class are."""
     same = Comparison.SAME_CLASS_ACROSS_CLIENTS
-    lines = [overlap_line(run, "same class, two clients", BLUE, same), _ceiling(measures.of_client_models(run))]
+    lines = [overlap_line(run, "same class, two clients", BLUE, same), _retest(measures.of_client_models(run))]
     figure = draw_layers(lines, "pairs")
     caption = (
-        "One canonical circuit per class would reach the ceiling: one client's model on two halves of the images. "
+        f"One canonical circuit per class would reach the retest, {RETEST}. "
         f"Clients that merely agree in size stay at chance (dashed). {left_out_note(run, [same])}"
     )
     return label_figure(figure, run, "Consistency across clients", caption)
@@ -66,23 +67,23 @@ def consistency_across_clients(run: Run) -> FigureBase:
 def local_against_global(run: Run) -> FigureBase:
     """Draw how similar a local circuit is to the global model's circuit of its class, found on the same data."""
     line = overlap_line(run, "mean", INK, Comparison.LOCAL_VS_GLOBAL)
-    figure = _draw_with_members(line, _ceiling(run))
+    figure = _draw_with_members(line, _retest(run))
     caption = (
         "A client's local circuit against the global model's, found on the same data. Averaging preserves "
-        "circuits where lines reach the ceiling and replaces them at chance (dashed, of the mean); neither says "
+        "circuits where lines reach the retest and replaces them at chance (dashed, of the mean); neither says "
         f"whether they work: see cross-accuracy. {left_out_note(run, [Comparison.LOCAL_VS_GLOBAL])}"
     )
     return label_figure(figure, run, "Local against global circuits", caption)
 
 
-def _draw_with_members(mean: OverlapLine, ceiling: OverlapLine | None) -> FigureBase:
+def _draw_with_members(mean: OverlapLine, retest: OverlapLine | None) -> FigureBase:
     """Draw thin lines of classes or clients below their mean; a band where they would be too many."""
     members = member_lines(mean)
     if members:
         mean = replace(mean, width=_MEAN_WIDTH)
-    lines = [*members, *([ceiling] if ceiling else []), mean]
+    lines = [*members, *([retest] if retest else []), mean]
     return draw_layers(lines, None if members else "pairs")
 
 
-def _ceiling(run: Run) -> OverlapLine:
-    return replace(overlap_line(run, "ceiling (retest)", GREY, Comparison.RETEST, is_reference=True), style=":")
+def _retest(run: Run) -> OverlapLine:
+    return replace(overlap_line(run, "retest", GREY, Comparison.RETEST, is_reference=True), style=":")

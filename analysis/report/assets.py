@@ -21,6 +21,7 @@ _SCRIPTS: Final = (
     "chart_numbers.js",
     "line_chart.js",
     "heat_map.js",
+    "absences.js",
     "log.js",
     "plot_series.js",
     "plots.js",

@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from analysis import meanings
 from analysis.diagnosis import Section, diagnose
 from analysis.diagnosis.ladder import RUNGS, Ladder
 from analysis.diagnosis_text import findings_text
@@ -68,7 +69,7 @@ def render(runs: Sequence[Run]) -> str:
     """Return the page as HTML."""
     assets = read_assets()
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.globals.update(number=number, rungs=RUNGS)
+    environment.globals.update(number=number, rungs=RUNGS, meanings=meanings)
     views = [_view(run, len(runs)) for run in runs]
     return environment.from_string(assets.template).render(runs=views, assets=_ready(assets))
 

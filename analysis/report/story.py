@@ -6,6 +6,7 @@ from typing import Any, Final
 import pandas as pd
 
 from analysis import measures
+from analysis.meanings import DRIFT_GAP, RETEST
 from analysis.report.collapse import class_names, collapses
 from analysis.round_text import named_rounds
 from analysis.run import Run
@@ -113,7 +114,7 @@ def _overlap(run: Run, table: pd.DataFrame, title: str, prefix: str, comparison:
     chance = f"{expected} by chance; adjusted for it {adjusted}"
     details = [f"round {server_round}", chance]
     if pd.notna(row["retest_iou"]):
-        details.append(f"{number(row['retest_iou'], 2)} for one model on two halves of the images, on average the most")
+        details.append(f"{number(row['retest_iou'], 2)} in the retest: {RETEST}")
     return Card(title, number(row[f"{prefix}_iou"], 2), tuple(details))
 
 
@@ -140,7 +141,7 @@ def _transplants(table: pd.DataFrame) -> Card:
     if last is None:
         return Card(title, _NOTHING, ("no circuit was transplanted",))
     server_round, row = last
-    gap = f"drift gap {number(row['drift_gap'], 2)}: what the global model's own circuits recognise beyond that"
+    gap = f"drift gap {number(row['drift_gap'], 2)}: {DRIFT_GAP}"
     rates = f"{number(row['sufficiency_transplant'], 2)} / {number(row['false_positive_rate_transplant'], 2)}"
     what = f"images of their class, and of others, that are taken for it, round {server_round}"
     return Card(title, rates, (what, gap))

@@ -1,19 +1,22 @@
 """The summary as text of at most 100 columns."""
 
+import textwrap
 from typing import Final
 
+from analysis.meanings import ADJUSTED, CHANCE, RETEST
 from analysis.run import Run
 from analysis.summary.facts import run_facts
 from analysis.summary.holders import holdings_section
 from analysis.summary.notes import failed_checks_section, left_out_section, limits_section, rejected_section
 from analysis.summary.rounds import rounds_section
 
-_HOW_TO_READ: Final = """\
-How to read: circuits are compared as sets of channels, pooled over layers. chance = IoU of random
-circuits of the same sizes. adj., local/global and retest are adjusted for it: 1 = identical,
-0 = chance; retest, one model on two halves of the images, is the most on average. transplant =
-local circuits on global weights: recall of their class, and false positives (FPR) among the other
-trained classes. – = undefined."""
+_HOW_TO_READ: Final = textwrap.fill(
+    "How to read: circuits are compared as sets of channels, pooled over layers. "
+    f"chance = IoU of {CHANCE}. adj., local/global and retest are adjusted for it: {ADJUSTED}. "
+    f"retest = {RETEST}. transplant = local circuits on global weights: recall of their class, and false positives "
+    "(FPR) among the other trained classes. – = undefined.",
+    100,
+)
 
 
 def summary_text(run: Run) -> str:

@@ -59,6 +59,22 @@ def test_without_shared_classes_there_is_nothing_distinct_to_draw(write_run: Wri
         COMPARISON_FIGURES["07-shared-class"](study)
 
 
+def test_what_a_figure_does_not_show_is_a_sentence(write_run: WriteRun) -> None:
+    def unpaired(_: int, tables: Tables) -> None:
+        tables["overlap"] = []
+
+    paths = [write_run("iid", seed=seed, partition="iid").path for seed in (0, 1)]
+    paths += [write_run("other", seed=seed, change=unpaired, dirichlet_alpha=1.0).path for seed in (0, 1)]
+    study = read_seed_study(paths)
+    differences = COMPARISON_FIGURES["11-differences"](study)
+    titles = [panel.get_title(loc="left") for panel in differences.axes[1:]]
+    assert titles == ["accuracy (trained)", "transplant recall", "drift gap"]
+    caption = differences.get_supxlabel().replace("\n", " ")
+    assert "Without a value in both of any two: same class, adj., diff. classes, adj.." in caption
+    overlap = COMPARISON_FIGURES["05-overlap-by-round"](study).get_supxlabel().replace("\n", " ")
+    assert f"Without a value: {study.labels[1]}." in overlap
+
+
 def test_a_run_that_logged_nothing_but_accuracy_skips_figures_of_circuits(write_run: WriteRun, tmp_path: Path) -> None:
     def drop(_: int, tables: Tables) -> None:
         for name in ("overlap", "quality", "circuits"):

@@ -70,6 +70,17 @@ def test_overlaps_stand_beside_chance_and_kinds_without_pairs_are_left_out(study
     assert not [line for line in overlaps.splitlines() if line.startswith("  3 ") and "same class" in line]
 
 
+def test_experiments_that_a_table_does_not_show_are_named(write_run: WriteRun) -> None:
+    def unpaired(_: int, tables: dict[str, Any]) -> None:
+        tables["overlap"] = []
+
+    paths = [_write(write_run, "iid", seed) for seed in (0, 1)]
+    paths += [_write(write_run, "other", seed, change=unpaired, dirichlet_alpha=1.0) for seed in (0, 1)]
+    text = comparison_text(read_seed_study(paths))
+    assert text.count("  without pairs of usable circuits: 2 other\n") == 1
+    assert text.count("  without pairs of both kinds: 2 other\n") == 1
+
+
 def test_sparse_experiments_stand_against_their_dense_control(study: SeedStudy) -> None:
     dense = comparison_text(study).split("Sparse minus dense control")[1].split("\n\n")[0]
     assert "2 shared (sparsity 0.9) minus 1 shared (sparsity 0.0)" in dense

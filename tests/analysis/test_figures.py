@@ -133,18 +133,33 @@ def test_a_figure_of_a_heavy_measure_that_was_not_taken_names_the_setting(
         FIGURES[name](run)
 
 
-@pytest.mark.parametrize("name", ["15-faithfulness-curves", "17-validity", "18-alignment", "19-patching"])
+@pytest.mark.parametrize("name", ["15-faithfulness-curves", "17-validity", "19-patching"])
 def test_undefined_heavy_measures_leave_gaps_but_no_failure(name: str, write_run: WriteRun) -> None:
     kept = {"round", "model", "data", "method", "layer", "circuit", "weights", "class_id", "share", "size"}
 
     def blank(_: int, tables: Tables) -> None:
-        for table in ("curves", "scrutiny", "validity", "alignment", "swaps", "patching"):
+        for table in ("curves", "scrutiny", "validity", "swaps", "patching"):
             tables[table] = [
                 {key: row[key] if key in kept or key.endswith("partition_id") else None for key in row}
                 for row in tables[table]
             ]
 
     assert FIGURES[name](load_run(write_run(change=blank).path)).get_suptitle()
+
+
+def test_matched_models_without_comparable_circuits_are_a_sentence_and_not_empty_panels(write_run: WriteRun) -> None:
+    run = load_run(write_run().path)
+    no_layer = run.alignment.assign(phi=run.alignment["phi"].mask(run.alignment["layer"] == "conv2"))
+    figure = FIGURES["18-alignment"](replace(run, alignment=no_layer))
+    titles = [panel.get_title(loc="left") for panel in figure.axes]
+    assert titles[1:] == [
+        f"by {method}: {layer}" for method in ("activations", "weights") for layer in ("conv1", "all")
+    ]
+    no_client = run.alignment.assign(phi=run.alignment["phi"].mask(run.alignment["b_partition_id"].notna()))
+    caption = FIGURES["18-alignment"](replace(run, alignment=no_client)).get_supxlabel().replace("\n", " ")
+    assert "No φ of two clients: no two have usable circuits of one class." in caption
+    with pytest.raises(NothingToDrawError, match="no two have usable circuits of one class"):
+        FIGURES["18-alignment"](replace(run, alignment=run.alignment.assign(phi=float("nan"))))
 
 
 def test_patching_is_drawn_without_swaps_and_swaps_without_patching(write_run: WriteRun) -> None:

@@ -161,7 +161,7 @@ def test_a_class_of_two_clients_is_the_mean_of_both(write_run: WriteRun) -> None
             row["iou"] = 0.72
 
     figure = PAPER_FIGURES["paper/local-vs-global"](load_run(write_run(change=differ).path))
-    assert _labels(figure) == ["class 0", "class 1", "class 2", "ceiling (retest)", "mean", "chance, same sizes"]
+    assert _labels(figure) == ["class 0", "class 1", "class 2", "retest", "mean", "chance, same sizes"]
     drawn = [_line(_panels(figure)[0], number)[1] for number in range(6)]
     assert drawn == [[value] * 2 for value in (0.52, 0.62, 0.52, 0.92, 0.2, 0.57)]
 
@@ -172,7 +172,7 @@ def test_more_classes_than_colours_give_way_to_clients(write_run: WriteRun) -> N
         tables["overlap"] += [{**row, "a_class_id": class_id} for row in pairs for class_id in range(3, 12)]
 
     figure = PAPER_FIGURES["paper/local-vs-global"](load_run(write_run(change=rename).path))
-    assert _labels(figure)[:3] == ["client 0", "client 1", "ceiling (retest)"]
+    assert _labels(figure)[:3] == ["client 0", "client 1", "retest"]
 
 
 def test_the_pairwise_map_has_iou_below_chance_above_and_retests_between(run: Run) -> None:

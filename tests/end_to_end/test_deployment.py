@@ -14,6 +14,7 @@ import psutil
 import pytest
 import torch
 from own_images import write_digits
+from site_faults import FAULTS
 from tiny_runs import all_tables, table
 from true_runs import QUICK
 
@@ -131,6 +132,56 @@ def test_a_site_whose_images_are_broken_is_named_at_the_start_and_its_own_log_na
     assert info["status"] == "failed"
     assert "partition 1 (south): 1 of 37 images cannot be used (1 cannot be decoded)" in info["reason"]
     assert "smith" not in "\n".join(said)
+
+
+def in_the_centre(federation: Loopback) -> dict[Path, bytes]:
+    """Return every file that the SuperLink, the ServerApp and whoever starts runs have written."""
+    files = [path for path in federation.folder.rglob("*") if path.is_file()]
+    return {
+        path: path.read_bytes()
+        for path in files
+        if not path.relative_to(federation.folder).parts[0].startswith("node-")
+    }
+
+
+def test_no_error_about_a_sites_images_takes_its_paths_to_the_centre(tmp_path):
+    sites = []
+    for number, (write, _) in enumerate(FAULTS.values()):
+        folder = tmp_path / f"smith-{number}" / "images"
+        folder.mkdir(parents=True)
+        write(folder)
+        sites.append({"data-path": folder, "label": f"site-{number}"})
+    console: list[str] = []
+    with Loopback(tmp_path / "federation", sites, is_secure=False) as federation:
+        directory = federation.run({**TINY, **OWN}, console.append)
+        centre = in_the_centre(federation)
+    reason = read_info(directory)["reason"]
+    for number, (_, told) in enumerate(FAULTS.values()):
+        assert f"(site-{number})" in reason
+        assert told in reason
+    assert len(centre) > 3
+    assert not [path for path, content in centre.items() if b"smith" in content]
+    assert "smith" not in "\n".join(console)
+
+
+def test_a_site_whose_images_go_away_during_a_run_keeps_their_path_to_itself(sites, tmp_path):
+    del sites[1]["cache-path"]
+    (tmp_path / "data" / "south").rename(tmp_path / "smith")
+    sites[1]["data-path"] = tmp_path / "smith"
+    console: list[str] = []
+
+    def on_line(line: str) -> None:
+        console.append(line)
+        if line.startswith("round 1/"):
+            (tmp_path / "smith").rename(tmp_path / "elsewhere")
+
+    with Loopback(tmp_path / "federation", sites, is_secure=False) as federation:
+        directory = federation.run({**TINY, **OWN, "num-server-rounds": 8, "circuit-every": 0}, on_line)
+        centre = in_the_centre(federation)
+    clients = table(directory, "clients")
+    assert "data-path is no folder" in set(clients.loc[~clients["accepted"], "reason"]).pop()
+    assert not [path for path, content in centre.items() if b"smith" in content]
+    assert "smith" not in "\n".join(console)
 
 
 def test_deployment_and_simulation_give_the_same_bits_with_one_worker_or_two(flower, tmp_path):

@@ -54,7 +54,10 @@ function pairText(log, choice) {
   if (!isClients && !isAverage) return "The log does not compare these two.";
   const comparison = isClients ? "same_class_across_clients" : "local_vs_global";
   const row = pairRow(log, { round: choice.round, comparison, class_id: choice.classId }, a.partition, b.partition);
-  if (!row) return "Their overlap is not in this page: one of them is not usable, or the round was thinned out.";
+  if (!row) {
+    const why = whyNoCircuits(log, choice.round) || `${whyNotCompared(log, choice.round, [a, b], choice.classId)}.`;
+    return `Their overlap is not in this page: ${why}`;
+  }
   return `Overlap as logged: IoU ${formatNumber(row("iou:all"))}, chance ${formatNumber(row("expected_iou:all"))}, adjusted ${formatNumber(row("adjusted_iou:all"))}, φ ${formatNumber(row("phi:all"))}.`;
 }
 

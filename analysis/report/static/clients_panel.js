@@ -62,16 +62,11 @@ function chosenPairs(log, state) {
   return log.firstPairs ?? PAIR_COMPARISONS[0].value;
 }
 
-function whyNoPairs(log, comparison) {
-  if (comparison === "same_class_across_clients" && !log.hasSharedClass()) return NO_SHARED_CLASS;
-  return "No pair of clients is in this page for this round, layer and class: none was logged, none is usable, or the round was thinned out.";
-}
-
 function drawClientPairs(host, log, state, change) {
   const [comparison, figure] = [chosenPairs(log, state), state.figures.pairFigure];
   const cells = pairMeans(log, state, comparison, `${figure}:${state.layer}`);
   if (cells.size === 0) {
-    host.replaceChildren(element("p", { class: "empty" }, whyNoPairs(log, comparison)));
+    host.replaceChildren(element("p", { class: "empty" }, whyNoPairs(log, comparison, state.round)));
     return;
   }
   const clients = chosenClients(log, state);
@@ -86,9 +81,18 @@ function drawClientPairs(host, log, state, change) {
     high: 1,
     digits: 2,
     describe: (a, b) =>
-      a === b ? [`Client ${a}`, "itself"] : [`Clients ${a} and ${b}, round ${state.round}`, pointText(point(a, b), 3)],
+      a === b
+        ? [`Client ${a}`, "itself"]
+        : [`Clients ${a} and ${b}, round ${state.round}`, pairPoint(log, state, comparison, a, b, point(a, b))],
     onPick: (a, b) => a !== b && change({ graph: { ...state.graph, a: `client/${a}`, b: `client/${b}` } }),
   });
+}
+
+function pairPoint(log, state, comparison, a, b, point) {
+  if (point) return pointText(point, 3);
+  return comparison === "same_class_across_clients"
+    ? whyNoClass(log, state.round, a, b, state.classId)
+    : "no usable circuits of two classes";
 }
 
 function pairMeans(log, state, comparison, column) {
@@ -112,13 +116,8 @@ function drawKept(host, log, state, change) {
   const [kind, figure] = state.figures.kept.split("/");
   const values = kind === "overlap" ? keptOverlaps(log, state, figure) : keptQuality(log, state, kind, figure);
   if (values.size === 0) {
-    host.replaceChildren(
-      element(
-        "p",
-        { class: "empty" },
-        "Nothing of this is in the page for this round: there were no circuits in it, none is usable, or it was thinned out.",
-      ),
-    );
+    const why = whyNoCircuits(log, state.round) || noneKept(kind, state.round);
+    host.replaceChildren(element("p", { class: "empty" }, why));
     return;
   }
   const value = (client, classId) => values.get(keyOf([client, classId])) ?? null;
@@ -134,12 +133,35 @@ function drawKept(host, log, state, change) {
     digits: 2,
     describe: (client, classId) => [
       `Client ${log.clientName(client)}, class ${classId}, round ${state.round}`,
-      ...(kind === "overlap" ? [formatNumber(value(client, classId))] : keptRates(log, state, kind, client, classId)),
+      ...keptLines(log, state, kind, client, classId, value(client, classId)),
     ],
     chosen: { column: state.classId },
     onPick: (client, classId) =>
       change({ graph: { ...state.graph, classId, a: `client/${client}`, b: `global/${client}` } }),
   });
+}
+
+function noneKept(kind, round) {
+  return kind === "overlap"
+    ? `In round ${round} no client and the global model have usable circuits of one class.`
+    : `In round ${round} no circuit was tried on these weights.`;
+}
+
+// Says what a cell shows, or why it shows nothing.
+function keptLines(log, state, kind, client, classId, value) {
+  const source = { model: "client", partition: client };
+  if (value === null) {
+    const sources = kind === "overlap" ? [source, globalSource(log, state.round, client)] : [source];
+    return [whyNotCompared(log, state.round, sources, classId)];
+  }
+  return kind === "overlap" ? [formatNumber(value)] : keptRates(log, state, kind, client, classId);
+}
+
+// The global model on the images of a client, or else on the server's.
+function globalSource(log, round, client) {
+  const own = { model: "global", partition: client };
+  const hasOwn = log.classes.some((classId) => qualityOf(log, round, own, classId).usable !== undefined);
+  return hasOwn ? own : { model: "global", partition: null };
 }
 
 function keptOverlaps(log, state, figure) {

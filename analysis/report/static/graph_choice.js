@@ -55,15 +55,17 @@ function defaultClass(circuits, sources, round, classes) {
 function chosenKeys(circuits, sources, round, classId, graph) {
   const holders = holdersOf(circuits, sources, round, classId);
   const a = sources.has(graph.a) ? graph.a : (holders[0] ?? [...sources.keys()][0]);
-  if (graph.b === NONE || sources.has(graph.b)) return { a, b: graph.b };
+  // Where circuits were found on the server's images alone, they stand for the global model on a client's.
+  const b = graph.b?.startsWith("global/") ? averageKey(sources, a, graph.b) : graph.b;
+  if (b === NONE || sources.has(b)) return { a, b };
   const others = [...holders, averageKey(sources, a)].filter((key) => key !== undefined && key !== a);
   return { a, b: others[0] ?? NONE };
 }
 
-// The global model on the images of a client, or else on the server's.
-function averageKey(sources, clientKey) {
+// The global model on the images asked for, on those of a client, or else on the server's.
+function averageKey(sources, clientKey, wanted) {
   const partition = sources.get(clientKey)?.partition;
-  return [`global/${partition}`, `global/${SERVER}`].find((key) => sources.has(key));
+  return [wanted, `global/${partition}`, `global/${SERVER}`].find((key) => sources.has(key));
 }
 
 // The circuit of the global model that tells which channels were lost; null where it is not asked for, or A is no client.

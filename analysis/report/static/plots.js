@@ -47,7 +47,7 @@ const COMPARISONS = [
     colour: COLOURS.sky,
     shape: "cross",
   },
-  { name: "one model, two halves", comparison: "retest", colour: COLOURS.purple, shape: "diamond" },
+  { name: "retest", comparison: "retest", colour: COLOURS.purple, shape: "diamond" },
 ];
 
 const OVERLAP_FIGURES = [
@@ -77,8 +77,6 @@ const MODELS = [
   { name: "client's circuit, global weights", model: "transplant", colour: COLOURS.red, shape: "cross" },
   { name: "global model's own circuit", model: "global", colour: COLOURS.green, shape: "square" },
 ];
-
-const NO_SHARED_CLASS = "No two clients hold the same class, so there is nothing to compare.";
 
 const UNIT = [0, 1];
 const AROUND_CHANCE = [-0.25, 1];

@@ -43,6 +43,7 @@ class Table {
   // Rows are looked up by their round at every step of the slider, so they are sorted by it once.
   rowsOfRound(round) {
     if (round === undefined) return [...Array(this.length).keys()];
+    if (this.length === 0) return [];
     this.byRound ??= Map.groupBy(Array(this.length).keys(), this.column("round"));
     return this.byRound.get(round) ?? [];
   }

@@ -433,6 +433,40 @@ def test_clients_that_share_no_class_are_compared_by_what_they_have(write_run: W
     assert page.locator("#pair-map .empty").inner_text().startswith("No two clients hold the same class")
 
 
+def test_an_empty_box_says_which_circuit_is_not_usable_and_why(write_run: WriteRun, open_page: OpenPage) -> None:
+    def fail(_: int, tables: dict[str, Any]) -> None:
+        """Client 0 has no usable circuit."""
+        for row in tables["quality"]:
+            if row["model"] == "client" and row["partition_id"] == 0:
+                row |= {"usable": False, "reason": "low_recall"}
+        for row in tables["overlap"]:
+            if 0 in (row["a_partition_id"], row["b_partition_id"]):
+                row["usable"] = False
+
+    page = open_page(load_run(write_run(change=fail).path)).page
+    why = "Client 0, class 1, round 2, the circuit of client 0 is not usable (with too low a recall)"
+    assert page.locator("#kept-map tbody tr").nth(0).locator("td").nth(1).get_attribute("aria-label") == why
+    absent = "Client 1, class 0, round 2, client 1 holds no class 0"
+    assert page.locator("#kept-map tbody tr").nth(1).locator("td").nth(0).get_attribute("aria-label") == absent
+    choose(page, "#pair-controls", "Compare", "circuits of the same class")
+    said = page.locator("#pair-map .empty").inner_text()
+    assert said == "In round 2 no two clients have usable circuits to compare."
+    choose(page, "#graph", "A", "client 0")
+    choose(page, "#graph", "B", "client 1")
+    choose(page, "#graph", "Class", "class 1")
+    expected = "Their overlap is not in this page: the circuit of client 0 is not usable (with too low a recall)."
+    assert expected in page.locator("#graph").inner_text()
+
+
+def test_a_cell_of_what_averaging_leaves_shows_that_client_against_the_global_model(
+    shared_tiny_run: Run, open_tiny: OpenPage
+) -> None:
+    page = open_tiny().page
+    page.locator("#kept-map tbody tr").nth(1).locator("td").nth(1).click()
+    assert page.locator("#graph").get_by_label("A", exact=True).input_value() == "client 1"
+    assert page.locator("#graph").get_by_label("B", exact=True).input_value().startswith("global model after")
+
+
 def test_an_interrupted_run_says_so_and_how_it_goes_on(write_run: WriteRun, open_page: OpenPage) -> None:
     log = write_run(num_rounds=1)
     log.close()
