@@ -1,5 +1,5 @@
 """Reads run logs: tables, figures, reports."""
 
-from analysis.run import Run, load_run
+from fedcircuits.runlog.run import Run, load_run
 
 __all__ = ["Run", "load_run"]

@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fedcircuits.data import Dataset, LabelledImages, load_dataset
-from fedcircuits.local_round import GlobalView, LocalUpdate, train_client, view_global
-from fedcircuits.model_spec import ModelSpec
-from fedcircuits.models import Weights, build_model, model_spec
-from fedcircuits.partitions import client_images
-from fedcircuits.quality import class_accuracies
+from fedcircuits.circuits.quality import class_accuracies
+from fedcircuits.circuits.study import Bench, client_bench, prepare_subject, server_bench, study_model
+from fedcircuits.data.datasets import Dataset, LabelledImages, load_dataset
+from fedcircuits.data.partitions import client_images
+from fedcircuits.federation.local_round import GlobalView, LocalUpdate, train_client, view_global
+from fedcircuits.networks.cnn import Weights, build_model
+from fedcircuits.networks.spec import ModelSpec
 from fedcircuits.seeding import Purpose
 from fedcircuits.settings import Settings
-from fedcircuits.study import Bench, client_bench, prepare_subject, server_bench, study_model
-from fedcircuits.training import RoundPosition
+from fedcircuits.training.local import RoundPosition
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Federation:
         ]
         trains, dataset = [part.to(torch.device(device)) for part in split], dataset.to(torch.device(device))
         benches = [client_bench(settings, dataset, train, i) for i, train in enumerate(trains)]
-        return cls(settings, model_spec(settings), dataset, trains, benches)
+        return cls(settings, settings.spec, dataset, trains, benches)
 
     @property
     def trained_classes(self) -> list[int]:

@@ -33,15 +33,14 @@ from federations import (
     zeroed_readout,
 )
 
-from fedcircuits.circuit_scores import whole_logits
-from fedcircuits.data import Dataset, LabelledImages, load_dataset
-from fedcircuits.deep.validity import CheckedModel, check_validity, result_of
-from fedcircuits.discovery import discover_circuits, discovery_images
-from fedcircuits.models import model_spec
+from fedcircuits.circuits.discovery import discover_circuits, discovery_images
+from fedcircuits.circuits.scores import whole_logits
+from fedcircuits.circuits.study import client_bench, prepare_subject
+from fedcircuits.data.datasets import Dataset, LabelledImages, load_dataset
+from fedcircuits.examination.validity import CheckedModel, check_validity, result_of
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings
-from fedcircuits.study import client_bench, prepare_subject
-from fedcircuits.training import RoundPosition
+from fedcircuits.training.local import RoundPosition
 
 GOOD_ACCURACY: Final = 0.9
 """A federation counts as good if its clients' own models reach this on test images of their own classes, on average."""
@@ -134,7 +133,7 @@ def check(kind: str, federation: Federation, changes: Mapping[str, Any]) -> Outc
 def checked_model(settings: Settings, dataset: Dataset, partition_id: int, client: Client) -> CheckedModel:
     """Find the circuits of a client's model on the probe set."""
     bench = client_bench(settings, dataset, dataset.train.of_classes(client.classes), partition_id)
-    subject = prepare_subject(settings, model_spec(settings), client.weights, bench)
+    subject = prepare_subject(settings, settings.spec, client.weights, bench)
     images = discovery_images(bench.source, bench.spare_negatives, bench.classes, settings.discovery.objective)
     generator = torch_generator(settings.run.seed, Purpose.LOCAL_DISCOVERY, partition_id, 1)
     discovery, batch_size = settings.discovery, settings.training.batch_size

@@ -35,8 +35,8 @@ from product import (
 from timing import Timing, Work, add_timing_options, compare, markdown, prepare_machine
 from torch import Tensor
 
-from fedcircuits.study import measure_circuits, prepare_subject
-from fedcircuits.verdicts import CircuitQuality
+from fedcircuits.circuits.study import measure_circuits, prepare_subject
+from fedcircuits.circuits.verdicts import CircuitQuality
 
 IID = {"partition": "iid", "num_clients": 5}
 """One of five such clients has 12,000 images of all ten classes."""

@@ -15,14 +15,14 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from analysis.image_variance import image_variance
-from analysis.seeds import interval
-from fedcircuits.data import LabelledImages, load_dataset
-from fedcircuits.models import SparseCNN, build_model, initial_weights, model_spec
-from fedcircuits.quality import predicted_classes
+from analysis.statistics.image_variance import image_variance
+from analysis.statistics.seeds import interval
+from fedcircuits.circuits.quality import predicted_classes
+from fedcircuits.data.datasets import LabelledImages, load_dataset
+from fedcircuits.networks.cnn import SparseCNN, build_model, initial_weights
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings
-from fedcircuits.training import RoundPosition, train_sparse
+from fedcircuits.training.local import RoundPosition, train_sparse
 from sweep.plan import app_defaults
 
 NUM_IMAGES = 269
@@ -89,7 +89,7 @@ def _all_digits() -> LabelledImages:
 
 def _trained(pool: LabelledImages, num_train: int, seed: int) -> SparseCNN:
     settings = _settings(seed)
-    spec = model_spec(settings)
+    spec = settings.spec
     weights = initial_weights(spec, torch_generator(seed, Purpose.INITIAL_WEIGHTS))
     generator = torch_generator(seed, Purpose.TRAINING, 0, 1)
     own = pool.select(torch.randperm(len(pool), generator=generator)[:num_train])

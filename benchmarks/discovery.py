@@ -22,15 +22,15 @@ from federations import seed_range, train_clients
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from fedcircuits.circuit_scores import balanced_sample, circuit_logits, judge, whole_logits
-from fedcircuits.circuits import Circuits
-from fedcircuits.data import Dataset, LabelledImages, load_dataset
-from fedcircuits.discovery import discover_circuits, discovery_images
-from fedcircuits.models import GateSite, Weights, model_spec
+from fedcircuits.circuits.circuit import Circuits
+from fedcircuits.circuits.discovery import discover_circuits, discovery_images
+from fedcircuits.circuits.scores import balanced_sample, circuit_logits, judge, whole_logits
+from fedcircuits.circuits.study import Bench, Subject, client_bench, measure_circuits, prepare_subject
+from fedcircuits.data.datasets import Dataset, LabelledImages, load_dataset
+from fedcircuits.networks.cnn import GateSite, Weights
 from fedcircuits.overlap import overlap_figures, pair_sets
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings
-from fedcircuits.study import Bench, Subject, client_bench, measure_circuits, prepare_subject
 from sweep.plan import app_defaults
 
 NUM_CLIENTS = 3
@@ -163,7 +163,7 @@ def measure_client(
     def subject_and_effects(ablation: str, gate_site: str) -> tuple[Subject, dict[int, Tensor]]:
         settings = settings_of(arguments, seed, {"ablation": ablation, "gate-site": gate_site})
         bench = client_bench(settings, dataset, shard, client)
-        subject = prepare_subject(settings, model_spec(settings), weights, bench)
+        subject = prepare_subject(settings, settings.spec, weights, bench)
         return subject, single_channel_effects(subject, GateSite(gate_site), bench)
 
     for way in arguments.ways:

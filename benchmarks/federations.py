@@ -12,12 +12,12 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from fedcircuits.config_values import ClassIds
-from fedcircuits.data import LabelledImages, load_dataset
-from fedcircuits.models import Weights, initial_weights, model_spec
+from fedcircuits.data.datasets import LabelledImages, load_dataset
+from fedcircuits.networks.cnn import Weights, initial_weights
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings
-from fedcircuits.training import RoundPosition, train_sparse
+from fedcircuits.settings.config_values import ClassIds
+from fedcircuits.training.local import RoundPosition, train_sparse
 from sweep.plan import app_defaults
 
 DATA_VARIABLE: Final = "FEDCIRCUITS_DATA"
@@ -108,7 +108,7 @@ def train_federation(plan: Plan, seed: int) -> Federation:
 
 def train_clients(settings: Settings, shards: Sequence[LabelledImages], num_rounds: int) -> list[Weights]:
     """Train with plain averaging, and return the clients' models of the last round before they are averaged."""
-    spec, seed = model_spec(settings), settings.run.seed
+    spec, seed = settings.spec, settings.run.seed
     weights: Weights = initial_weights(spec, torch_generator(seed, Purpose.INITIAL_WEIGHTS))
     models: list[Weights] = []
     for server_round in range(1, num_rounds + 1):
@@ -128,7 +128,7 @@ def mean_of(models: Sequence[Weights]) -> Weights:
 
 def untrained(federation: Federation) -> Federation:
     """Give every client weights that have never been trained, cut to the places of its own that are not zero."""
-    spec = model_spec(settings_of(federation.plan, federation.seed, {}))
+    spec = settings_of(federation.plan, federation.seed, {}).spec
 
     def of(index: int, client: Client) -> Client:
         fresh = initial_weights(spec, torch_generator(federation.seed + 1000, Purpose.INITIAL_WEIGHTS, index))
@@ -164,7 +164,7 @@ def _trained_alone(
 ) -> Federation:
     plan, seed = federation.plan, federation.seed
     settings = settings_of(plan, seed, changes)
-    spec, train = model_spec(settings), load_dataset(settings.data, seed).train
+    spec, train = settings.spec, load_dataset(settings.data, seed).train
     initial = initial_weights(spec, torch_generator(seed, Purpose.INITIAL_WEIGHTS))
     clients = []
     for index, (shard, classes) in enumerate(shards_of(plan, train, seed)[: settings.deep.deep_clients]):

@@ -32,7 +32,7 @@ from timing import describe_machine
 
 from analysis import load_run
 from fedcircuits.settings import Settings
-from fedcircuits.training import RoundPosition
+from fedcircuits.training.local import RoundPosition
 from sweep.flower import SweepFlower
 from sweep.plan import Job, plan_jobs
 

@@ -15,7 +15,7 @@ from naive.loaders import TensorLoader, loader_of, mnist
 from naive.training import Loader
 from numpy.typing import NDArray
 
-from fedcircuits.data import LabelledImages
+from fedcircuits.data.datasets import LabelledImages
 
 SIZES = {"train": 60_000, "t10k": 10_000}
 MEAN, STD = 0.1307, 0.3081

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis import Run, load_run
-from analysis.ladder import ladder_gaps, ladder_rungs
+from analysis.measures.ladder import ladder_gaps, ladder_rungs
 from fedcircuits.records import ALL_LAYERS, Comparison, ModelKind
 
 

@@ -10,16 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fedcircuits.circuits import Circuits
-from fedcircuits.config_values import kebab
-from fedcircuits.cuda_graphs import Replayed
-from fedcircuits.data import LabelledImages
-from fedcircuits.discovery import discover_circuits, discovery_images
-from fedcircuits.models import initial_weights, model_spec
+from fedcircuits.circuits.circuit import Circuits
+from fedcircuits.circuits.discovery import discover_circuits, discovery_images
+from fedcircuits.circuits.study import Bench, Subject
+from fedcircuits.data.datasets import LabelledImages
+from fedcircuits.networks.cnn import initial_weights
+from fedcircuits.networks.cuda_graphs import Replayed
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import DiscoverySettings, Settings
-from fedcircuits.study import Bench, Subject
-from fedcircuits.training import RoundPosition, TrainedModel, train_sparse
+from fedcircuits.settings.config_values import kebab
+from fedcircuits.training.local import RoundPosition, TrainedModel, train_sparse
 from sweep.plan import app_defaults
 
 PROJECT = Path(__file__).parents[1]
@@ -61,14 +61,14 @@ def variants(settings: Settings, also: Sequence[str]) -> dict[str, Settings]:
 
 def start_weights(settings: Settings) -> dict[str, Tensor]:
     """Return the weights that a run starts from."""
-    return initial_weights(model_spec(settings), torch_generator(settings.run.seed, Purpose.INITIAL_WEIGHTS))
+    return initial_weights(settings.spec, torch_generator(settings.run.seed, Purpose.INITIAL_WEIGHTS))
 
 
 def train(settings: Settings, weights: Mapping[str, Tensor], data: LabelledImages, epochs: int) -> TrainedModel:
     """Train as a client does in a run's only round, for some epochs."""
     training, position = replace(settings.training, local_epochs=epochs), RoundPosition(1, 1)
     generator = torch_generator(settings.run.seed, Purpose.TRAINING, 0, 1)
-    return train_sparse(model_spec(settings), weights, data, training, settings.sparsity, position, generator)
+    return train_sparse(settings.spec, weights, data, training, settings.sparsity, position, generator)
 
 
 def without_graphs(work: Callable[[], object]) -> object:
@@ -92,7 +92,7 @@ def discover(settings: Settings, subject: Subject, bench: Bench, num_steps: int)
 
 def random_circuits(settings: Settings, class_ids: Sequence[int], share: float) -> Circuits:
     """Return circuits that keep a share of the channels of each layer, drawn at random."""
-    widths, generator = model_spec(settings).channels, torch.Generator().manual_seed(0)
+    widths, generator = settings.spec.channels, torch.Generator().manual_seed(0)
     rows = [
         torch.cat([torch.randperm(width, generator=generator) < round(share * width) for width in widths])
         for _ in class_ids
@@ -103,7 +103,7 @@ def random_circuits(settings: Settings, class_ids: Sequence[int], share: float) 
 
 def as_gates(settings: Settings, circuits: Circuits, device: torch.device) -> dict[int, dict[str, Tensor]]:
     """Return circuits as the naive side holds them: by class and layer, 1 = on."""
-    spec = model_spec(settings)
+    spec = settings.spec
     parts = [member.float().to(device).split(list(spec.channels)) for member in circuits.members]
     return {
         class_id: dict(zip(spec.conv_names, part, strict=True))

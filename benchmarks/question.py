@@ -21,14 +21,14 @@ import pandas as pd
 import torch
 from federations import seed_range, train_clients
 
-from fedcircuits.circuits import Circuits
-from fedcircuits.data import Dataset, LabelledImages, load_dataset, stratified_split
-from fedcircuits.discovery import Negatives, discover_circuits
-from fedcircuits.discovery.images import DiscoveryImages
-from fedcircuits.models import Weights, model_spec
+from fedcircuits.circuits.circuit import Circuits
+from fedcircuits.circuits.discovery import Negatives, discover_circuits
+from fedcircuits.circuits.discovery.images import DiscoveryImages
+from fedcircuits.circuits.study import Subject, measure_circuits, prepare_subject, server_bench
+from fedcircuits.data.datasets import Dataset, LabelledImages, load_dataset, stratified_split
+from fedcircuits.networks.cnn import Weights
 from fedcircuits.overlap import overlap_figures, pair_sets
 from fedcircuits.settings import Settings
-from fedcircuits.study import Subject, measure_circuits, prepare_subject, server_bench
 from sweep.plan import app_defaults
 
 SPLITS: Mapping[str, Sequence[Sequence[int]]] = {
@@ -154,7 +154,7 @@ def compare_clients(
             if question == SAME_MODEL:
                 # Two parts of all held-out images, as if two clients with one model had a probe set each.
                 weights, knows, source = models[a], held[a], _parts(dataset)[place]
-            subject = prepare_subject(settings, model_spec(settings), weights, bench)
+            subject = prepare_subject(settings, settings.spec, weights, bench)
             halves = stratified_split(source.of_classes(classes), 0.5, np.random.default_rng(seed))
             first, second = (find(settings, subject, half, common, knows, question) for half in halves)
             found.append((subject, (first, second)))

@@ -20,12 +20,12 @@ from federations import mean_of, seed_range, train_clients
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from fedcircuits.circuit_scores import balanced_sample
-from fedcircuits.data import Dataset, LabelledImages, load_dataset
-from fedcircuits.deep.readouts import Readout, fit_head, fit_rescaling, no_readout
-from fedcircuits.model_spec import READOUT, ModelSpec
-from fedcircuits.models import Weights, build_model, in_passes, initial_weights, model_spec
-from fedcircuits.partitions import partition_indices
+from fedcircuits.circuits.scores import balanced_sample
+from fedcircuits.data.datasets import Dataset, LabelledImages, load_dataset
+from fedcircuits.data.partitions import partition_indices
+from fedcircuits.examination.readouts import Readout, fit_head, fit_rescaling, no_readout
+from fedcircuits.networks.cnn import Weights, build_model, in_passes, initial_weights
+from fedcircuits.networks.spec import READOUT, ModelSpec
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings
 from sweep.plan import app_defaults
@@ -62,7 +62,7 @@ def _settings(seed: int, arguments: argparse.Namespace) -> Settings:
 
 
 def _of_seed(settings: Settings, seed: int) -> Iterator[dict[str, Any]]:
-    dataset, spec = load_dataset(settings.data, seed), model_spec(settings)
+    dataset, spec = load_dataset(settings.data, seed), settings.spec
     untrained = initial_weights(spec, torch_generator(seed, Purpose.INITIAL_WEIGHTS))
     average, clients = _federate(settings, dataset)
     for per_class in IMAGES:

@@ -22,10 +22,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from fedcircuits.data import LabelledImages
-from fedcircuits.models import Weights, build_model
+from fedcircuits.data.datasets import LabelledImages
+from fedcircuits.networks.cnn import Weights, build_model
 from fedcircuits.settings import Settings
-from fedcircuits.training import RoundPosition
+from fedcircuits.training.local import RoundPosition
 from sweep.plan import app_defaults
 
 CHANGES = {"dataset": "cluttered-digits", "circuit-every": 0, "deep-every": 0, "validity-every": 0}

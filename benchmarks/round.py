@@ -23,7 +23,7 @@ from product import default_settings, paper_settings, start_weights
 from round_parts import DEFAULT, NAIVE, PAPER, RETEST, Costs, Scene, costs_of_parts
 from timing import Timing, add_timing_options, compare, markdown, prepare_machine, total
 
-from fedcircuits.training import RoundPosition
+from fedcircuits.training.local import RoundPosition
 
 NUM_CLIENTS = 3
 

@@ -20,10 +20,10 @@ from product import as_gates, discover, random_circuits, start_weights, train
 from timing import Seconds, Timing, Work, compare
 from torch import Tensor
 
-from fedcircuits.circuits import Circuits
-from fedcircuits.data import LabelledImages
-from fedcircuits.quality import class_accuracies
-from fedcircuits.study import Bench, Subject, measure_circuits, prepare_subject
+from fedcircuits.circuits.circuit import Circuits
+from fedcircuits.circuits.quality import class_accuracies
+from fedcircuits.circuits.study import Bench, Subject, measure_circuits, prepare_subject
+from fedcircuits.data.datasets import LabelledImages
 
 NAIVE = "naive"
 PAPER = "ours, the paper's method"

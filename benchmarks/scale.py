@@ -24,7 +24,7 @@ import psutil
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
-from fedcircuits.run_reader import read_table
+from fedcircuits.runlog.reader import read_table
 from fedcircuits.settings import Scalar, Settings
 from sweep.flower import SweepFlower
 from sweep.plan import Job, app_defaults

@@ -21,7 +21,7 @@ from timing import Seconds, Timing, describe_machine
 CLOCKS = "import time; wall, cpu = time.perf_counter(), time.process_time()"
 REPORT = "import json; print(json.dumps([time.perf_counter() - wall, time.process_time() - cpu]))"
 IMPORTS = {"client": "import client_app.app", "server": "import server_app.app"}
-LOADING = "from fedcircuits.data import load_dataset; from fedcircuits.settings import Settings"
+LOADING = "from fedcircuits.data.datasets import load_dataset; from fedcircuits.settings import Settings"
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from naive.network import CNN
 from product import add_setting_options, paper_settings, start_weights, train, variants, without_graphs
 from timing import Work, add_timing_options, compare, markdown, prepare_machine
 
-from fedcircuits.data import load_dataset
+from fedcircuits.data.datasets import load_dataset
 
 
 def main() -> None:

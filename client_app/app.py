@@ -6,8 +6,8 @@ from flwr.clientapp import ClientApp
 from client_app.clipping import clip_where_asked
 from client_app.environment import introduce, prepare_client
 from fedcircuits.errors import ReplyError
-from fedcircuits.local_round import train_client, view_global
-from fedcircuits.messages import (
+from fedcircuits.federation.local_round import train_client, view_global
+from fedcircuits.federation.messages import (
     decode_circuits,
     decode_instruction,
     decode_settings,

@@ -4,7 +4,7 @@ from flwr.app import Context, Message
 from flwr.clientapp.mod import fixedclipping_mod
 from flwr.clientapp.typing import ClientAppCallable
 
-from fedcircuits.messages import decode_settings
+from fedcircuits.federation.messages import decode_settings
 
 
 def clip_where_asked(message: Message, context: Context, call_next: ClientAppCallable) -> Message:

@@ -9,21 +9,20 @@ import torch
 from flwr.app import RecordDict
 
 from client_app.node_config import NodeConfig, read_identity, read_node_config
-from fedcircuits.data import Dataset, LabelledImages, load_dataset
-from fedcircuits.digest import code_digest
+from fedcircuits.circuits.study import Bench, client_bench, own_bench
+from fedcircuits.data.datasets import Dataset, LabelledImages, load_dataset
+from fedcircuits.data.fingerprints import fingerprint
+from fedcircuits.data.own_images import load_own_images
+from fedcircuits.data.partitions import client_images
+from fedcircuits.data.picture_cache import site_salt
 from fedcircuits.errors import FedCircuitsError, SettingsError
-from fedcircuits.fingerprints import fingerprint
-from fedcircuits.machine import use_machine
-from fedcircuits.messages import decode_settings
-from fedcircuits.model_spec import ModelSpec
-from fedcircuits.models import model_spec
-from fedcircuits.own_images import load_own_images
-from fedcircuits.partitions import client_images
-from fedcircuits.picture_cache import site_salt
-from fedcircuits.privacy import Report, exceeds
-from fedcircuits.replies import NodeInfo
+from fedcircuits.federation.digest import CLIENT_SIDE, code_digest
+from fedcircuits.federation.messages import decode_settings
+from fedcircuits.federation.replies import NodeInfo
+from fedcircuits.networks.device import use_machine
+from fedcircuits.networks.spec import ModelSpec
 from fedcircuits.settings import DataSettings, Settings
-from fedcircuits.study import Bench, client_bench, own_bench
+from fedcircuits.settings.privacy import Report, exceeds
 
 
 @dataclass(frozen=True)
@@ -52,12 +51,12 @@ def prepare_client(settings: Settings, node_config: Mapping[str, object]) -> Cli
     partition_id, num_partitions = read_identity(node_config)
     node = read_node_config(node_config)
     _check_report(settings, node.client_report)
-    device = use_machine(settings.machine)
+    device = use_machine(settings.machine.device, settings.machine.num_threads)
     if node.data_path is None:
         train, bench = _shared_images(settings, partition_id, num_partitions, device)
     else:
         train, bench = _own_images(settings, node.data_path, node.cache_path, partition_id, device)
-    return Client(settings, model_spec(settings), partition_id, num_partitions, train, bench)
+    return Client(settings, settings.spec, partition_id, num_partitions, train, bench)
 
 
 def introduce(content: RecordDict, node_config: Mapping[str, object]) -> NodeInfo:
@@ -72,12 +71,12 @@ def introduce(content: RecordDict, node_config: Mapping[str, object]) -> NodeInf
         label = read_node_config(node_config).label
         client = prepare_client(decode_settings(content), node_config)
     except FedCircuitsError as error:
-        return NodeInfo(partition_id, num_partitions, code_digest(), [], str(error), label=label)
+        return NodeInfo(partition_id, num_partitions, code_digest(CLIENT_SIDE), [], str(error), label=label)
     tells_classes = client.settings.privacy.reports_classes
     return NodeInfo(
         partition_id,
         num_partitions,
-        code_digest(),
+        code_digest(CLIENT_SIDE),
         client.train.class_counts(client.spec.num_classes) if tells_classes else [],
         num_images=0 if tells_classes else len(client.train),
         label=label,

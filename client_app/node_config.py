@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from fedcircuits.data.labels import LONGEST_LABEL, is_label
+from fedcircuits.data.picture_cache import default_cache_folder
 from fedcircuits.errors import SettingsError
-from fedcircuits.labels import LONGEST_LABEL, is_label
-from fedcircuits.picture_cache import default_cache_folder
-from fedcircuits.privacy import Report
+from fedcircuits.settings.privacy import Report
 
 _IDENTITY = ("partition-id", "num-partitions")
 _TEXTS = ("data-path", "cache-path", "label", "client-report")

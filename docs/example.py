@@ -8,11 +8,11 @@
 from pathlib import Path
 
 from analysis import load_run
-from analysis.comparison import baseline_differences, interval_table, seed_intervals
+from analysis.comparison.study import read_seed_study
+from analysis.comparison.tables import baseline_differences, interval_table, seed_intervals
 from analysis.figures import overlap_across_clients, save_figure, who_holds_what
 from analysis.figures.comparison import accuracy_by_round
 from analysis.measures import pooled_pairs, round_measures
-from analysis.seed_study import read_seed_study
 from fedcircuits.records import Comparison
 
 RUNS = Path("runs")

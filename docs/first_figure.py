@@ -17,10 +17,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis import Run, load_run
-from analysis.circuit_pairs import circuits_of, compare
 from analysis.figures import save_figure
+from analysis.figures.style import BLUE, INK, ORANGE, RED, SKY
 from analysis.measures import global_accuracy, pooled_pairs
-from analysis.style import BLUE, INK, ORANGE, RED, SKY
+from analysis.measures.circuit_pairs import circuits_of, compare
 from fedcircuits.records import ALL_LAYERS, Comparison, ModelKind
 
 SPLITS = {

@@ -12,16 +12,16 @@ from typing import Any
 from flwr.serverapp import Grid
 
 from fedcircuits import __version__
-from fedcircuits.data import load_dataset
-from fedcircuits.digest import code_digest
+from fedcircuits.comparisons.rows import origins_by_class
+from fedcircuits.data.datasets import load_dataset
 from fedcircuits.errors import RunLogError, SettingsError
-from fedcircuits.machine import use_machine
-from fedcircuits.messages import encode_config, encode_weights
-from fedcircuits.models import Weights, initial_weights, model_spec
-from fedcircuits.run_log import RunLog
+from fedcircuits.federation.digest import RUN, code_digest
+from fedcircuits.federation.messages import encode_config, encode_weights
+from fedcircuits.networks.cnn import Weights, initial_weights
+from fedcircuits.networks.device import use_machine
+from fedcircuits.runlog.writer import RunLog
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings, check_num_clients
-from fedcircuits.tables import origins_by_class
 from server_app.resumption import (
     RESUME_FROM,
     Restart,
@@ -108,8 +108,8 @@ def _log_refusal(config: Mapping[str, Any], error: SettingsError) -> None:
 
 def _run_rounds(grid: Grid, settings: Settings, run_log: RunLog, restart: Restart | None) -> None:
     """Load the data, find the clients, and let the strategy run the rounds that are left."""
-    spec = model_spec(settings)
-    device = use_machine(settings.machine)
+    spec = settings.spec
+    device = use_machine(settings.machine.device, settings.machine.num_threads)
     dataset = load_dataset(settings.data, settings.run.seed, is_identified=True)
     check_same_data(run_log, dataset.fingerprints)
     run_log.note(data=dict(dataset.fingerprints))
@@ -166,12 +166,12 @@ def _describe(settings: Settings) -> str:
 
 def _facts(settings: Settings) -> dict[str, Any]:
     """Return what run.json says besides status and times."""
-    spec = model_spec(settings)
+    spec = settings.spec
     return {
         "settings": dict(settings.config),
         "num_clients": None,
         "clients": [],
-        "code_digest": code_digest(),
+        "code_digest": code_digest(RUN),
         "model": {
             "layers": list(spec.layer_names),
             "channels": list(spec.channels),

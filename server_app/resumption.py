@@ -8,13 +8,13 @@ from typing import Any, Final
 
 from torch import Tensor
 
-from fedcircuits.checkpoints import read_restart
-from fedcircuits.digest import code_digest
+from fedcircuits.data.labels import client_name
 from fedcircuits.errors import FederationError, RunLogError, SettingsError
-from fedcircuits.labels import client_name
-from fedcircuits.run_log import RunLog
-from fedcircuits.run_reader import find_run
-from fedcircuits.run_state import RunState
+from fedcircuits.federation.digest import RUN, code_digest
+from fedcircuits.runlog.checkpoints import read_restart
+from fedcircuits.runlog.reader import find_run
+from fedcircuits.runlog.state import RunState
+from fedcircuits.runlog.writer import RunLog
 from fedcircuits.settings import Settings
 from server_app.versions import versions
 
@@ -64,10 +64,10 @@ def reopen_run(config: Mapping[str, Any]) -> tuple[Settings, RunLog, Restart | N
         run_log.close()
         raise
     changed = _changed_versions(run_log.info)
-    names = [*changed, *(["code_digest"] if run_log.info.get("code_digest") != code_digest() else [])]
+    names = [*changed, *(["code_digest"] if run_log.info.get("code_digest") != code_digest(RUN) else [])]
     if names:
         _log.warning("the run goes on with other code than it began with (%s): bits may differ", ", ".join(names))
-    resumption = {"code_digest": code_digest(), "versions": changed, "settings": changes}
+    resumption = {"code_digest": code_digest(RUN), "versions": changed, "settings": changes}
     run_log.go_on(settings.run.num_checkpoints, resumption)
     return settings, run_log, restart
 

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from fedcircuits.interference import measure_interference
-from fedcircuits.mask_tables import MaskTables, mask_tables
-from fedcircuits.model_spec import ModelSpec
-from fedcircuits.models import Weights
-from fedcircuits.replies import TrainReply
-from fedcircuits.tables import Row
+from fedcircuits.averaging.interference import measure_interference
+from fedcircuits.comparisons.mask_tables import MaskTables, mask_tables
+from fedcircuits.comparisons.rows import Row
+from fedcircuits.federation.replies import TrainReply
+from fedcircuits.networks.cnn import Weights
+from fedcircuits.networks.spec import ModelSpec
 
 
 def shares_of(replies: Sequence[TrainReply], weighting: str) -> list[float]:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from fedcircuits.labels import client_name
-from fedcircuits.replies import NodeInfo
+from fedcircuits.data.labels import client_name
+from fedcircuits.federation.replies import NodeInfo
 
 
 class Clients:

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fedcircuits.check_verdict import CheckResult, failure_sentence
+from fedcircuits.circuits.check_verdict import CheckResult, failure_sentence
 from fedcircuits.records import (
     ALL_LAYERS,
     COLLAPSED_RECALL,
@@ -15,7 +15,7 @@ from fedcircuits.records import (
     ModelKind,
     count_reasons,
 )
-from fedcircuits.training import RoundPosition
+from fedcircuits.training.local import RoundPosition
 
 
 def round_line(

@@ -18,7 +18,7 @@ from flwr.serverapp.strategy import (
 )
 from flwr.serverapp.strategy.strategy import Strategy
 
-from fedcircuits.privacy import PrivacySettings
+from fedcircuits.settings.privacy import PrivacySettings
 
 _WRAPPERS = {
     "server-fixed-clipping": DifferentialPrivacyServerSideFixedClipping,

@@ -5,22 +5,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from fedcircuits.check_verdict import CheckResult
-from fedcircuits.config_values import ClassIds
-from fedcircuits.data import Dataset, LabelledImages
-from fedcircuits.deep.examination import Examiner, Tables
-from fedcircuits.deep.round_models import ClientModel, RoundModels
-from fedcircuits.deep.validity import CheckedModel, check_validity, result_of
-from fedcircuits.found_circuits import Couples, FoundCircuits
-from fedcircuits.model_spec import ModelSpec
-from fedcircuits.models import Weights
-from fedcircuits.partitions import images_together
+from fedcircuits.circuits.check_verdict import CheckResult
+from fedcircuits.circuits.found import Couples, FoundCircuits
+from fedcircuits.circuits.study import prepare_subject, server_bench, study_model
+from fedcircuits.data.datasets import Dataset, LabelledImages
+from fedcircuits.data.partitions import images_together
+from fedcircuits.examination.examiner import Examiner, Tables
+from fedcircuits.examination.round_models import ClientModel, RoundModels
+from fedcircuits.examination.validity import CheckedModel, check_validity, result_of
+from fedcircuits.federation.replies import TrainReply
+from fedcircuits.networks.cnn import Weights
+from fedcircuits.networks.spec import ModelSpec
 from fedcircuits.records import Comparison
-from fedcircuits.replies import TrainReply
 from fedcircuits.seeding import Purpose
 from fedcircuits.settings import Settings
-from fedcircuits.study import prepare_subject, server_bench, study_model
-from fedcircuits.training import RoundPosition
+from fedcircuits.settings.config_values import ClassIds
+from fedcircuits.training.local import RoundPosition
 from strategies.clients import Clients
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from flwr.app import Error, Message
 from flwr.common.constant import ErrorCode
 
-from fedcircuits.digest import code_digest
+from fedcircuits.data.labels import client_name
 from fedcircuits.errors import ReplyError
-from fedcircuits.labels import client_name
-from fedcircuits.messages import decode_node
-from fedcircuits.privacy import PrivacySettings
-from fedcircuits.replies import NodeInfo
+from fedcircuits.federation.digest import CLIENT_SIDE, code_digest
+from fedcircuits.federation.messages import decode_node
+from fedcircuits.federation.replies import NodeInfo
+from fedcircuits.settings.privacy import PrivacySettings
 from strategies.plain_text import few_lines, one_line
 from strategies.refusals import Refusal
 
@@ -71,11 +71,11 @@ def misfit(info: NodeInfo, num_partitions: int, has_twin: bool) -> Refusal | Non
     who = client_name(info.partition_id, info.label)
     if info.problem:
         return Refusal(few_lines(info.problem), who)
-    if info.code_digest != code_digest():
+    if info.code_digest != code_digest(CLIENT_SIDE):
         return Refusal(
             f"{who} runs other code than the server (digest {info.code_digest[:12]}, "
-            f"server {code_digest()[:12]}). Install the same version everywhere; in simulation, a background "
-            "SuperLink that was started in another folder serves that folder's code: stop it and run again."
+            f"server {code_digest(CLIENT_SIDE)[:12]}). Install the same version everywhere; in simulation, a "
+            "background SuperLink that was started in another folder serves that folder's code: stop it and run again."
         )
     if info.num_partitions != num_partitions:
         return Refusal(

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
-from fedcircuits.circuit_state import found_from_state, found_to_state
-from fedcircuits.found_circuits import FoundCircuits
+from fedcircuits.circuits.found import FoundCircuits
+from fedcircuits.circuits.state import found_from_state, found_to_state
 from fedcircuits.records import DataKind, ModelKind
-from fedcircuits.run_state import PartState
+from fedcircuits.runlog.state import PartState
 
 _Model = tuple[ModelKind, int | None, DataKind]
 """A model, as long as a run is: whose weights, and whose data its circuits are found on."""

@@ -12,7 +12,7 @@ from flwr.serverapp.strategy import FedAvg, FedAvgM
 from flwr.serverapp.strategy.fedopt import FedOpt
 from numpy.typing import NDArray
 
-from fedcircuits.run_state import PartState
+from fedcircuits.runlog.state import PartState
 
 _ATTRIBUTES: Final[Mapping[type[FedAvg], Sequence[str]]] = {FedOpt: ("m_t", "v_t"), FedAvgM: ("momentum_vector",)}
 """Base class to its attributes. Both have `current_arrays` as well: the weights, set in a process's first round."""

@@ -14,14 +14,14 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 from torch import Tensor
 
-from fedcircuits.config_values import ClassIds
 from fedcircuits.errors import FederationError, ReplyError
-from fedcircuits.messages import LARGEST_WEIGHT, decode_update, decode_view, decode_weights, encode_weights
-from fedcircuits.model_spec import ModelSpec
-from fedcircuits.models import Weights
+from fedcircuits.federation.messages import LARGEST_WEIGHT, decode_update, decode_view, decode_weights, encode_weights
+from fedcircuits.federation.replies import EvaluateReply, TrainReply
+from fedcircuits.networks.cnn import Weights
+from fedcircuits.networks.spec import ModelSpec
 from fedcircuits.records import Key
-from fedcircuits.replies import EvaluateReply, TrainReply
 from fedcircuits.settings import Settings, too_few_to_average
+from fedcircuits.settings.config_values import ClassIds
 from strategies.moments import save_moments
 from strategies.observer import RoundObserver
 from strategies.roster import Roster

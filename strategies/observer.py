@@ -8,25 +8,25 @@ from typing import Final
 
 import pyarrow as pa
 
-from fedcircuits.client_summaries import summarise_circuits, summarise_edges
-from fedcircuits.comparisons import by_data, compare_circuits, compare_edges
-from fedcircuits.config_values import ClassIds
-from fedcircuits.data import Dataset
-from fedcircuits.discovery import Negatives
-from fedcircuits.found_circuits import Couples, FoundCircuits, Question
-from fedcircuits.model_spec import ModelSpec
-from fedcircuits.models import SparseCNN, Weights, build_model
-from fedcircuits.quality import accuracies_of, predicted_classes
+from fedcircuits.circuits.discovery import Negatives
+from fedcircuits.circuits.found import Couples, FoundCircuits, Question
+from fedcircuits.circuits.quality import accuracies_of, predicted_classes
+from fedcircuits.circuits.study import Study, prepare_subject, server_bench, study_model
+from fedcircuits.comparisons.circuits import by_data, compare_circuits, compare_edges
+from fedcircuits.comparisons.client_summaries import summarise_circuits, summarise_edges
+from fedcircuits.comparisons.rows import Row, accuracy_rows, client_row, hits_of_class, rejected_row
+from fedcircuits.comparisons.stability import stability_rows
+from fedcircuits.data.datasets import Dataset
+from fedcircuits.federation.replies import EvaluateReply, TrainReply
+from fedcircuits.networks.cnn import SparseCNN, Weights, build_model
+from fedcircuits.networks.spec import ModelSpec
 from fedcircuits.records import Comparison, DataKind, ModelKind
-from fedcircuits.replies import EvaluateReply, TrainReply
-from fedcircuits.run_log import RunLog
-from fedcircuits.run_state import Part, PartState, RunState
+from fedcircuits.runlog.state import Part, PartState, RunState
+from fedcircuits.runlog.writer import RunLog
 from fedcircuits.seeding import Purpose
 from fedcircuits.settings import Settings
-from fedcircuits.stability import stability_rows
-from fedcircuits.study import Study, prepare_subject, server_bench, study_model
-from fedcircuits.tables import Row, accuracy_rows, client_row, hits_of_class, rejected_row
-from fedcircuits.training import RoundPosition
+from fedcircuits.settings.config_values import ClassIds
+from fedcircuits.training.local import RoundPosition
 from strategies.averaging import compared_masks, interference_rows, shares_of
 from strategies.clients import Clients
 from strategies.console import round_line

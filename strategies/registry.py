@@ -14,7 +14,7 @@ from flwr.serverapp.strategy import (
     Krum,
 )
 
-from fedcircuits.model_spec import ModelSpec
+from fedcircuits.networks.spec import ModelSpec
 from fedcircuits.settings import Settings
 from strategies.differential_privacy import differentially_private
 from strategies.observer import RoundObserver

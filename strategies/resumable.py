@@ -10,7 +10,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 
-from fedcircuits.run_state import Part, RunState
+from fedcircuits.runlog.state import Part, RunState
 from strategies.moments import restore_moments
 from strategies.observed import CircuitObserver
 

@@ -10,12 +10,12 @@ import time
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 from flwr.serverapp import Grid
 
+from fedcircuits.data.labels import is_label
 from fedcircuits.errors import FederationError
-from fedcircuits.labels import is_label
-from fedcircuits.privacy import OPEN, PrivacySettings
 from fedcircuits.records import Key
 from fedcircuits.seeding import Purpose, numpy_generator
 from fedcircuits.settings import round_size
+from fedcircuits.settings.privacy import OPEN, PrivacySettings
 from strategies.clients import Clients
 from strategies.introductions import PassingError, misfit, read_introduction
 from strategies.refusals import Refusal, by_reason

@@ -6,14 +6,14 @@ from dataclasses import replace
 from jaxtyping import Bool
 from torch import Tensor
 
-from fedcircuits.connectivity import alive_kernels, circuit_edges, reachable_channels
-from fedcircuits.found_circuits import FoundCircuits, Question
-from fedcircuits.model_spec import ModelSpec
-from fedcircuits.models import Weights
+from fedcircuits.circuits.connectivity import alive_kernels, circuit_edges, reachable_channels
+from fedcircuits.circuits.found import FoundCircuits, Question
+from fedcircuits.circuits.study import Study
+from fedcircuits.circuits.verdicts import CircuitQuality, size_reason
+from fedcircuits.comparisons.rows import Row, circuit_rows, edge_rows, quality_rows
+from fedcircuits.networks.cnn import Weights
+from fedcircuits.networks.spec import ModelSpec
 from fedcircuits.records import DataKind, ModelKind, UnusableReason
-from fedcircuits.study import Study
-from fedcircuits.tables import Row, circuit_rows, edge_rows, quality_rows
-from fedcircuits.verdicts import CircuitQuality, size_reason
 
 
 class RoundStudies:

@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Final, Self
 
 from fedcircuits.errors import RunLogError, SweepError
-from fedcircuits.run_lock import is_written
-from fedcircuits.run_reader import read_info
+from fedcircuits.runlog.lock import is_written
+from fedcircuits.runlog.reader import read_info
 from sweep.plan import PROJECT, Job
 from sweep.processes import end_processes, free_ports, output_of, start_process, wait_for_port
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fedcircuits.durations import duration
+from fedcircuits.runlog.durations import duration
 from sweep.index import Entry
 from sweep.plan import Job
 

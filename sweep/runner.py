@@ -9,9 +9,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
 
-from fedcircuits.digest import code_digest
 from fedcircuits.errors import RunLogError, SweepError
-from fedcircuits.run_reader import read_info
+from fedcircuits.federation.digest import code_digest
+from fedcircuits.runlog.reader import read_info
 from sweep.flower import Outcome
 from sweep.index import Entry, Index
 from sweep.plan import Job

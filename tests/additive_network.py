@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from fedcircuits.data import LabelledImages
-from fedcircuits.model_spec import ModelSpec
-from fedcircuits.models import GateSite, Gating, SparseCNN
-from fedcircuits.study import Subject
+from fedcircuits.circuits.study import Subject
+from fedcircuits.data.datasets import LabelledImages
+from fedcircuits.networks.cnn import GateSite, Gating, SparseCNN
+from fedcircuits.networks.spec import ModelSpec
 
 SPEC = ModelSpec(in_channels=1, image_size=4, channels=(2, 2), num_classes=2)
 

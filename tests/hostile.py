@@ -8,9 +8,9 @@ import pyarrow as pa
 from federation import InProcessGrid
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 
-from fedcircuits.data import load_dataset
-from fedcircuits.messages import encode_config, encode_weights
-from fedcircuits.models import initial_weights, model_spec
+from fedcircuits.data.datasets import load_dataset
+from fedcircuits.federation.messages import encode_config, encode_weights
+from fedcircuits.networks.cnn import initial_weights
 from fedcircuits.records import TABLES, Key
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings
@@ -43,7 +43,7 @@ class HostileRound:
     """The first round of a federation whose clients have answered once; every attempt starts from the same replies."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings, self.spec = settings, model_spec(settings)
+        self.settings, self.spec = settings, settings.spec
         self._dataset = load_dataset(settings.data, settings.run.seed)
         self._grid = InProcessGrid(NUM_CLIENTS, seed=0)
         self._config = encode_config(settings)

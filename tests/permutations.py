@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fedcircuits.relabelling import Permutations
+from fedcircuits.alignment.relabelling import Permutations
 
 
 def inverse_permutations(permutations: Permutations) -> Permutations:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fedcircuits.data import LabelledImages
-from fedcircuits.model_spec import ModelSpec
-from fedcircuits.models import SparseCNN, build_model
+from fedcircuits.data.datasets import LabelledImages
+from fedcircuits.networks.cnn import SparseCNN, build_model
+from fedcircuits.networks.spec import ModelSpec
 
 NUM_PLANTED = 3
 """Classes with a circuit; one more class has none."""

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fedcircuits import cuda_graphs, training_steps
-from fedcircuits.discovery import gate_losses, gates
+from fedcircuits.circuits.discovery import gate_losses, gates
+from fedcircuits.networks import cuda_graphs
+from fedcircuits.training import steps as training_steps
 
 LOOKS = {
     "_local_scalar_dense",  # item, float, int; a tensor as a condition, or of no dimension as an index

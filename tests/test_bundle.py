@@ -24,7 +24,7 @@ LITTER = (
     ".hypothesis/notes.md",
     ".venv/lib/package/module.py",
     "analysis/__pycache__/cached.py",
-    "build/lib/analysis/run.py",
+    "build/lib/fedcircuits/runlog/run.py",
     "comparison/table.json",
     "data/labels.json",
     "figures/captions.md",

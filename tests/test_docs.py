@@ -77,19 +77,6 @@ def test_every_sweep_can_be_typed() -> None:
         build_parser().parse_args(shlex.split(line))
 
 
-def test_the_tables_of_modules_name_all_modules_and_no_others() -> None:
-    text = (DOCS / "architecture.md").read_text(encoding="utf-8")
-    tables = dict(re.findall(r"^\| module of `([\w.]+)` \|.*\n\|[-|]+\n((?:\|.*\n)+)", text, flags=re.MULTILINE))
-    assert len(tables) > 11
-    for package, rows in tables.items():
-        named = [name for row in rows.splitlines() for name in re.findall(r"`([^`]+)`", row.split("|")[1])]
-        folder = PROJECT.joinpath(*package.split("."))
-        modules = {path.stem for path in folder.glob("[!_]*.py")} | {
-            path.parent.name for path in folder.glob("*/__init__.py")
-        }
-        assert sorted(named) == sorted(modules), package
-
-
 def test_anchors_are_those_of_github(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# The paper's *own*\n## A `b_c` (d)\n## Again\n```\n# none\n```\n## Again\n", encoding="utf-8")

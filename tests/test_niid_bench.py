@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from fedcircuits.models import model_spec
-
 FOLDER = Path(__file__).parents[1] / "conf" / "niid-bench"
 
 SPLITS = {
@@ -55,7 +53,7 @@ def test_training_and_averaging_are_the_benchmarks(named):
 
 def test_the_network_is_the_benchmarks_and_dense(named):
     _, settings = named
-    shapes = model_spec(settings).state_shapes.values()
+    shapes = settings.spec.state_shapes.values()
     assert sum(math.prod(shape) for shape in shapes) == NUM_PARAMETERS[settings.data.dataset]
     assert settings.sparsity.sparsity == 0.0
     assert settings.discovery.circuit_every == 0

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from fedcircuits.messages import LARGEST_WEIGHT, MOST_PARTITIONS
-from fedcircuits.models import model_spec
-from fedcircuits.record_values import LARGEST_MEASURE, MOST_EXAMPLES
-from fedcircuits.reply_size import SPARE_BYTES, most_reply_bytes
+from fedcircuits.federation.messages import LARGEST_WEIGHT, MOST_PARTITIONS
+from fedcircuits.federation.record_values import LARGEST_MEASURE, MOST_EXAMPLES
+from fedcircuits.federation.reply_size import SPARE_BYTES, most_reply_bytes
 from strategies.plain_text import BEGINNING, END, MOST_LINES
 
 TESTS = Path(__file__).parent
@@ -43,7 +42,7 @@ def test_every_fault_names_tests_that_exist(row):
 
 def test_every_limit_is_the_one_of_the_code(make_settings):
     limits = PAGE.split("## What a client may send")[1].split("\n## ")[0]
-    rooms = [most_reply_bytes(model_spec(make_settings({}))), SPARE_BYTES]
+    rooms = [most_reply_bytes(make_settings({}).spec), SPARE_BYTES]
     numbers = [*rooms, LARGEST_WEIGHT, MOST_EXAMPLES, LARGEST_MEASURE, MOST_PARTITIONS, BEGINNING, END, MOST_LINES]
     for number in numbers:
         assert re.search(rf"(?<!\d)(?<!\d,){number:,.0f}(?!,?\d)", limits), number

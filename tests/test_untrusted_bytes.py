@@ -9,8 +9,8 @@ from federation import InProcessGrid
 from flwr.app import Error, Message, MessageType, RecordDict
 from tiny_runs import run_tiny, table
 
-from fedcircuits.checkpoints import CHECKPOINTS
 from fedcircuits.records import TABLES, Key
+from fedcircuits.runlog.checkpoints import CHECKPOINTS
 
 PROJECT = Path(__file__).parents[1]
 PACKAGES = ("analysis", "client_app", "fedcircuits", "server_app", "strategies", "sweep")

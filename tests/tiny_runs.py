@@ -8,7 +8,7 @@ import pandas as pd
 from federation import InProcessGrid
 
 from fedcircuits.records import TABLES
-from fedcircuits.run_reader import find_run, read_info, read_table
+from fedcircuits.runlog.reader import find_run, read_info, read_table
 from server_app.federation import run_federation
 
 TINY = {

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from analysis.claims.families import Family
-from analysis.seeds import interval
+from analysis.statistics.seeds import interval
 
 IRRELEVANT: Final = 0.9
 """Least share of pairs of clients, in the mean over seeds, whose alignment must be irrelevant for it to be left out."""

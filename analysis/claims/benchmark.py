@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from analysis.claims.families import Family
-from analysis.seeds import interval
+from analysis.statistics.seeds import interval
 
 FAMILY: Final = "niid"
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from analysis import measures
 from analysis.claims.evidence import correlated_pairs
 from analysis.measures import second_half
-from analysis.run import Run
 from fedcircuits.records import MIN_RELIABILITY, Comparison, ModelKind
+from fedcircuits.runlog.run import Run
 
 Held = tuple[tuple[int, ...], ...]
 """The classes of each client, ascending."""

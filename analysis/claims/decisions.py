@@ -14,9 +14,9 @@ from enum import StrEnum
 from typing import Final
 
 from analysis.claims.families import Measured
-from analysis.image_variance import standard_error
-from analysis.power import detectable_errors
-from analysis.seeds import Interval, error_of_mean, interval
+from analysis.statistics.image_variance import standard_error
+from analysis.statistics.power import detectable_errors
+from analysis.statistics.seeds import Interval, error_of_mean, interval
 
 MIN_SEEDS: Final = 5
 

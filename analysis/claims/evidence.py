@@ -8,8 +8,8 @@ import pandas as pd
 
 from analysis import measures
 from analysis.measures import second_half
-from analysis.run import Run
 from fedcircuits.records import ALL_LAYERS, Comparison, ModelKind
+from fedcircuits.runlog.run import Run
 
 _CIRCUIT: Final = ["round", "partition_id", "data", "class_id"]
 _SAME: Final = Comparison.SAME_CLASS_ACROSS_CLIENTS

@@ -12,8 +12,8 @@ import pandas as pd
 
 from analysis.claims.by_class import PairSums, accuracy_on, shared, shares_on, trained
 from analysis.claims.values import RunValues, joined
-from analysis.image_variance import ImageVariance, image_variance
-from analysis.seeds import paired_differences
+from analysis.statistics.image_variance import ImageVariance, image_variance
+from analysis.statistics.seeds import paired_differences
 
 DENSE: Final = "dense"
 """The experiment that is the dense control of the sparse ones."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from analysis.claims.families import Family, MeasuredExperiment
-from analysis.seeds import Interval, interval
+from analysis.statistics.seeds import Interval, interval
 
 VALID: Final = 0.5
 """A discovery is valid in an experiment if more than this share of rounds stand under a passed check, over seeds."""

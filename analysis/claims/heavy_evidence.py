@@ -5,9 +5,8 @@ from typing import Final
 
 from analysis import measures
 from analysis.claims.evidence import correlated_pairs, mean_of_known
-from analysis.ladder import best_ensemble, ladder_gaps, ladder_rungs
 from analysis.measures import second_half
-from analysis.run import Run
+from analysis.measures.ladder import best_ensemble, ladder_gaps, ladder_rungs
 from fedcircuits.records import (
     ALL_LAYERS,
     MIN_RELIABILITY,
@@ -16,6 +15,7 @@ from fedcircuits.records import (
     MatchingMethod,
     RungName,
 )
+from fedcircuits.runlog.run import Run
 
 SIGNIFICANT: Final = 0.01
 """Level at which putting a circuit's weights back must beat random sets of equal size."""

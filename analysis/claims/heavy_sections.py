@@ -7,8 +7,8 @@ from analysis.claims.families import Family
 from analysis.claims.gate import VALID, checks_passed, is_valid
 from analysis.claims.heavy_evidence import SIGNIFICANT
 from analysis.claims.markdown import UNDEFINED, fill, mean_and_interval, percentage, table
-from analysis.seeds import interval
-from fedcircuits.check_verdict import MIN_EFFECT, MIN_Z
+from analysis.statistics.seeds import interval
+from fedcircuits.circuits.check_verdict import MIN_EFFECT, MIN_Z
 
 _GAPS: Final = {
     "room": "room, A3 − R",

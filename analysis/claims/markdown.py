@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Final
 
-from analysis.seeds import Interval
+from analysis.statistics.seeds import Interval
 
 UNDEFINED: Final = "–"
 

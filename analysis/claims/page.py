@@ -16,8 +16,8 @@ from analysis.claims.markdown import UNDEFINED, fill, mean_and_interval, mean_an
 from analysis.claims.mechanisms import PATCHING_ERROR, judge_collapse, judge_interference
 from analysis.claims.rules import RULES, judge_iid, judge_non_iid, judge_sparsity
 from analysis.claims.values import FAMILIES
-from analysis.power import POWER, detectable_effect
-from analysis.seeds import interval
+from analysis.statistics.power import POWER, detectable_effect
+from analysis.statistics.seeds import interval
 
 _JUDGES: Final[dict[int, Callable[[Family], Verdict]]] = {
     1: judge_iid,

@@ -23,7 +23,7 @@ from analysis.claims.decisions import (
 from analysis.claims.families import CONTROL, DENSE, SHARED, SPLIT, Family, Measured
 from analysis.claims.gate import LEARNED_RULE, failed_checks, has_learned, lacks, no_heavy_measures, not_learned
 from analysis.claims.mechanisms import COLLAPSE_RULE, INTERFERENCE_RULE, interference_in, learned_in
-from analysis.seeds import interval
+from analysis.statistics.seeds import interval
 
 FOLLOWS_CLASS: Final = 0.1
 """Least difference of correlations that counts, between classes or between splits."""

@@ -17,10 +17,10 @@ from typing import Any, Final
 from analysis.claims.by_class import ClassRecall, Held, Hits, PairSums, class_recalls, held_classes, hits, pair_sums
 from analysis.claims.evidence import evidence
 from analysis.claims.heavy_evidence import heavy_evidence
-from analysis.collection import find_runs
-from analysis.experiments import Experiment, group, read_seed_runs
-from analysis.run import load_run
+from analysis.runs.collection import find_runs
+from analysis.runs.experiments import Experiment, group, read_seed_runs
 from fedcircuits.errors import RunLogError
+from fedcircuits.runlog.run import load_run
 
 FAMILIES: Final = {
     "digits": "the bundled digits, with this project's circuit discovery",

@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.claims.families import Family
 from analysis.claims.page import judge_all
 from analysis.claims.rules import RULES
-from analysis.seeds import Interval
+from analysis.statistics.seeds import Interval
 
 _FIGURES: Final = [field.name for field in fields(Interval)]
 _BESIDE: Final = ["image_error", "detectable"]

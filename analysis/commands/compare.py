@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import pyarrow
 
-from analysis.collection import is_folder_of_runs
 from analysis.commands import EXIT_OK, Commands, new_command
 from analysis.commands.figure_options import add_figure_options, chosen_formats, written_paths
 from analysis.commands.output import add_format, put, put_csv, put_json, remark
+from analysis.runs.collection import is_folder_of_runs
 
 if TYPE_CHECKING:
-    from analysis.seed_study import SeedStudy
+    from analysis.comparison.study import SeedStudy
 
 
 def add(commands: Commands) -> None:
@@ -46,9 +46,9 @@ def compare(options: argparse.Namespace) -> int:
     # Arrow's own pool keeps some 50 MB for a next time, and its tables become pandas' at once.
     pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     # Statistics take a second to load; the other commands do without.
-    from analysis.comparison import interval_table, seed_intervals  # noqa: PLC0415
-    from analysis.comparison_text import comparison_data, comparison_text  # noqa: PLC0415
-    from analysis.seed_study import read_seed_study  # noqa: PLC0415
+    from analysis.comparison.study import read_seed_study  # noqa: PLC0415
+    from analysis.comparison.tables import interval_table, seed_intervals  # noqa: PLC0415
+    from analysis.comparison.text import comparison_data, comparison_text  # noqa: PLC0415
 
     paths = [Path(path).expanduser() for path in options.runs]
     study = read_seed_study(paths, options.baseline)
@@ -71,7 +71,7 @@ def compare(options: argparse.Namespace) -> int:
 
 def _write(study: "SeedStudy", folder: Path, options: argparse.Namespace) -> Iterator[Path]:
     """Write tables and, unless they are not wanted, figures; yield the path of each, and remark on those skipped."""
-    from analysis.comparison_files import write_tables  # noqa: PLC0415
+    from analysis.comparison.files import write_tables  # noqa: PLC0415
 
     yield from write_tables(study, folder)
     if options.tables_only:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any, Final
 
-from fedcircuits.run_reader import RUN_FILE
+from fedcircuits.runlog.reader import RUN_FILE
 
 _DEFAULT_FOLDER: Final = "runs"
 

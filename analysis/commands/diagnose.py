@@ -6,8 +6,8 @@ from analysis.commands import EXIT_OK, Commands, add_run, new_command
 from analysis.commands.output import add_format, put, put_json
 from analysis.diagnosis import diagnose as diagnose_run
 from analysis.diagnosis import diagnosis_data
-from analysis.diagnosis_text import diagnosis_text
-from analysis.run import load_run
+from analysis.diagnosis.text import diagnosis_text
+from fedcircuits.runlog.run import load_run
 
 
 def add(commands: Commands) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 from analysis.commands import EXIT_ERROR, EXIT_OK, Commands, add_run, new_command
 from analysis.commands.figure_options import add_figure_options, chosen_formats, written_paths
 from analysis.commands.output import put
-from analysis.run import load_run
 from fedcircuits.errors import RunLogError
+from fedcircuits.runlog.run import load_run
 
 
 def add(commands: Commands) -> None:

@@ -7,10 +7,10 @@ import pandas as pd
 
 from analysis.commands import EXIT_OK, Commands, add_run, new_command
 from analysis.commands.output import add_format, put, put_csv, put_json
-from analysis.overlap_regression import NUM_PERMUTATIONS, regress_overlap
-from analysis.overlap_regression_text import regression_text
-from analysis.run import load_run
+from analysis.follows.regression import NUM_PERMUTATIONS, regress_overlap
+from analysis.follows.text import regression_text
 from fedcircuits.records import ALL_LAYERS
+from fedcircuits.runlog.run import load_run
 
 
 def add(commands: Commands) -> None:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from analysis.commands import EXIT_OK, Commands, new_command
 from analysis.commands.output import put
-from fedcircuits.config_values import read_value
 from fedcircuits.errors import LogImportError
-from fedcircuits.fedmi_logs import DEFAULT_CHANNELS, read_fedmi_log
+from fedcircuits.published.fedmi_logs import DEFAULT_CHANNELS, read_fedmi_log
+from fedcircuits.settings.config_values import read_value
 
 
 def add(commands: Commands) -> None:
@@ -39,7 +39,7 @@ def import_fedmi(options: argparse.Namespace) -> int:
         raise LogImportError(f"--{error}") from error
     log = read_fedmi_log(Path(options.file).expanduser(), widths)
     # The writer compares circuits with torch, which takes seconds to load; reading logs does without.
-    from fedcircuits.fedmi_import import write_fedmi_run  # noqa: PLC0415
+    from fedcircuits.published.fedmi_import import write_fedmi_run  # noqa: PLC0415
 
     path = write_fedmi_run(log, Path(options.out))
     put(f"imported; run directory: {path}\n")

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from analysis.plain_json import json_text
+from analysis.text.plain_json import json_text
 
 _MEANINGS: Final = {
     "text": "for people",

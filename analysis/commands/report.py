@@ -5,8 +5,8 @@ from pathlib import Path
 
 from analysis.commands import EXIT_OK, Commands, new_command
 from analysis.commands.output import STDOUT, put
-from analysis.run import load_run
 from fedcircuits.errors import RunLogError
+from fedcircuits.runlog.run import load_run
 
 
 def add(commands: Commands) -> None:

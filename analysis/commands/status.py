@@ -7,10 +7,10 @@ from typing import Any
 
 from analysis.commands import EXIT_NOT_COMPLETED, EXIT_OK, Commands, add_run, new_command
 from analysis.commands.output import add_format, put, put_json
-from analysis.resuming import can_resume, resume_command
-from analysis.run import Run, load_run
-from analysis.standing import standing_of
-from fedcircuits.run_reader import RUN_FILE
+from analysis.runs.resuming import can_resume, resume_command
+from analysis.runs.standing import standing_of
+from fedcircuits.runlog.reader import RUN_FILE
+from fedcircuits.runlog.run import Run, load_run
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ import argparse
 from analysis.commands import EXIT_OK, Commands, add_run, new_command
 from analysis.commands.output import add_format, put, put_csv, put_json
 from analysis.measures import round_measures
-from analysis.run import load_run
 from analysis.summary import summary_data, summary_text
+from fedcircuits.runlog.run import load_run
 
 
 def add(commands: Commands) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from analysis.commands import EXIT_OK, Commands, new_command
 from analysis.commands.output import STDOUT, add_format, csv_text, put, remark
-from analysis.plain_json import json_text
+from analysis.text.plain_json import json_text
 from fedcircuits.errors import RunLogError
 from fedcircuits.whole_files import write_whole
 

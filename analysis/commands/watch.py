@@ -14,14 +14,14 @@ from rich.console import Console
 
 from analysis.commands import EXIT_INTERRUPTED, EXIT_NOT_COMPLETED, EXIT_OK, Commands, add_run, new_command
 from analysis.commands.output import remark
-from analysis.run import load_info
 from analysis.sinks import sink_opener
 from analysis.sinks.sink import Opener, Sink
 from analysis.watch.displays import Display, LineDisplay, PanelDisplay
 from analysis.watch.follower import Progress, RunFollower
 from analysis.watch.following import catch_up, follow, wait_for_run
 from analysis.watch.panel import panel
-from fedcircuits.run_reader import RUN_FILE
+from fedcircuits.runlog.reader import RUN_FILE
+from fedcircuits.runlog.run import load_info
 
 _WAIT_S: Final = 60.0
 _LONGEST_S: Final = 1e6

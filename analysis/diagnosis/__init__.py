@@ -17,9 +17,9 @@ from analysis.diagnosis.ladder import examine_ladder
 from analysis.diagnosis.quality import examine_quality
 from analysis.diagnosis.transfer import examine_transfer
 from analysis.diagnosis.validity import examine_validity
-from analysis.heavy_measures import newest_round
-from analysis.run import Run
+from analysis.measures.examined import newest_round
 from fedcircuits.errors import RunLogError
+from fedcircuits.runlog.run import Run
 
 _QUESTIONS: Final[dict[str, tuple[str, Callable[[Run, int], Findings]]]] = {
     "validity": ("Is the discovery valid?", examine_validity),

@@ -11,8 +11,8 @@ import pandas as pd
 
 from analysis.diagnosis.findings import Findings, counted, mean, measured_rows
 from analysis.measures import layers_of, mean_rows, of_client_models, pairs
-from analysis.run import Run
 from fedcircuits.records import Comparison
+from fedcircuits.runlog.run import Run
 
 POOR: Final = 0.40
 """Stability below this is poor agreement."""

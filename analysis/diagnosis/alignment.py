@@ -10,9 +10,9 @@ from typing import Final
 import pandas as pd
 
 from analysis.diagnosis.findings import Findings, NotMeasuredError, counted, mean
-from analysis.heavy_measures import rows_of, why_not_measured
-from analysis.run import Run
+from analysis.measures.examined import rows_of, why_not_measured
 from fedcircuits.records import ALL_LAYERS
+from fedcircuits.runlog.run import Run
 
 IN_PLACE: Final = 0.95
 """With at least this share of channels matched to themselves, there is nothing to relabel."""

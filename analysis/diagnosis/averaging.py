@@ -6,9 +6,9 @@ from typing import Final
 import pandas as pd
 
 from analysis.diagnosis.findings import Findings, NotMeasuredError, counted, mean, share_below
-from analysis.heavy_measures import rows_of, swap_table, why_not_measured
-from analysis.run import Run
+from analysis.measures.examined import rows_of, swap_table, why_not_measured
 from fedcircuits.records import ModelKind
+from fedcircuits.runlog.run import Run
 
 SIGNIFICANT: Final = 0.01
 """Level at which putting a circuit's weights back must beat random sets of equal size."""

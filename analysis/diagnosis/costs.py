@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from analysis.diagnosis.findings import Findings, counted, measured_rows
-from analysis.heavy_measures import rows_of
-from analysis.run import Run
+from analysis.measures.examined import rows_of
+from fedcircuits.runlog.run import Run
 
 
 @dataclass(frozen=True)

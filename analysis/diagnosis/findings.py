@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.heavy_measures import rows_of, why_not_measured
-from analysis.run import Run
+from analysis.measures.examined import rows_of, why_not_measured
 from fedcircuits.errors import FedCircuitsError
+from fedcircuits.runlog.run import Run
 
 
 class NotMeasuredError(FedCircuitsError):

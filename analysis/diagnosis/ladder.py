@@ -6,9 +6,9 @@ from typing import Final
 import pandas as pd
 
 from analysis.diagnosis.findings import Findings, NotMeasuredError, points
-from analysis.heavy_measures import rows_of, why_not_measured
-from analysis.ladder import ladder_gaps, ladder_rungs
-from analysis.run import Run
+from analysis.measures.examined import rows_of, why_not_measured
+from analysis.measures.ladder import ladder_gaps, ladder_rungs
+from fedcircuits.runlog.run import Run
 
 LOSS: Final = 0.02
 """Accuracy; a smaller gap is not called a loss."""

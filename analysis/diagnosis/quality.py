@@ -6,8 +6,8 @@ from typing import Final
 import pandas as pd
 
 from analysis.diagnosis.findings import Findings, counted, mean, measured_rows, share_below
-from analysis.run import Run
 from fedcircuits.records import ModelKind
+from fedcircuits.runlog.run import Run
 
 FAITHFUL: Final = 0.8
 """A circuit with at least this faithfulness stands in for the whole model."""

@@ -11,8 +11,8 @@ import pandas as pd
 
 from analysis.diagnosis.findings import Findings, counted, mean, measured_rows
 from analysis.measures import identifiability_note, pooled_pairs, true_correlation
-from analysis.run import Run
 from fedcircuits.records import Comparison
+from fedcircuits.runlog.run import Run
 
 HIGH_PHI: Final = 0.5
 """From here on circuits count as alike: half-way between chance (0) and one circuit (1)."""

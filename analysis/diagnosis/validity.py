@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from analysis.diagnosis.findings import Findings, NotMeasuredError, mean
-from analysis.heavy_measures import newest_rows, why_not_measured
 from analysis.measures import check_failure
-from analysis.run import Run
-from fedcircuits.check_verdict import CheckResult
+from analysis.measures.examined import newest_rows, why_not_measured
+from fedcircuits.circuits.check_verdict import CheckResult
+from fedcircuits.runlog.run import Run
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ from analysis.figures.panels import (
     put_legend,
     round_axis,
 )
-from analysis.heavy_measures import why_not_measured
-from analysis.meanings import RETEST
+from analysis.figures.style import BLUE, GREY, NothingToDrawError, label_figure, themed
 from analysis.measures import layers_of, of_client_models, pairs
-from analysis.run import Run
-from analysis.style import BLUE, GREY, NothingToDrawError, label_figure, themed
+from analysis.measures.examined import why_not_measured
+from analysis.text.words import RETEST
 from fedcircuits.records import Comparison
+from fedcircuits.runlog.run import Run
 
 _MOST_BANDS: Final = 3
 """More bands than this hide each other."""

@@ -8,13 +8,13 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 
-from analysis.figure_style import new_figure, points
 from analysis.figures.panels import SPREAD, is_leftmost, line_handle, panel_grid, put_legend
-from analysis.heavy_measures import newest_rows, why_not_measured
+from analysis.figures.style import BLUE, GREY, ORANGE, NothingToDrawError, label_figure, themed
+from analysis.figures.styles import new_figure, points
 from analysis.measures import layers_of
-from analysis.run import Run
-from analysis.style import BLUE, GREY, ORANGE, NothingToDrawError, label_figure, themed
+from analysis.measures.examined import newest_rows, why_not_measured
 from fedcircuits.records import ALL_LAYERS
+from fedcircuits.runlog.run import Run
 
 _STAGES: Final = {
     "phi": "before",

@@ -13,11 +13,11 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import FigureBase
 from matplotlib.lines import Line2D
 
-from analysis.figure_style import current_style, new_figure, points
 from analysis.figures.graph_choice import IMAGE, CircuitGraph, global_graphs, local_graphs, mean_overlap
 from analysis.figures.panels import panel_grid, put_legend
-from analysis.run import Run
-from analysis.style import GREY, INK, ORANGE, SKY, label_figure, themed
+from analysis.figures.style import GREY, INK, ORANGE, SKY, label_figure, themed
+from analysis.figures.styles import current_style, new_figure, points
+from fedcircuits.runlog.run import Run
 
 _MOST_LABELLED: Final = 32
 """Channels of a layer, in the largest circuit, up to which nodes carry their numbers."""

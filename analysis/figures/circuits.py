@@ -8,7 +8,6 @@ from matplotlib.artist import Artist
 from matplotlib.figure import FigureBase
 
 from analysis import measures
-from analysis.figure_style import new_figure
 from analysis.figures.panels import (
     SPREAD,
     around_zero,
@@ -22,9 +21,10 @@ from analysis.figures.panels import (
     put_legend,
     round_axis,
 )
-from analysis.run import Run
-from analysis.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, NothingToDrawError, label_figure, themed
+from analysis.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, NothingToDrawError, label_figure, themed
+from analysis.figures.styles import new_figure
 from fedcircuits.records import ModelKind
+from fedcircuits.runlog.run import Run
 
 _CLIENTS: Final = "client models"
 _MODELS: Final = {_CLIENTS: BLUE, "global model, clients' data": ORANGE, "global model, server's data": PURPLE}

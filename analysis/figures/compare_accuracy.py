@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 
-from analysis.figure_style import new_figure
+from analysis.comparison.study import SeedStudy
 from analysis.figures.compare_panels import (
     Styles,
     draw_rows,
@@ -19,8 +19,8 @@ from analysis.figures.compare_panels import (
     thin_handle,
 )
 from analysis.figures.panels import fraction_axis, from_zero, line_handle, panel_grid, put_legend, round_axis
-from analysis.seed_study import SeedStudy
-from analysis.style import BLUE, ORANGE, RED, NothingToDrawError, themed
+from analysis.figures.style import BLUE, ORANGE, RED, NothingToDrawError, themed
+from analysis.figures.styles import new_figure
 
 _PANELS: Final = {
     "accuracy": ("accuracy, all classes (0–1)", ORANGE),

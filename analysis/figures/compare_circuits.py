@@ -6,6 +6,7 @@ from typing import Final
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 
+from analysis.comparison.study import SeedStudy
 from analysis.figures.compare_panels import (
     draw_rows,
     draw_seeds_by_round,
@@ -16,8 +17,7 @@ from analysis.figures.compare_panels import (
     thin_handle,
 )
 from analysis.figures.panels import draw_by_round, is_leftmost, line_handle, put_legend
-from analysis.seed_study import SeedStudy
-from analysis.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, NothingToDrawError, themed
+from analysis.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, NothingToDrawError, themed
 
 _SIZES: Final = {
     "circuit_size": ("client models", BLUE),

@@ -5,11 +5,11 @@ from typing import Final
 import pandas as pd
 from matplotlib.figure import FigureBase
 
+from analysis.comparison.study import SeedStudy
 from analysis.figures.compare_panels import draw_rows, label_comparison, row_figure, seed_handles
 from analysis.figures.panels import put_legend
-from analysis.seed_study import SeedStudy
-from analysis.seeds import paired_differences
-from analysis.style import BLUE, GREEN, GREY, ORANGE, RED, NothingToDrawError, themed
+from analysis.figures.style import BLUE, GREEN, GREY, ORANGE, RED, NothingToDrawError, themed
+from analysis.statistics.seeds import paired_differences
 
 _MEASURES: Final = {
     "accuracy_trained": ("accuracy (trained)", ORANGE),

@@ -7,7 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 
-from analysis.comparison import AGAINST_CHANCE
+from analysis.comparison.study import SeedStudy
+from analysis.comparison.tables import AGAINST_CHANCE
 from analysis.figures.compare_panels import (
     draw_rows,
     draw_seeds_by_round,
@@ -18,11 +19,10 @@ from analysis.figures.compare_panels import (
     thin_handle,
 )
 from analysis.figures.panels import draw_by_round, is_leftmost, line_handle, put_legend
-from analysis.meanings import RETEST
-from analysis.seed_measures import OVERLAP
-from analysis.seed_study import SeedStudy
-from analysis.seeds import paired_differences
-from analysis.style import BLUE, GREY, PURPLE, RED, NothingToDrawError, themed
+from analysis.figures.style import BLUE, GREY, PURPLE, RED, NothingToDrawError, themed
+from analysis.measures.by_seed import OVERLAP
+from analysis.statistics.seeds import paired_differences
+from analysis.text.words import RETEST
 
 _KINDS: Final = {
     "same_class": ("same class", BLUE),

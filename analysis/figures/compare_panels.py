@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 from matplotlib.lines import Line2D
 
-from analysis.figure_style import new_figure, num_characters
+from analysis.comparison.study import SeedStudy
 from analysis.figures.panels import LineStyle, draw_by_round, panel_grid, round_axis
-from analysis.seed_study import SeedStudy
-from analysis.seeds import Interval, interval
-from analysis.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, NothingToDrawError, put_texts
+from analysis.figures.style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, NothingToDrawError, put_texts
+from analysis.figures.styles import new_figure, num_characters
+from analysis.statistics.seeds import Interval, interval
 
 Styles = Mapping[str, tuple[str, LineStyle]]
 """Labels of experiments to the colours and styles of their lines."""

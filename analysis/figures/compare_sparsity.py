@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from analysis.comparison import SparsityFamily, sparsity_families
-from analysis.figure_style import new_figure
+from analysis.comparison.study import SeedStudy
+from analysis.comparison.tables import SparsityFamily, sparsity_families
 from analysis.figures.compare_panels import PALETTE, label_comparison, seed_handles
 from analysis.figures.panels import from_zero, line_handle, panel_grid, put_legend
-from analysis.seed_study import SeedStudy
-from analysis.seeds import interval
-from analysis.style import GREY, NothingToDrawError, themed
+from analysis.figures.style import GREY, NothingToDrawError, themed
+from analysis.figures.styles import new_figure
+from analysis.statistics.seeds import interval
 
 _MEASURES: Final = {"accuracy": "accuracy, all classes (0–1)", "num_collapsed": "collapsed classes"}
 _DENSITIES: Final = {"density": "o", "density_global": "^"}

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from analysis.comparison.study import SeedStudy
 from analysis.figures.compare_accuracy import accuracy_by_round, late_accuracy
 from analysis.figures.compare_circuits import circuit_sizes_by_round, late_transplants, transplants_by_round
 from analysis.figures.compare_differences import differences
@@ -14,10 +15,9 @@ from analysis.figures.compare_overlap import (
     shared_against_distinct,
 )
 from analysis.figures.compare_sparsity import sparsity
+from analysis.figures.image_formats import StyleName
 from analysis.figures.saving import SavedFigure, save_drawings
-from analysis.image_formats import StyleName
-from analysis.seed_study import SeedStudy
-from analysis.style import Draw
+from analysis.figures.style import Draw
 
 COMPARISON_FIGURES: Final[dict[str, Draw[SeedStudy]]] = {
     "01-accuracy": late_accuracy,

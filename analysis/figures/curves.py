@@ -8,13 +8,13 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 
-from analysis.figure_style import new_figure
 from analysis.figures.layer_lines import MEMBER_WIDTH, MOST_MEMBERS, member_colours
 from analysis.figures.panels import dot_handle, fraction_axis, is_leftmost, line_handle, panel_grid, put_legend
-from analysis.heavy_measures import newest_rows, rows_of, why_not_measured
-from analysis.run import Run
-from analysis.style import BLUE, GREY, INK, RED, NothingToDrawError, label_figure, themed
+from analysis.figures.style import BLUE, GREY, INK, RED, NothingToDrawError, label_figure, themed
+from analysis.figures.styles import new_figure
+from analysis.measures.examined import newest_rows, rows_of, why_not_measured
 from fedcircuits.records import ModelKind
+from fedcircuits.runlog.run import Run
 
 _MODELS: Final = {str(ModelKind.CLIENT): "client models", str(ModelKind.GLOBAL): "global model"}
 

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import pandas as pd
 
-from analysis.circuit_pairs import circuits_of, compare
+from analysis.figures.style import NothingToDrawError
 from analysis.measures import on_common_images
-from analysis.run import Run
-from analysis.style import NothingToDrawError
+from analysis.measures.circuit_pairs import circuits_of, compare
 from fedcircuits.records import ALL_LAYERS, REASON_WORDS, ModelKind, UnusableReason
+from fedcircuits.runlog.run import Run
 
 IMAGE: Final = "image"
 

@@ -10,12 +10,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 
-from analysis.figure_style import new_figure, points
 from analysis.figures.layer_lines import left_out_note
 from analysis.figures.panels import heat_map
-from analysis.run import Run
-from analysis.style import INK, RED
+from analysis.figures.style import INK, RED
+from analysis.figures.styles import new_figure, points
 from fedcircuits.records import ALL_LAYERS, Comparison
+from fedcircuits.runlog.run import Run
 
 _MOST_NAMES: Final = 60
 """More rows than this are too thin for names."""

@@ -10,7 +10,6 @@ from matplotlib.figure import FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from analysis.figure_style import new_figure
 from analysis.figures.panels import (
     LineStyle,
     draw_by_round,
@@ -20,10 +19,23 @@ from analysis.figures.panels import (
     put_legend,
     round_axis,
 )
-from analysis.ladder import best_ensemble, ladder_gaps, ladder_rungs
-from analysis.run import Run
-from analysis.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, RED, SKY, NothingToDrawError, label_figure, themed
+from analysis.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PURPLE,
+    RED,
+    SKY,
+    NothingToDrawError,
+    label_figure,
+    themed,
+)
+from analysis.figures.styles import new_figure
+from analysis.measures.ladder import best_ensemble, ladder_gaps, ladder_rungs
 from fedcircuits.records import RungName
+from fedcircuits.runlog.run import Run
 
 _STEPS: Final = {
     "head": ("head: A2 − A0", SKY, RungName.FEDAVG, RungName.NEW_HEAD),

@@ -22,10 +22,10 @@ from analysis.figures.panels import (
     put_legend,
     round_axis,
 )
-from analysis.meanings import RETEST
-from analysis.run import Run
-from analysis.style import GREY, NothingToDrawError
+from analysis.figures.style import GREY, NothingToDrawError
+from analysis.text.words import RETEST
 from fedcircuits.records import Comparison
+from fedcircuits.runlog.run import Run
 
 MOST_MEMBERS: Final = 10
 """More thin lines than this cannot be told apart."""

@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 
 from analysis import measures
-from analysis.figure_style import new_figure, points
 from analysis.figures.panels import band_handle, draw_by_round, fraction_axis, heat_map, line_handle, round_axis
-from analysis.run import Run
-from analysis.style import BLUE, GREEN, ORANGE, NothingToDrawError, label_figure, themed
+from analysis.figures.style import BLUE, GREEN, ORANGE, NothingToDrawError, label_figure, themed
+from analysis.figures.styles import new_figure, points
 from fedcircuits.records import COLLAPSED_RECALL, DEFAULT_ANSWER_RATE
+from fedcircuits.runlog.run import Run
 
 
 @themed

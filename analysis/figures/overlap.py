@@ -4,9 +4,9 @@ from matplotlib.figure import FigureBase
 
 from analysis import measures
 from analysis.figures.layer_lines import RETEST_NOTE, OverlapLine, draw_layers, left_out_note, overlap_line
-from analysis.run import Run
-from analysis.style import BLUE, GREEN, GREY, ORANGE, RED, label_figure, themed
+from analysis.figures.style import BLUE, GREEN, GREY, ORANGE, RED, label_figure, themed
 from fedcircuits.records import Comparison, ModelKind
+from fedcircuits.runlog.run import Run
 
 
 @themed

@@ -5,9 +5,9 @@ from matplotlib.figure import FigureBase
 
 from analysis import measures
 from analysis.figures.heat_maps import ADJUSTED_SCALE, last_round, left_out_of_round, two_maps
-from analysis.run import Run
-from analysis.style import NothingToDrawError, label_figure, themed
+from analysis.figures.style import NothingToDrawError, label_figure, themed
 from fedcircuits.records import Comparison
+from fedcircuits.runlog.run import Run
 
 _SAME, _DIFFERENT = Comparison.SAME_CLASS_ACROSS_CLIENTS, Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS
 

@@ -13,8 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figure_style import new_figure, points, width_of
-from analysis.style import GREY, MISSING
+from analysis.figures.style import GREY, MISSING
+from analysis.figures.styles import new_figure, points, width_of
 from fedcircuits.records import ALL_LAYERS
 
 LineStyle = Literal["-", "--", ":"]

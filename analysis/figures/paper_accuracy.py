@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 
 from analysis import measures
-from analysis.figure_style import new_figure
 from analysis.figures.layer_lines import MEMBER_WIDTH, MOST_MEMBERS, member_colours
 from analysis.figures.panels import (
     LineStyle,
@@ -28,9 +27,10 @@ from analysis.figures.panels import (
     put_legend,
     round_axis,
 )
-from analysis.run import Run
-from analysis.style import BLUE, GREEN, GREY, INK, ORANGE, NothingToDrawError, label_figure, themed
+from analysis.figures.style import BLUE, GREEN, GREY, INK, ORANGE, NothingToDrawError, label_figure, themed
+from analysis.figures.styles import new_figure
 from fedcircuits.records import ModelKind
+from fedcircuits.runlog.run import Run
 
 _RECALL, _FALSE_POSITIVES = "sufficiency", "false_positive_rate"
 

@@ -7,7 +7,6 @@ import pandas as pd
 from matplotlib.figure import FigureBase
 
 from analysis import measures
-from analysis.circuit_pairs import global_class_pairs, with_verdicts
 from analysis.figures.heat_maps import (
     IOU_SCALE,
     iou_and_chance,
@@ -17,9 +16,10 @@ from analysis.figures.heat_maps import (
     left_out_of_round,
     two_maps,
 )
-from analysis.run import Run
-from analysis.style import NothingToDrawError, label_figure, themed
+from analysis.figures.style import NothingToDrawError, label_figure, themed
+from analysis.measures.circuit_pairs import global_class_pairs, with_verdicts
 from fedcircuits.records import Comparison, ModelKind
+from fedcircuits.runlog.run import Run
 
 _PAIRS = (
     Comparison.SAME_CLASS_ACROSS_CLIENTS,

@@ -11,10 +11,10 @@ from matplotlib.figure import FigureBase
 
 from analysis import measures
 from analysis.figures.layer_lines import OverlapLine, draw_layers, left_out_note, member_lines, overlap_line
-from analysis.meanings import RETEST
-from analysis.run import Run
-from analysis.style import BLUE, GREY, INK, ORANGE, RED, label_figure, themed
+from analysis.figures.style import BLUE, GREY, INK, ORANGE, RED, label_figure, themed
+from analysis.text.words import RETEST
 from fedcircuits.records import Comparison
+from fedcircuits.runlog.run import Run
 
 _MEAN_WIDTH: Final = 2.4
 

@@ -10,11 +10,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from analysis.diagnosis.averaging import SIGNIFICANT
-from analysis.figure_style import new_figure, points
 from analysis.figures.panels import dot_handle, heat_map
-from analysis.heavy_measures import newest_rows, swap_table, why_not_measured
-from analysis.run import Run
-from analysis.style import BLUE, GREY, NothingToDrawError, label_figure, themed
+from analysis.figures.style import BLUE, GREY, NothingToDrawError, label_figure, themed
+from analysis.figures.styles import new_figure, points
+from analysis.measures.examined import newest_rows, swap_table, why_not_measured
+from fedcircuits.runlog.run import Run
 
 _OWN: Final[dict[str, Any]] = {"marker": "o", "s": 34, "linewidths": 1.2, "edgecolors": BLUE, "zorder": 3}
 

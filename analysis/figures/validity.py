@@ -4,15 +4,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 
-from analysis.figure_style import new_figure, points
 from analysis.figures.layer_lines import MEMBER_WIDTH
 from analysis.figures.panels import is_leftmost, line_handle, panel_grid, put_legend
-from analysis.heavy_measures import newest_rows, why_not_measured
+from analysis.figures.style import BLUE, GREY, INK, RED, NothingToDrawError, label_figure, themed
+from analysis.figures.styles import new_figure, points
 from analysis.measures import check_failure
-from analysis.run import Run
-from analysis.style import BLUE, GREY, INK, RED, NothingToDrawError, label_figure, themed
-from analysis.text_table import number
-from fedcircuits.check_verdict import MIN_EFFECT, CheckResult
+from analysis.measures.examined import newest_rows, why_not_measured
+from analysis.text.table import number
+from fedcircuits.circuits.check_verdict import MIN_EFFECT, CheckResult
+from fedcircuits.runlog.run import Run
 
 _COLUMNS = ["random_balanced_accuracy", "balanced_accuracy"]
 

@@ -3,7 +3,6 @@
 from matplotlib.figure import FigureBase
 from matplotlib.patches import Patch
 
-from analysis.figure_style import new_figure
 from analysis.figures.panels import (
     LineStyle,
     draw_by_round,
@@ -14,8 +13,20 @@ from analysis.figures.panels import (
     put_legend,
     round_axis,
 )
-from analysis.run import Run
-from analysis.style import BLUE, GREEN, GREY, ORANGE, RED, SKY, NothingToDrawError, label_figure, layer_colours, themed
+from analysis.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    RED,
+    SKY,
+    NothingToDrawError,
+    label_figure,
+    layer_colours,
+    themed,
+)
+from analysis.figures.styles import new_figure
+from fedcircuits.runlog.run import Run
 
 _SUPPORTS = {
     "support_agree": ("several clients, one sign", BLUE),

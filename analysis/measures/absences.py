@@ -5,10 +5,10 @@ from collections.abc import Collection
 from analysis.measures.checks import failed_checks
 from analysis.measures.holdings import found_classes, has_shared_class, holdings
 from analysis.measures.overlaps import summarised
-from analysis.reports import reports_on, withheld
-from analysis.round_text import named_rounds
-from analysis.run import Run
+from analysis.runs.withheld import reports_on, withheld
+from analysis.text.words import named_rounds
 from fedcircuits.records import Comparison
+from fedcircuits.runlog.run import Run
 
 
 def why_no_pairs(run: Run, comparison: Comparison) -> str:

@@ -3,8 +3,8 @@
 import pandas as pd
 
 from analysis.measures.holdings import holdings, trained_classes
-from analysis.run import Run
 from fedcircuits.records import COLLAPSED_RECALL, DEFAULT_ANSWER_RATE, ModelKind
+from fedcircuits.runlog.run import Run
 
 
 def global_recall(run: Run) -> pd.DataFrame:

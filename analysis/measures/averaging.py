@@ -5,8 +5,8 @@ import math
 import pandas as pd
 
 from analysis.measures.holdings import holdings
-from analysis.run import Run
 from fedcircuits.records import ModelKind
+from fedcircuits.runlog.run import Run
 
 
 def averaging_losses(run: Run) -> pd.DataFrame:

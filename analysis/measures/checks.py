@@ -4,9 +4,9 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from analysis.round_text import named_rounds
-from analysis.run import Run
-from fedcircuits.check_verdict import CheckResult, failure_sentence
+from analysis.text.words import named_rounds
+from fedcircuits.circuits.check_verdict import CheckResult, failure_sentence
+from fedcircuits.runlog.run import Run
 
 
 def check_verdicts(run: Run) -> "pd.Series[bool]":

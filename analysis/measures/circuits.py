@@ -3,8 +3,8 @@
 import pandas as pd
 
 from analysis.measures.image_kinds import on_common_images, on_own_images
-from analysis.run import Run
 from fedcircuits.records import ALL_LAYERS, ModelKind
+from fedcircuits.runlog.run import Run
 
 _CIRCUIT = ["round", "model", "partition_id", "class_id"]
 

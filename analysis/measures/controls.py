@@ -9,8 +9,8 @@ import pandas as pd
 
 from analysis.measures.correlations import true_correlation
 from analysis.measures.overlaps import pooled_pairs
-from analysis.run import Run
 from fedcircuits.records import Comparison
+from fedcircuits.runlog.run import Run
 
 IDENTIFIABLE: Final = 0.7
 """Least true correlation of a model's circuits with those of its perturbed copy at which circuits can be identified:

@@ -4,8 +4,8 @@ import math
 
 import pandas as pd
 
-from analysis.run import Run
 from fedcircuits.records import MIN_RELIABILITY
+from fedcircuits.runlog.run import Run
 
 
 def true_correlations(pairs: pd.DataFrame, column: str = "phi") -> "pd.Series[float]":

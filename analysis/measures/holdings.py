@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from analysis.run import Run
 from fedcircuits.records import ModelKind
+from fedcircuits.runlog.run import Run
 
 
 def holdings(run: Run) -> pd.DataFrame:

@@ -9,8 +9,8 @@ from typing import Final
 
 import pandas as pd
 
-from analysis.run import Run
 from fedcircuits.records import DataKind
+from fedcircuits.runlog.run import Run
 
 _MODEL: Final = ["round", "model", "partition_id"]
 

@@ -7,8 +7,8 @@ from typing import Final
 import pandas as pd
 
 from analysis.measures.verdicts import is_counted
-from analysis.run import Run
 from fedcircuits.records import ALL_LAYERS, Comparison, DataKind, ModelKind
+from fedcircuits.runlog.run import Run
 
 OVERLAPS: Final = {
     "same_class": Comparison.SAME_CLASS_ACROSS_CLIENTS,

@@ -6,8 +6,8 @@ from analysis.measures.accuracy import global_accuracy
 from analysis.measures.circuits import circuit_sizes, compared_quality, drift_gaps
 from analysis.measures.overlaps import OVERLAPS, pooled_means
 from analysis.measures.verdicts import usable_share
-from analysis.run import Run
 from fedcircuits.records import ALL_LAYERS, ModelKind
+from fedcircuits.runlog.run import Run
 
 
 def round_measures(run: Run) -> pd.DataFrame:

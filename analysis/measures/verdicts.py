@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from analysis.run import Run
 from fedcircuits.records import count_reasons
+from fedcircuits.runlog.run import Run
 
 
 def is_counted(run: Run, verdicts: pd.Series) -> "pd.Series[bool]":

@@ -3,11 +3,11 @@
 from typing import Any, Final
 
 from analysis import measures
-from analysis.heavy_measures import why_not_measured
-from analysis.reports import average_noise, mask_noise, withheld
-from analysis.run import Run
-from analysis.standing import status_of
+from analysis.measures.examined import why_not_measured
+from analysis.runs.standing import status_of
+from analysis.runs.withheld import average_noise, mask_noise, withheld
 from analysis.summary import rejections, unusable_note
+from fedcircuits.runlog.run import Run
 
 _HEAVY: Final = {
     "validity": "check of the discovery against random circuits",

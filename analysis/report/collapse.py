@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis import measures
-from analysis.run import Run
+from fedcircuits.runlog.run import Run
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from analysis.measures import on_common_images
 from analysis.report.embedding import encode_bytes, encode_table
 from analysis.report.thinning import rounds_within
-from analysis.run import Run
 from fedcircuits.records import ModelKind
+from fedcircuits.runlog.run import Run
 
 _CIRCUIT: Final = ["round", "model", "partition_id", "class_id"]
 _MODEL: Final = ["round", "model", "owner"]

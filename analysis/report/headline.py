@@ -7,9 +7,9 @@ import pandas as pd
 from analysis import measures
 from analysis.report.collapse import Collapse, class_names, collapses
 from analysis.report.story import last_known
-from analysis.run import Run
-from analysis.text_table import number
+from analysis.text.table import number
 from fedcircuits.records import Comparison
+from fedcircuits.runlog.run import Run
 
 _WHOSE: Final = {"same_class": "of one class in two clients", "local_vs_global": "of clients and of the global model"}
 """Comparisons, the more telling one first, by the prefix of their columns."""

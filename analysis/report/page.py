@@ -8,10 +8,9 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from analysis import meanings
 from analysis.diagnosis import Section, diagnose
 from analysis.diagnosis.ladder import RUNGS, Ladder
-from analysis.diagnosis_text import findings_text
+from analysis.diagnosis.text import findings_text
 from analysis.report.assets import Assets, read_assets
 from analysis.report.caveats import caveats, missing
 from analysis.report.embedding import json_for_html
@@ -19,11 +18,12 @@ from analysis.report.headline import headline
 from analysis.report.repeat import repeat_command
 from analysis.report.run_data import run_data
 from analysis.report.story import Card, story
-from analysis.resuming import can_resume, resume_command
-from analysis.run import Run
-from analysis.standing import status_of
+from analysis.runs.resuming import can_resume, resume_command
+from analysis.runs.standing import status_of
 from analysis.summary import client_labels, rejections, run_facts
-from analysis.text_table import number
+from analysis.text import words
+from analysis.text.table import number
+from fedcircuits.runlog.run import Run
 from fedcircuits.whole_files import write_whole
 
 
@@ -69,7 +69,7 @@ def render(runs: Sequence[Run]) -> str:
     """Return the page as HTML."""
     assets = read_assets()
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.globals.update(number=number, rungs=RUNGS, meanings=meanings)
+    environment.globals.update(number=number, rungs=RUNGS, words=words)
     views = [_view(run, len(runs)) for run in runs]
     return environment.from_string(assets.template).render(runs=views, assets=_ready(assets))
 

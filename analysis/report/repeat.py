@@ -4,7 +4,7 @@ import json
 import shlex
 from typing import Any, Final
 
-from analysis.run import Run
+from fedcircuits.runlog.run import Run
 
 _OF_THE_PLACE: Final = frozenset({"run-dir"})
 """Settings that say where a run lies, not what it does."""

@@ -9,9 +9,9 @@ from analysis import measures
 from analysis.report.graphs import circuit_graphs
 from analysis.report.tables import plot_tables
 from analysis.report.thinning import GRAPH_BYTES, TABLE_BYTES
-from analysis.run import Run
 from analysis.summary import client_labels
 from fedcircuits.records import ALL_LAYERS
+from fedcircuits.runlog.run import Run
 
 
 def run_data(run: Run, num_runs: int) -> dict[str, Any]:

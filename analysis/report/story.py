@@ -6,12 +6,11 @@ from typing import Any, Final
 import pandas as pd
 
 from analysis import measures
-from analysis.meanings import DRIFT_GAP, RETEST
 from analysis.report.collapse import class_names, collapses
-from analysis.round_text import named_rounds
-from analysis.run import Run
-from analysis.text_table import number
+from analysis.text.table import number
+from analysis.text.words import DRIFT_GAP, RETEST, named_rounds
 from fedcircuits.records import COLLAPSED_RECALL, Comparison
+from fedcircuits.runlog.run import Run
 
 
 @dataclass(frozen=True)

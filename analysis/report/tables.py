@@ -11,8 +11,8 @@ import pandas as pd
 from analysis import measures
 from analysis.report.embedding import encode_table
 from analysis.report.thinning import Thinned, grouped_means, rounds_within, thin
-from analysis.run import Run
 from fedcircuits.records import REASON_WORDS, Comparison
+from fedcircuits.runlog.run import Run
 
 FIGURES: Final = ("iou", "expected_iou", "adjusted_iou", "phi")
 

@@ -2,13 +2,11 @@
 
 from analysis.summary.data import summary_data
 from analysis.summary.facts import run_facts
-from analysis.summary.figures import UNDEFINED
 from analysis.summary.holders import client_labels
 from analysis.summary.notes import rejections, unusable_note
 from analysis.summary.text import summary_text
 
 __all__ = [
-    "UNDEFINED",
     "client_labels",
     "rejections",
     "run_facts",

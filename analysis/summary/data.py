@@ -5,10 +5,10 @@ from typing import Any
 import pandas as pd
 
 from analysis.measures import OVERLAPS, failed_checks, holdings, left_out, round_measures
-from analysis.run import Run
-from analysis.standing import status_of
+from analysis.runs.standing import status_of
 from analysis.summary.facts import density
 from analysis.summary.notes import rejections, unusable_note
+from fedcircuits.runlog.run import Run
 
 
 def summary_data(run: Run) -> dict[str, Any]:

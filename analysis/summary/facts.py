@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from analysis.reports import average_noise, mask_noise, withheld
-from analysis.run import Run
-from analysis.standing import status_of
-from analysis.summary.figures import number
+from analysis.runs.standing import status_of
+from analysis.runs.withheld import average_noise, mask_noise, withheld
+from analysis.text.table import number
 from fedcircuits.records import DataKind
+from fedcircuits.runlog.run import Run
 
 
 def run_facts(run: Run) -> dict[str, str]:

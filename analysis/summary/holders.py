@@ -6,7 +6,7 @@ from typing import Any, Final
 import pandas as pd
 
 from analysis.measures import found_classes, holdings
-from analysis.run import Run
+from fedcircuits.runlog.run import Run
 
 _NUM_HELD_CLASSES: Final = 16
 """Above this many classes the table of who holds what gives way to lists of classes."""

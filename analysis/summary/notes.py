@@ -12,8 +12,8 @@ from analysis.measures import (
     question_note,
     reasons_in_words,
 )
-from analysis.run import Run
 from analysis.summary.holders import client_labels
+from fedcircuits.runlog.run import Run
 
 
 def failed_checks_section(run: Run) -> str:

@@ -6,9 +6,9 @@ from typing import Any, Final
 import pandas as pd
 
 from analysis.measures import round_measures
-from analysis.round_text import named_rounds
-from analysis.run import Run
-from analysis.summary.figures import UNDEFINED, number
+from analysis.text.table import UNDEFINED, number
+from analysis.text.words import named_rounds
+from fedcircuits.runlog.run import Run
 
 _COLUMNS: Final = {
     "round": ("", "round", 5),

@@ -3,19 +3,20 @@
 import textwrap
 from typing import Final
 
-from analysis.meanings import ADJUSTED, CHANCE, RETEST
-from analysis.run import Run
 from analysis.summary.facts import run_facts
 from analysis.summary.holders import holdings_section
 from analysis.summary.notes import failed_checks_section, left_out_section, limits_section, rejected_section
 from analysis.summary.rounds import rounds_section
+from analysis.text.table import TEXT_WIDTH
+from analysis.text.words import ADJUSTED, CHANCE, RETEST
+from fedcircuits.runlog.run import Run
 
 _HOW_TO_READ: Final = textwrap.fill(
     "How to read: circuits are compared as sets of channels, pooled over layers. "
     f"chance = IoU of {CHANCE}. adj., local/global and retest are adjusted for it: {ADJUSTED}. "
     f"retest = {RETEST}. transplant = local circuits on global weights: recall of their class, and false positives "
     "(FPR) among the other trained classes. – = undefined.",
-    100,
+    TEXT_WIDTH,
 )
 
 

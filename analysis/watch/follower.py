@@ -9,14 +9,14 @@ from typing import Any, Final
 import pandas as pd
 
 from analysis import measures
-from analysis.run import Run, load_round
-from analysis.scalars import round_scalars
-from analysis.standing import Standing, standing_of
+from analysis.runs.standing import Standing, standing_of
+from analysis.sinks.scalars import round_scalars
 from analysis.summary import rejections
+from fedcircuits.data.labels import client_name
 from fedcircuits.errors import RunLogError
-from fedcircuits.labels import client_name
 from fedcircuits.records import TABLES, ModelKind
-from fedcircuits.run_reader import RUN_FILE, part_path
+from fedcircuits.runlog.reader import RUN_FILE, part_path
+from fedcircuits.runlog.run import Run, load_round
 
 _UNREAD: Final = (
     "edges",

@@ -4,12 +4,12 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final
 
+from analysis.runs.standing import standing_of
 from analysis.sinks.sink import Sink
-from analysis.standing import standing_of
 from analysis.watch.displays import Display, Now
 from analysis.watch.follower import Progress, RunFollower
 from fedcircuits.errors import RunLogError
-from fedcircuits.run_reader import find_run
+from fedcircuits.runlog.reader import find_run
 
 Pause = Callable[[], None]
 """Waits until the next look."""

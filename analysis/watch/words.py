@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from analysis.summary import UNDEFINED
+from analysis.text.table import UNDEFINED
 from analysis.watch.follower import Progress, Round, printable
 from analysis.watch.pace import time_left
-from fedcircuits.durations import duration
+from fedcircuits.runlog.durations import duration
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _GAP: Final = "·"

@@ -12,9 +12,9 @@ from jaxtyping import Bool, Float, Int
 from numpy import ndarray as Array
 
 from fedcircuits.overlap.null import expected_ious
+from fedcircuits.overlap.randomised_response import estimated_intersection, estimated_size
 from fedcircuits.overlap.ratio import ratio
 from fedcircuits.overlap.set_pairs import SetPairs
-from fedcircuits.randomised_response import estimated_intersection, estimated_size
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import fields, replace
 from typing import Any, Final
 
-from fedcircuits.config_values import ClassIds, kebab
-from fedcircuits.feasibility import sparsity_problems
-from fedcircuits.model_spec import ModelSpec
-from fedcircuits.privacy import privacy_problems
+from fedcircuits.networks.spec import ModelSpec
+from fedcircuits.settings.config_values import ClassIds, kebab
+from fedcircuits.settings.feasibility import sparsity_problems
 from fedcircuits.settings.groups import ModelSettings
 from fedcircuits.settings.image_shapes import FOLDER, shape_of
+from fedcircuits.settings.privacy import privacy_problems
 
 _LONGEST_NAME: Final = 100
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from fedcircuits.config_values import Between, ClassIds
-from fedcircuits.model_spec import ModelSpec, Padding
+from fedcircuits.networks.spec import ModelSpec, Padding
+from fedcircuits.settings.config_values import Between, ClassIds
 from fedcircuits.settings.image_shapes import DIGIT_SIZE, ImageShape, shape_of
 
 AtLeastOne = Annotated[int, Between(1)]

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, get_type_hints
 
-from fedcircuits.config_values import ClassIds, kebab, read_value
 from fedcircuits.errors import SettingsError
-from fedcircuits.privacy import PrivacySettings
+from fedcircuits.networks.spec import ModelSpec
+from fedcircuits.settings.config_values import ClassIds, kebab, read_value
 from fedcircuits.settings.contradictions import CHECKS
 from fedcircuits.settings.groups import (
     DataSettings,
@@ -20,6 +20,7 @@ from fedcircuits.settings.groups import (
     TrainingSettings,
 )
 from fedcircuits.settings.image_shapes import shape_of
+from fedcircuits.settings.privacy import PrivacySettings
 
 Scalar = bool | int | float | str
 """What a Flower run config can hold."""
@@ -44,6 +45,11 @@ class Settings:
     privacy: PrivacySettings
     machine: MachineSettings
     config: Mapping[str, Scalar]
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The shape of the network; its first linear layer follows from the image size."""
+        return self.model.spec(self.data.shape)
 
     @property
     def circuit_classes(self) -> ClassIds:

@@ -14,7 +14,7 @@ from heavy_rows import first_hits, heavy_tables
 
 from analysis import Run, load_run
 from fedcircuits.records import ALL_LAYERS, Comparison
-from fedcircuits.run_log import RunLog
+from fedcircuits.runlog.writer import RunLog
 
 Row = dict[str, Any]
 Tables = dict[str, list[Row]]

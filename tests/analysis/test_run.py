@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from analysis import Run, load_run
 from fedcircuits.errors import RunLogError
 from fedcircuits.records import TABLES
-from fedcircuits.run_log import RunLog
+from fedcircuits.runlog.writer import RunLog
 
 WriteRun = Callable[..., RunLog]
 
@@ -89,3 +91,19 @@ def test_run_json_without_settings_is_an_error(write_run: WriteRun) -> None:
     (path / "run.json").write_text(json.dumps(info))
     with pytest.raises(RunLogError, match="settings"):
         load_run(path)
+
+
+def test_a_run_can_be_read_beside_a_package_that_is_called_analysis_too_without_torch(
+    write_run: WriteRun, tmp_path: Path
+) -> None:
+    (tmp_path / "analysis").mkdir()
+    (tmp_path / "analysis" / "__init__.py").write_text("mine = True\n")
+    lines = [
+        "import sys, analysis",
+        "from fedcircuits import load_run",
+        f"run = load_run({str(write_run().path)!r})",
+        "assert analysis.mine and len(run.accuracy)",
+        "print([name for name in ('torch', 'matplotlib', 'flwr') if name in sys.modules])",
+    ]
+    command = [sys.executable, "-c", "\n".join(lines)]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -15,9 +15,9 @@ from federations import (
     zeroed_readout,
 )
 
-from fedcircuits.circuit_scores import whole_logits
-from fedcircuits.data import load_dataset
-from fedcircuits.models import build_model, model_spec
+from fedcircuits.circuits.scores import whole_logits
+from fedcircuits.data.datasets import load_dataset
+from fedcircuits.networks.cnn import build_model
 
 SMALL = {"channels": "4,8", "train-limit": 200, "heldout-limit": 100, "local-epochs": 2, "deep-draws": 4}
 PLAN = Plan("tiny", "digits", 2, 2, 0.5, 1, {**SMALL, "learning-rate": 0.01, "attribution-images": 16})
@@ -31,7 +31,7 @@ def federation():
 def logits_of(client):
     settings = settings_of(PLAN, 0, {})
     test = load_dataset(settings.data, 0).test
-    return whole_logits(build_model(model_spec(settings), client.weights, torch.device("cpu")), test.images)
+    return whole_logits(build_model(settings.spec, client.weights, torch.device("cpu")), test.images)
 
 
 def test_clients_hold_classes_of_their_own_or_a_share_of_all():

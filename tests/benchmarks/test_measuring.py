@@ -6,7 +6,7 @@ from images import mnist_folder, naive_loader, positions_in
 from product import PROJECT, paper_settings, random_circuits
 from timing import Seconds, Timing, compare, markdown, total
 
-from fedcircuits.data import LabelledImages, load_dataset
+from fedcircuits.data.datasets import LabelledImages, load_dataset
 
 SLOW = Timing("slow", [Seconds(4.0, 2.0), Seconds(8.0, 3.0), Seconds(6.0, 4.0)])
 FAST = Timing("fast", [Seconds(1.0, 1.0), Seconds(4.0, 1.0), Seconds(2.0, 1.0)])

@@ -5,9 +5,9 @@ import pytest
 from flwr.app import RecordDict
 
 from client_app.environment import introduce, prepare_client
-from fedcircuits.data import load_dataset
+from fedcircuits.data.datasets import load_dataset
 from fedcircuits.errors import SettingsError
-from fedcircuits.messages import encode_config
+from fedcircuits.federation.messages import encode_config
 from fedcircuits.records import Key
 from fedcircuits.settings import Settings
 

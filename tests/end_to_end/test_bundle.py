@@ -14,7 +14,7 @@ from flwr.cli.utils import collect_files
 from true_runs import QUICK
 
 from fedcircuits import __version__
-from fedcircuits.run_reader import read_info
+from fedcircuits.runlog.reader import read_info
 
 pytestmark = pytest.mark.long
 

@@ -18,12 +18,12 @@ from site_faults import FAULTS
 from tiny_runs import all_tables, table
 from true_runs import QUICK
 
-from analysis.run import load_run
 from analysis.summary import summary_text
 from deployment.certificates import make_authority, make_node_key
 from deployment.loopback import PROJECT, Loopback
-from fedcircuits.checkpoints import read_checkpoint
-from fedcircuits.run_reader import read_info
+from fedcircuits.runlog.checkpoints import read_checkpoint
+from fedcircuits.runlog.reader import read_info
+from fedcircuits.runlog.run import load_run
 
 pytestmark = pytest.mark.long
 

@@ -8,8 +8,8 @@ import pytest
 from true_runs import QUICK
 
 from analysis.__main__ import main
-from fedcircuits.checkpoints import read_checkpoint
-from fedcircuits.run_reader import read_info, read_table
+from fedcircuits.runlog.checkpoints import read_checkpoint
+from fedcircuits.runlog.reader import read_info, read_table
 
 pytestmark = pytest.mark.long
 
@@ -107,7 +107,7 @@ def test_a_full_disk_ends_the_run_and_leaves_the_rounds_before_it(broken_flower)
         "            resource.setrlimit(resource.RLIMIT_FSIZE, (6144, resource.RLIM_INFINITY))\n"
     )
     start = "        before = dict(self._info)\n"
-    broken_flower.edit("fedcircuits/run_log.py", start, start + limit)
+    broken_flower.edit("fedcircuits/runlog/writer.py", start, start + limit)
     run = broken_flower.run(SMALL, num_clients=2)
     assert_failed(run, "round 2 cannot be written: ", last_round=1)
     assert not list(run.directory.glob("*/*0002*"))

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from analysis.__main__ import main
-from fedcircuits.checkpoints import read_checkpoint
 from fedcircuits.records import TABLES, Comparison
-from fedcircuits.run_reader import read_info, read_table
+from fedcircuits.runlog.checkpoints import read_checkpoint
+from fedcircuits.runlog.reader import read_info, read_table
 
 SMALL = {
     "num-server-rounds": 2,

@@ -3,8 +3,8 @@
 import pytest
 
 from analysis.__main__ import main
-from fedcircuits.checkpoints import read_checkpoint
-from fedcircuits.run_reader import read_info, read_table
+from fedcircuits.runlog.checkpoints import read_checkpoint
+from fedcircuits.runlog.reader import read_info, read_table
 
 PRIVATE = {
     "client-report": "masks",

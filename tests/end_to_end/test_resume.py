@@ -10,8 +10,8 @@ from interruption import assert_same_logs
 from true_runs import QUICK
 
 from analysis.__main__ import main
-from fedcircuits.run_lock import is_written
-from fedcircuits.run_reader import RUN_FILE, read_info
+from fedcircuits.runlog.lock import is_written
+from fedcircuits.runlog.reader import RUN_FILE, read_info
 
 pytestmark = pytest.mark.long
 

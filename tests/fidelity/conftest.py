@@ -11,8 +11,8 @@ import pytest
 import torch
 from paper import small_config
 
-from fedcircuits import data as data_module
-from fedcircuits.data import Dataset, LabelledImages, load_dataset
+from fedcircuits.data import datasets as data_module
+from fedcircuits.data.datasets import Dataset, LabelledImages, load_dataset
 from fedcircuits.settings import Settings
 
 

@@ -10,19 +10,19 @@ from reference.network import channel_means
 from reference.quality import necessity, reason, sufficiency, wilson
 from reference.training import train
 
-from fedcircuits.circuits import Circuits
-from fedcircuits.data import Dataset, LabelledImages
-from fedcircuits.models import initial_weights, model_spec
+from fedcircuits.circuits.circuit import Circuits
+from fedcircuits.circuits.study import client_bench, measure_circuits, prepare_subject, study_model
+from fedcircuits.data.datasets import Dataset, LabelledImages
+from fedcircuits.networks.cnn import initial_weights
 from fedcircuits.seeding import Purpose
-from fedcircuits.study import client_bench, measure_circuits, prepare_subject, study_model
-from fedcircuits.training import RoundPosition
+from fedcircuits.training.local import RoundPosition
 
 PARTITION = 3
 
 
 def sparse_network(settings, data, seed):
     """Train a network by the reference."""
-    weights = initial_weights(model_spec(settings), torch.Generator().manual_seed(seed))
+    weights = initial_weights(settings.spec, torch.Generator().manual_seed(seed))
     batches = training_batches(settings, len(data), seed, 1)
     return train(weights, data.images, data.labels, batches, settings.sparsity.sparsity, 0.01)
 
@@ -30,7 +30,7 @@ def sparse_network(settings, data, seed):
 def study(settings, weights, digits):
     """Find and measure the circuits of a network as a client does, on its own images."""
     bench = client_bench(settings, digits, digits.train, PARTITION)
-    subject = prepare_subject(settings, model_spec(settings), weights, bench)
+    subject = prepare_subject(settings, settings.spec, weights, bench)
     found = study_model(settings, subject, bench, RoundPosition(1, 2), [0, 1, 2], Purpose.LOCAL_DISCOVERY)
     return subject, bench, found
 
@@ -112,7 +112,7 @@ def test_wilsons_interval_is_where_the_share_is_just_two_standard_errors_away():
 
 
 def channels_by_layer(settings, member):
-    spec = model_spec(settings)
+    spec = settings.spec
     parts = member.split(list(spec.channels))
     return {name: set(part.nonzero().flatten().tolist()) for name, part in zip(spec.conv_names, parts, strict=True)}
 
@@ -160,7 +160,7 @@ def test_all_gates_start_at_two_and_move_by_a_tenth_a_step(small, double):
     open_after = []
     for num_steps in (1, 15, 25):
         settings = small(gate_steps=num_steps)
-        weights = {name: torch.zeros(shape) for name, shape in model_spec(settings).state_shapes.items()}
+        weights = {name: torch.zeros(shape) for name, shape in settings.spec.state_shapes.items()}
         _, _, found = study(settings, weights, Dataset(data, data, data))
         open_after.append(float(found.circuits.members.double().mean()))
         if num_steps == 1:

@@ -13,12 +13,12 @@ from reference.discovery import circuit_of, gate_logits
 from reference.federation import Client, run_rounds
 from reference.quality import necessity, sufficiency
 
-from fedcircuits.checkpoints import read_checkpoint
-from fedcircuits.data import load_dataset
-from fedcircuits.messages import decode_update
-from fedcircuits.models import initial_weights, model_spec
-from fedcircuits.partitions import client_images
-from fedcircuits.run_reader import find_run, read_table
+from fedcircuits.data.datasets import load_dataset
+from fedcircuits.data.partitions import client_images
+from fedcircuits.federation.messages import decode_update
+from fedcircuits.networks.cnn import initial_weights
+from fedcircuits.runlog.checkpoints import read_checkpoint
+from fedcircuits.runlog.reader import find_run, read_table
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings
 from server_app.federation import run_federation
@@ -39,7 +39,7 @@ def federate(config, folder):
     def keep(reply, partition_id):
         if reply.metadata.message_type == MessageType.TRAIN:
             server_round = next(r for r in ROUNDS if partition_id not in updates[r])
-            updates[server_round][partition_id] = decode_update(reply.content, model_spec(settings)).weights
+            updates[server_round][partition_id] = decode_update(reply.content, settings.spec).weights
         return reply
 
     run_federation(InProcessGrid(NUM_CLIENTS, keep), settings.config)
@@ -67,7 +67,7 @@ def theirs(ours, held):
         Client(data.images, data.labels, [training_batches(settings, len(data), p, r) for r in ROUNDS])
         for p, data in enumerate(held)
     ]
-    start = initial_weights(model_spec(settings), torch_generator(settings.run.seed, Purpose.INITIAL_WEIGHTS))
+    start = initial_weights(settings.spec, torch_generator(settings.run.seed, Purpose.INITIAL_WEIGHTS))
     return run_rounds(start, clients, len(ROUNDS), settings.sparsity.sparsity, settings.training.learning_rate)
 
 

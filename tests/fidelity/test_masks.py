@@ -7,9 +7,9 @@ import torch
 from reference.masks import kept, masks
 from reference.training import current_sparsity
 
-from fedcircuits.model_spec import ModelSpec
-from fedcircuits.models import initial_weights
-from fedcircuits.sparsity import densities, kept_counts, sparsity_at, weight_masks
+from fedcircuits.networks.cnn import initial_weights
+from fedcircuits.networks.spec import ModelSpec
+from fedcircuits.training.sparsity import densities, kept_counts, sparsity_at, weight_masks
 
 PAPER_CNN = ModelSpec(in_channels=1, image_size=28, channels=(32, 64, 128), num_classes=10)
 

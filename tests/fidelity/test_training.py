@@ -6,10 +6,10 @@ from paper import training_batches
 from reference.network import logits
 from reference.training import current_sparsity, train
 
-from fedcircuits.models import build_model, initial_weights, model_spec
+from fedcircuits.networks.cnn import build_model, initial_weights
 from fedcircuits.seeding import Purpose, torch_generator
-from fedcircuits.sparsity import sparsity_at
-from fedcircuits.training import RoundPosition, train_sparse
+from fedcircuits.training.local import RoundPosition, train_sparse
+from fedcircuits.training.sparsity import sparsity_at
 
 
 def test_the_ramp_agrees_with_the_reference_bit_for_bit():
@@ -22,7 +22,7 @@ def test_the_ramp_agrees_with_the_reference_bit_for_bit():
 
 
 def test_the_network_agrees_with_the_reference_which_pools_after_relu(small, double, digits):
-    spec = model_spec(small())
+    spec = small().spec
     weights = initial_weights(spec, torch.Generator().manual_seed(0))
     images = digits.test.images
     torch.testing.assert_close(build_model(spec, weights, images.device)(images), logits(weights, images))
@@ -31,7 +31,7 @@ def test_the_network_agrees_with_the_reference_which_pools_after_relu(small, dou
 @pytest.mark.parametrize(("sparsity", "batch_size"), [(0.8, 16), (0.95, 16), (0.95, 256)])
 def test_two_rounds_of_training_agree_with_the_reference(small, double, digits, sparsity, batch_size):
     settings = small(sparsity=sparsity, batch_size=batch_size)
-    spec, data = model_spec(settings), digits.train
+    spec, data = settings.spec, digits.train
     ours = theirs = initial_weights(spec, torch.Generator().manual_seed(1))
     for server_round in (1, 2):
         batches = training_batches(settings, len(data), 7, server_round)
@@ -49,7 +49,7 @@ def test_two_rounds_of_training_agree_with_the_reference(small, double, digits, 
 
 
 def test_the_first_step_of_the_reference_can_be_followed_by_hand(small, double):
-    spec = model_spec(small(channels="4"))
+    spec = small(channels="4").spec
     weights = initial_weights(spec, torch.Generator().manual_seed(0))
     images, labels = torch.ones(2, 1, 8, 8), torch.tensor([0, 0])
     trained = train(weights, images, labels, [[0, 1]], sparsity=0.0, learning_rate=0.5)

@@ -6,7 +6,7 @@ import pytest
 from federation import InProcessGrid
 from tiny_runs import run_tiny
 
-from fedcircuits.run_reader import find_run
+from fedcircuits.runlog.reader import find_run
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from hostile import NUM_CLIENTS, HostileRound
 from tiny_runs import TINY, table
 
 from analysis.__main__ import main
-from fedcircuits import run_log
-from fedcircuits.checkpoints import read_checkpoint
 from fedcircuits.errors import FederationError, RunLogError
 from fedcircuits.records import Key
-from fedcircuits.run_reader import read_info
+from fedcircuits.runlog import writer as run_log
+from fedcircuits.runlog.checkpoints import read_checkpoint
+from fedcircuits.runlog.reader import read_info
 from strategies import introductions
 
 BAD = 1

@@ -11,10 +11,10 @@ from federation import InProcessGrid
 from flwr.app import Message, MessageType
 from tiny_runs import ATTRIBUTION, HEAVY, all_tables, run_tiny, table
 
-from fedcircuits.checkpoints import read_checkpoint
-from fedcircuits.circuits import unpack_bits
+from fedcircuits.circuits.circuit import unpack_bits
 from fedcircuits.records import Key
-from fedcircuits.run_reader import read_info
+from fedcircuits.runlog.checkpoints import read_checkpoint
+from fedcircuits.runlog.reader import read_info
 
 SPLIT = {"partition": "classes", "client_classes": "0,1;2,3;4,5"}
 REPORTS = ("full", "masks", "weights")

@@ -7,8 +7,8 @@ from federation import InProcessGrid
 from flwr.app import ArrayRecord, Message, MessageType
 from tiny_runs import table
 
-from fedcircuits.checkpoints import read_checkpoint
 from fedcircuits.records import Key
+from fedcircuits.runlog.checkpoints import read_checkpoint
 from strategies import differential_privacy
 
 HUGE = 1e6

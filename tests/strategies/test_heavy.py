@@ -11,12 +11,12 @@ from federation import InProcessGrid
 from flwr.app import Array, ArrayRecord, Message, MessageType
 from tiny_runs import ATTRIBUTION, HEAVY, all_tables, run_tiny, table
 
-from fedcircuits.check_verdict import CheckResult
-from fedcircuits.checkpoints import read_checkpoint
-from fedcircuits.deep.validity import ValidityRow
-from fedcircuits.messages import LARGEST_WEIGHT
+from fedcircuits.circuits.check_verdict import CheckResult
+from fedcircuits.examination.validity import ValidityRow
+from fedcircuits.federation.messages import LARGEST_WEIGHT
 from fedcircuits.records import Key, RungName
-from fedcircuits.run_reader import read_info
+from fedcircuits.runlog.checkpoints import read_checkpoint
+from fedcircuits.runlog.reader import read_info
 from strategies import heavy
 
 ROUNDS = {"num_server_rounds": 3, "validity_every": 2, "deep_every": 2}

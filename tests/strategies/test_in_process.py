@@ -13,14 +13,15 @@ from federation import InProcessGrid, lost
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MessageType, RecordDict
 from tiny_runs import ATTRIBUTION, HEAVY, TINY, all_tables, table
 
-from fedcircuits import client_summaries, comparisons, mask_comparisons
-from fedcircuits.checkpoints import read_checkpoint
-from fedcircuits.circuits import unpack_bits
+from fedcircuits.circuits.circuit import unpack_bits
+from fedcircuits.comparisons import circuits as comparisons
+from fedcircuits.comparisons import client_summaries
+from fedcircuits.comparisons import masks as mask_comparisons
 from fedcircuits.errors import FedCircuitsError, FederationError, SettingsError
-from fedcircuits.messages import decode_update
-from fedcircuits.models import model_spec
+from fedcircuits.federation.messages import decode_update
 from fedcircuits.records import Comparison, Key
-from fedcircuits.run_reader import read_info
+from fedcircuits.runlog.checkpoints import read_checkpoint
+from fedcircuits.runlog.reader import read_info
 from strategies.registry import STRATEGIES
 
 PROPER = {"gate_steps": 15, "gate_learning_rate": 1.0}
@@ -218,7 +219,7 @@ def test_another_seed_gives_another_run(federate):
 
 @pytest.mark.parametrize("weighting", ["examples", "plain"])
 def test_the_average_is_the_mean_of_the_clients(federate, make_settings, weighting):
-    spec, replies = model_spec(make_settings(TINY)), []
+    spec, replies = make_settings(TINY).spec, []
 
     def keep(reply: Message, partition_id: int) -> Message:
         if reply.metadata.message_type == MessageType.TRAIN:
@@ -236,7 +237,7 @@ def test_the_average_is_the_mean_of_the_clients(federate, make_settings, weighti
 
 
 def test_krum_takes_one_client_as_it_is(federate, make_settings):
-    spec, replies = model_spec(make_settings(TINY)), []
+    spec, replies = make_settings(TINY).spec, []
 
     def keep(reply: Message, partition_id: int) -> Message:
         if reply.metadata.message_type == MessageType.TRAIN:

@@ -19,7 +19,7 @@ from tiny_runs import run_tiny
 
 from fedcircuits import whole_files
 from fedcircuits.records import TABLES
-from fedcircuits.run_reader import RUN_FILE, read_info
+from fedcircuits.runlog.reader import RUN_FILE, read_info
 
 SETTINGS = {"num_server_rounds": 3, "circuit_every": 0, "strategy": "fedadam"}
 

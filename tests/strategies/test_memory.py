@@ -1,7 +1,7 @@
 import torch
 
-from fedcircuits.circuits import Circuits
-from fedcircuits.found_circuits import FoundCircuits, Question
+from fedcircuits.circuits.circuit import Circuits
+from fedcircuits.circuits.found import FoundCircuits, Question
 from fedcircuits.records import DataKind, ModelKind
 from strategies.memory import CircuitMemory
 

@@ -11,11 +11,11 @@ from own_images import write_digits
 from site_faults import FAULTS
 from tiny_runs import ATTRIBUTION, HEAVY, table
 
-from analysis.run import load_run
 from analysis.summary import summary_text
 from fedcircuits.errors import FederationError
 from fedcircuits.records import Key, RungName
-from fedcircuits.run_reader import read_info
+from fedcircuits.runlog.reader import read_info
+from fedcircuits.runlog.run import load_run
 from strategies.refusals import Refusal, by_reason
 
 OWN = {"share_probe": False}

@@ -13,11 +13,11 @@ from flwr.app import Message, MessageType
 from interruption import Stopped, StoppingGrid, assert_same_logs
 from tiny_runs import ATTRIBUTION, HEAVY
 
-from fedcircuits.deep.validity import ValidityRow
-from fedcircuits.digest import code_digest
 from fedcircuits.errors import FedCircuitsError, FederationError, RunLogError, SettingsError
-from fedcircuits.run_log import RunLog
-from fedcircuits.run_reader import read_info
+from fedcircuits.examination.validity import ValidityRow
+from fedcircuits.federation.digest import RUN, code_digest
+from fedcircuits.runlog.reader import read_info
+from fedcircuits.runlog.writer import RunLog
 from server_app import federation
 from server_app.resumption import check_same_own_images
 from strategies import heavy
@@ -285,7 +285,7 @@ def test_other_code_is_a_warning_and_noted(stopped, resume, caplog):
     warning = "the run goes on with other code than it began with (torch, code_digest): bits may differ"
     assert warning in caplog.messages
     (entry,) = read_info(run)["resumed"]
-    assert entry["code_digest"] == code_digest()
+    assert entry["code_digest"] == code_digest(RUN)
     assert list(entry["versions"]) == ["torch"]
 
 

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import torch
 
-from fedcircuits.circuits import Circuits
-from fedcircuits.discovery import Negatives
-from fedcircuits.found_circuits import FoundCircuits, Question
-from fedcircuits.model_spec import ModelSpec
-from fedcircuits.models import initial_weights
+from fedcircuits.circuits.circuit import Circuits
+from fedcircuits.circuits.discovery import Negatives
+from fedcircuits.circuits.found import FoundCircuits, Question
+from fedcircuits.circuits.study import Study
+from fedcircuits.circuits.verdicts import CircuitQuality
+from fedcircuits.networks.cnn import initial_weights
+from fedcircuits.networks.spec import ModelSpec
 from fedcircuits.records import DataKind, ModelKind, UnusableReason
-from fedcircuits.study import Study
-from fedcircuits.verdicts import CircuitQuality
 from strategies.round_studies import RoundStudies
 
 SPEC = ModelSpec(in_channels=1, image_size=4, channels=(4, 6), num_classes=4)

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from fedcircuits.run_log import RunLog
+from fedcircuits.runlog.writer import RunLog
 from sweep import flower
 from sweep.flower import SweepFlower
 from sweep.plan import plan_jobs

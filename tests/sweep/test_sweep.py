@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fedcircuits.errors import SweepError
-from fedcircuits.run_log import RunLog
+from fedcircuits.runlog.writer import RunLog
 from sweep.__main__ import EXIT_ERROR, main
 from sweep.flower import Outcome
 from sweep.index import INDEX_FILE, Entry, Index

@@ -15,7 +15,7 @@ from analysis import Run, load_run, measures
 from analysis.report import run_data
 from analysis.report.repeat import repeat_command
 from fedcircuits.records import Comparison
-from fedcircuits.run_log import RunLog
+from fedcircuits.runlog.writer import RunLog
 
 WriteRun = Callable[..., RunLog]
 OpenPage = Callable[..., Any]

@@ -12,7 +12,7 @@ from analysis import Run, load_run
 from analysis.__main__ import main
 from analysis.report import assets
 from analysis.report.page import render
-from fedcircuits.run_log import RunLog
+from fedcircuits.runlog.writer import RunLog
 
 WriteRun = Callable[..., RunLog]
 

@@ -11,7 +11,7 @@ from analysis.report.collapse import Collapse, collapses
 from analysis.report.headline import headline
 from analysis.report.story import Card, story
 from analysis.summary import summary_text
-from fedcircuits.run_log import RunLog
+from fedcircuits.runlog.writer import RunLog
 
 WriteRun = Callable[..., RunLog]
 

@@ -13,7 +13,7 @@ from analysis.report import run_data
 from analysis.report.embedding import json_for_html
 from analysis.report.page import render
 from analysis.report.thinning import grouped_means, rounds_within, thin
-from fedcircuits.run_log import RunLog
+from fedcircuits.runlog.writer import RunLog
 
 
 @pytest.mark.parametrize(

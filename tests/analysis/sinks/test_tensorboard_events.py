@@ -9,11 +9,11 @@ import pytest
 
 from analysis import load_run
 from analysis.__main__ import main
-from analysis.seed_measures import seed_measures
+from analysis.measures.by_seed import seed_measures
 from analysis.sinks import sink_opener
 from fedcircuits.errors import ExportError
-from fedcircuits.run_log import RunLog
-from fedcircuits.run_reader import part_path
+from fedcircuits.runlog.reader import part_path
+from fedcircuits.runlog.writer import RunLog
 
 pytest.importorskip("tensorboard", reason="the extra tensorboard is not installed")
 

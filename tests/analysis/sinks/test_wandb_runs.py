@@ -10,8 +10,8 @@ import pytest
 
 from analysis import load_run
 from analysis.__main__ import main
-from analysis.seed_measures import seed_measures
-from fedcircuits.run_log import RunLog
+from analysis.measures.by_seed import seed_measures
+from fedcircuits.runlog.writer import RunLog
 
 pytest.importorskip("wandb", reason="the extra wandb is not installed")
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from fedcircuits.records import TABLES
-from fedcircuits.run_log import RunLog
-from fedcircuits.run_reader import part_path
+from fedcircuits.runlog.reader import part_path
+from fedcircuits.runlog.writer import RunLog
 
 Tables = dict[str, list[dict[str, Any]]]
 Change = Callable[[int, Tables], None]

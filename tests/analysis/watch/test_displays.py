@@ -11,7 +11,7 @@ from analysis.watch.displays import LineDisplay
 from analysis.watch.follower import RunFollower
 from analysis.watch.panel import panel
 from analysis.watch.words import sparkline
-from fedcircuits.run_lock import LOCK_FILE
+from fedcircuits.runlog.lock import LOCK_FILE
 
 
 def shown(progress, now=0.0, width=100):

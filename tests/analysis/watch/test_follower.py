@@ -7,11 +7,11 @@ import pytest
 
 from analysis import load_run
 from analysis.measures import check_failure
-from analysis.seed_measures import seed_measures
+from analysis.measures.by_seed import seed_measures
 from analysis.watch.follower import RunFollower
-from fedcircuits import run_reader
 from fedcircuits.errors import RunLogError
-from fedcircuits.run_reader import part_path
+from fedcircuits.runlog import reader as run_reader
+from fedcircuits.runlog.reader import part_path
 
 
 def follow_to_end(path):

@@ -11,8 +11,8 @@ from analysis.watch.displays import LineDisplay
 from analysis.watch.follower import RunFollower
 from analysis.watch.following import catch_up, follow, wait_for_run
 from fedcircuits.errors import RunLogError
-from fedcircuits.run_log import RunLog
-from fedcircuits.run_reader import find_run
+from fedcircuits.runlog.reader import find_run
+from fedcircuits.runlog.writer import RunLog
 
 
 class Recorder:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.standing import Standing
+from analysis.runs.standing import Standing
 from analysis.watch.follower import Progress, Round
 from analysis.watch.pace import TimeLeft, time_left
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from setting_problems import MakeSettings, only_problem_of, problems_of
 
-from fedcircuits.config_values import kebab
 from fedcircuits.errors import SettingsError
 from fedcircuits.settings import Settings
+from fedcircuits.settings.config_values import kebab
 
 
 def test_the_defaults_are_valid_and_land_in_their_groups(make_settings: MakeSettings) -> None:

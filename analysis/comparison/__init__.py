@@ -1,0 +1,1 @@
+"""Experiments over seeds, side by side."""

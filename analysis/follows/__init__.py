@@ -1,0 +1,1 @@
+"""What overlap follows from: regression of overlap on what could explain it."""

@@ -1,0 +1,1 @@
+"""Run directories: finding them, telling experiments apart, and how far they are."""

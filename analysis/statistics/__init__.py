@@ -1,0 +1,1 @@
+"""Statistics over seeds: pure functions that know nothing of runs."""

@@ -1,0 +1,215 @@
+"""What averaging does to the weights of clients, by layer and by circuit: cancellation, conflict, dilution."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from fedcircuits.averaging.weight_sums import LayerSums, WeightSums, sum_layer
+from fedcircuits.circuits.circuit import Circuits
+from fedcircuits.networks.cnn import Weights
+from fedcircuits.networks.spec import ModelSpec
+from fedcircuits.training.sparsity import Masks
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterferenceFigures:
+    """Interference in some of a layer's weights; figures are None where they divide by zero.
+
+    Args:
+        cancellation: norm of the mean update over the mean norm of updates, 0..1; 1 = all pull one way,
+            1/sqrt(clients) = unrelated, below that = they oppose each other.
+        effective_cosine: mean cosine between two clients' updates, each pair weighted by the product of the norms that
+            the two have in the mean: 0 = unrelated, below = opposed. It is (n * cancellation**2 - 1) / (n - 1) with n
+            the effective number of clients, (sum of norms)**2 / sum of squared norms: the number of clients where
+            norms and shares are equal. None if fewer than two clients move.
+        sign_conflict: share of update mass on weights where clients' largest updates differ in sign, 0..1.
+        sign_conflict_null: its mean over shuffles of each client's signs among its largest updates of the layer.
+        sign_conflict_null_sd: its standard deviation over such shuffles.
+        support_solo: share of the union of supports that exactly one client keeps: the average dilutes them.
+        support_agree: share that several clients keep with one sign.
+        support_conflict: share that several clients keep with both signs.
+        norm_retention: norm of the new global weights over the mean norm of clients' weights.
+    """
+
+    cancellation: float | None
+    effective_cosine: float | None
+    sign_conflict: float | None
+    sign_conflict_null: float | None
+    sign_conflict_null_sd: float | None
+    support_solo: float | None
+    support_agree: float | None
+    support_conflict: float | None
+    norm_retention: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerInterference(InterferenceFigures):
+    """Interference in all of a layer's weights.
+
+    Args:
+        layer: the layer.
+        num_clients: clients that were averaged.
+        density_clients: mean share of weights that a client keeps.
+        density_union: share of weights that any client keeps.
+        density_global: share of the new global weights that are not zero.
+    """
+
+    layer: str
+    num_clients: int
+    density_clients: float
+    density_union: float
+    density_global: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CircuitInterference(InterferenceFigures):
+    """Interference in a layer's weights into or out of the channels of one circuit.
+
+    Args:
+        partition_id: the client whose circuit it is.
+        class_id: the circuit's class.
+        layer: the layer.
+        num_weights: weights of this kind that any client keeps.
+    """
+
+    partition_id: int
+    class_id: int
+    layer: str
+    num_weights: int
+
+
+class Interference(NamedTuple):
+    """One aggregation: an entry per layer, and one per circuit and layer that touches its channels."""
+
+    layers: list[LayerInterference]
+    circuits: list[CircuitInterference]
+
+
+def measure_interference(
+    spec: ModelSpec,
+    start: Weights,
+    clients: Sequence[tuple[Weights, Masks]],
+    shares: Sequence[float],
+    average: Weights,
+    circuits: Mapping[int, Circuits],
+) -> Interference:
+    """Measure one aggregation.
+
+    Args:
+        spec: the network's shape.
+        start: the global weights that the round started from.
+        clients: each client's weights and masks, at least one client.
+        shares: each client's weight in the average; they sum to 1.
+        average: the new global weights.
+        circuits: partition id to the circuits of that client's model; empty in rounds without circuits.
+    """
+    layers: list[LayerInterference] = []
+    by_circuit: list[CircuitInterference] = []
+    for layer in spec.layer_names:
+        key = f"{layer}.weight"
+        weights, masks = [client[key] for client, _ in clients], [mask[layer] for _, mask in clients]
+        sums = sum_layer(start[key], weights, masks, shares, average[key], _num_sources(spec, layer))
+        (figures,) = _figures(sums, sums.by_kernel.whole(), shares)
+        layers.append(
+            LayerInterference(
+                layer=layer,
+                num_clients=len(clients),
+                density_clients=sum(float(mask.double().mean()) for mask in masks) / len(masks),
+                density_union=int(_num_kept(sums.by_kernel).sum()) / start[key].numel(),
+                density_global=float(average[key].ne(0).double().mean()),
+                **vars(figures),
+            )
+        )
+        for partition_id, found in circuits.items():
+            by_circuit += _measure_circuits(spec, layer, sums, shares, partition_id, found)
+    return Interference(layers, by_circuit)
+
+
+def _num_sources(spec: ModelSpec, layer: str) -> int:
+    """Return how many channels a layer's weights come from; a layer behind hidden units counts as one source."""
+    channels = dict(zip((*spec.conv_names, _first_linear(spec)), (spec.in_channels, *spec.channels), strict=True))
+    return channels.get(layer, 1)
+
+
+def _first_linear(spec: ModelSpec) -> str:
+    """Return the layer that sees the channels of the last convolution."""
+    return spec.layer_names[len(spec.channels)]
+
+
+def _measure_circuits(
+    spec: ModelSpec, layer: str, sums: LayerSums, shares: Sequence[float], partition_id: int, circuits: Circuits
+) -> list[CircuitInterference]:
+    """Measure the weights of a layer that touch a client's circuits; none do behind hidden units."""
+    if layer not in (*spec.conv_names, _first_linear(spec)):
+        return []
+    device = sums.sign_variances.device
+    targets, sources = (end.to(device) for end in _ends(spec, layer, circuits))
+    touching = sums.by_kernel.touching(targets, sources)
+    return [
+        CircuitInterference(
+            partition_id=partition_id, class_id=class_id, layer=layer, num_weights=int(num_weights), **vars(figures)
+        )
+        for class_id, num_weights, figures in zip(
+            circuits.class_ids, _num_kept(touching), _figures(sums, touching, shares), strict=True
+        )
+    ]
+
+
+def _ends(
+    spec: ModelSpec, layer: str, circuits: Circuits
+) -> tuple[Bool[Tensor, "circuit target"], Bool[Tensor, "circuit source"]]:
+    """Tell which targets and sources of a layer are channels of each circuit; pixels, units and classes are none."""
+    number = spec.layer_names.index(layer)
+    pixels, outputs = (
+        torch.zeros(len(circuits.class_ids), width, dtype=torch.bool)
+        for width in (spec.in_channels, spec.weight_shapes[layer][0])
+    )
+    nodes = [pixels, *circuits.members.split(list(spec.channels), dim=1), outputs]
+    return nodes[number + 1], nodes[number]
+
+
+def _num_kept(sums: WeightSums) -> Tensor:
+    """Return how many weights any client keeps, by part or kernel."""
+    return sums.solo + sums.agree + sums.conflict
+
+
+def _figures(layer: LayerSums, sums: WeightSums, shares: Sequence[float]) -> list[InterferenceFigures]:
+    """Return the figures of each part of a layer."""
+    weights = torch.tensor(shares, dtype=torch.float64, device=sums.mean_square.device)[:, None]
+    pulls = weights * sums.update_squares.sqrt()
+    total, own = pulls.sum(0), pulls.square().sum(0)
+    is_pair = (pulls > 0).sum(0) > 1
+    columns = {
+        "cancellation": sums.mean_square.sqrt() / total,
+        "effective_cosine": torch.where(is_pair, (sums.mean_square - own) / (total.square() - own), torch.nan),
+        "sign_conflict": sums.conflict_mass / sums.update_mass,
+        "sign_conflict_null": sums.null_mass / sums.update_mass,
+        "sign_conflict_null_sd": _null_variance(layer, sums).sqrt() / sums.update_mass,
+        "support_solo": sums.solo / _num_kept(sums),
+        "support_agree": sums.agree / _num_kept(sums),
+        "support_conflict": sums.conflict / _num_kept(sums),
+        "norm_retention": sums.average_square.sqrt() / (weights * sums.weight_squares.sqrt()).sum(0),
+    }
+    parts = zip(*(column.tolist() for column in columns.values()), strict=True)
+    return [
+        InterferenceFigures(
+            **{name: value if math.isfinite(value) else None for name, value in zip(columns, part, strict=True)}
+        )
+        for part in parts
+    ]
+
+
+def _null_variance(layer: LayerSums, sums: WeightSums) -> Tensor:
+    """Return the variance of the conflicting mass over shuffles, by part.
+
+    A shuffle keeps each client's number of positive signs, so the part of the variance of independent signs that these
+    numbers explain drops out. The mean is exact; this is the limit for many weights.
+    """
+    variances = layer.sign_variances.clamp(min=torch.finfo(torch.float64).tiny)[:, None]
+    explained = (sums.null_slopes.square() / variances).sum(0)
+    return (sums.null_variance - explained).clamp(min=0)

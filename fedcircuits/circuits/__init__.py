@@ -1,0 +1,1 @@
+"""What a circuit is, how it is found, and how good it is."""

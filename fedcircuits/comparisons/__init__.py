@@ -1,0 +1,1 @@
+"""What a round compares, and the rows that it logs."""

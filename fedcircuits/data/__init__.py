@@ -1,0 +1,1 @@
+"""Datasets: reading images, holding them, and dealing them out to clients."""

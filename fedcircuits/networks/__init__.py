@@ -1,0 +1,1 @@
+"""Architectures: the shape of a network, the network itself, and fast passes through it."""

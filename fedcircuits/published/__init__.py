@@ -1,0 +1,1 @@
+"""Foreign logs: reads what others published and writes it as a run."""

@@ -1,0 +1,1 @@
+"""The training method: weight-sparse local training."""
