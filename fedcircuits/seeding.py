@@ -33,6 +33,7 @@ class Purpose(IntEnum):
     PROBE_HALVES = 19
     PERTURBATION = 20
     TRANSFER = 21
+    PAIRS = 22
 
 
 SERVER = 2**31 - 1

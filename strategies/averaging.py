@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
+import numpy as np
+import pyarrow as pa
+
 from fedcircuits.averaging.interference import measure_interference
-from fedcircuits.comparisons.mask_tables import MaskTables, mask_tables
+from fedcircuits.comparisons.masks import compare_masks, logged_masks
 from fedcircuits.comparisons.rows import Row
 from fedcircuits.federation.replies import TrainReply
 from fedcircuits.networks.cnn import Weights
@@ -17,21 +20,27 @@ def shares_of(replies: Sequence[TrainReply], weighting: str) -> list[float]:
     return [weight / sum(weights) for weight in weights]
 
 
-def compared_masks(
-    spec: ModelSpec, server_round: int, replies: Sequence[TrainReply], average: Weights, flip_probability: float
-) -> MaskTables:
-    """Compare the masks that clients sent with each other and with the average's support.
+def mask_rows(
+    spec: ModelSpec,
+    server_round: int,
+    replies: Sequence[TrainReply],
+    average: Weights,
+    flip_probability: float,
+    generator: np.random.Generator,
+) -> tuple[pa.Table, list[Row]]:
+    """Return the rows of `overlap` about the masks that clients sent, and those of `masks`.
 
     Args:
         spec: the network's shape.
         server_round: the round, 1-based.
         replies: those that were averaged.
-        average: the new global weights.
+        average: the new global weights, whose support the masks are compared with.
         flip_probability: with which clients flipped each bit of what they sent; 0 = masks as they are.
+        generator: draws the pairs that are compared where clients are many.
     """
     support = {name: average[f"{name}.weight"].ne(0) for name in spec.layer_names}
     sent = {reply.partition_id: reply.sent_masks for reply in replies if reply.sent_masks is not None}
-    return mask_tables(server_round, sent, support, flip_probability)
+    return compare_masks(server_round, sent, support, flip_probability, generator), logged_masks(server_round, sent)
 
 
 def interference_rows(

@@ -91,7 +91,6 @@ def _circuits(tables: Mapping[str, Any], num_channels: int, failure: list[str]) 
         *failure,
     ]
     overlap = tables["overlap"]
-    parts += _summarised(tables["overlap_summary"])
     same = overlap.filter(
         (pc.field("comparison") == str(Comparison.SAME_CLASS_ACROSS_CLIENTS))
         & (pc.field("layer") == ALL_LAYERS)
@@ -109,14 +108,3 @@ def _failed(failed_check: CheckResult | None, position: RoundPosition) -> list[s
     if failed_check is None:
         return []
     return [failure_sentence(failed_check, f"round {failed_check.server_round}", f"round {position.server_round}")]
-
-
-def _summarised(summary: Any) -> list[str]:
-    """Say how similar circuits of one class are where clients are too many for pairs."""
-    same = summary.filter(
-        (pc.field("comparison") == str(Comparison.SAME_CLASS_ACROSS_CLIENTS)) & (pc.field("layer") == ALL_LAYERS)
-    )
-    means = dict(zip(same["figure"].to_pylist(), same["mean"].to_pylist(), strict=True))
-    if means.get("iou") is None:
-        return []
-    return [f"same-class IoU {means['iou']:.2f} (chance {means['expected_iou']:.2f})"]

@@ -12,8 +12,7 @@ from fedcircuits.circuits.discovery import Negatives
 from fedcircuits.circuits.found import Couples, FoundCircuits, Question
 from fedcircuits.circuits.quality import accuracies_of, predicted_classes
 from fedcircuits.circuits.study import Study, prepare_subject, server_bench, study_model
-from fedcircuits.comparisons.circuits import by_data, compare_circuits, compare_edges
-from fedcircuits.comparisons.client_summaries import summarise_circuits, summarise_edges
+from fedcircuits.comparisons.circuits import by_data, compare_circuits
 from fedcircuits.comparisons.rows import Row, accuracy_rows, client_row, hits_of_class, rejected_row
 from fedcircuits.comparisons.stability import stability_rows
 from fedcircuits.data.datasets import Dataset
@@ -23,11 +22,11 @@ from fedcircuits.networks.spec import ModelSpec
 from fedcircuits.records import Comparison, DataKind, ModelKind
 from fedcircuits.runlog.state import Part, PartState, RunState
 from fedcircuits.runlog.writer import RunLog
-from fedcircuits.seeding import Purpose
+from fedcircuits.seeding import Purpose, numpy_generator
 from fedcircuits.settings import Settings
 from fedcircuits.settings.config_values import ClassIds
 from fedcircuits.training.local import RoundPosition
-from strategies.averaging import compared_masks, interference_rows, shares_of
+from strategies.averaging import interference_rows, mask_rows, shares_of
 from strategies.clients import Clients
 from strategies.console import round_line
 from strategies.heavy import HeavyMeasures
@@ -96,8 +95,8 @@ class RoundObserver:
         self._client_rows: dict[int, Row] = {}
         self._rows: dict[str, list[Row]] = {"accuracy": []}
         self._overlap: list[pa.Table] = []
-        self._overlap_summary: list[pa.Table] = []
         self._local: list[FoundCircuits] = []
+        self._pair_generator = numpy_generator(self._settings.run.seed, Purpose.PAIRS, server_round=server_round)
         self._studies = RoundStudies(self._spec, server_round)
         self._replies: Sequence[TrainReply] = ()
         self._seconds: dict[str, float] = {}
@@ -131,10 +130,10 @@ class RoundObserver:
         server_round, flip_probability = self._position.server_round, self._settings.privacy.mask_flip_probability
         self._replies, self._weights = replies, (start, average)
         self._shares = shares_of(replies, self._settings.federation.weighting)
-        masks = compared_masks(self._spec, server_round, replies, average, flip_probability)
-        self._overlap.append(masks.overlap)
-        self._overlap_summary.append(masks.overlap_summary)
-        self._rows |= {"masks": masks.masks, "mask_shares": masks.mask_shares}
+        overlap, self._rows["masks"] = mask_rows(
+            self._spec, server_round, replies, average, flip_probability, self._pair_generator
+        )
+        self._overlap.append(overlap)
         self._rows |= interference_rows(self._spec, server_round, replies, self._shares, start, average)
 
     def finish(
@@ -205,14 +204,10 @@ class RoundObserver:
             Comparison.ROUND_TO_ROUND: self._memory.successive(studied),
             **self._controls,
         }
-        comparable = self._comparable
-        summary = summarise_circuits(server_round, names, widths, comparable)
+        circuits = compare_circuits(names, widths, self._local, couples, self._pair_generator)
         return {
-            "overlap": pa.concat_tables([*self._overlap, compare_circuits(names, widths, self._local, couples)]),
-            "edge_overlap": compare_edges(self._local, couples),
-            "overlap_summary": pa.concat_tables([*self._overlap_summary, summary]),
-            "edge_overlap_summary": summarise_edges(server_round, comparable),
-            "stability": stability_rows(server_round, names, widths, comparable),
+            "overlap": pa.concat_tables([*self._overlap, circuits]),
+            "stability": stability_rows(server_round, names, widths, self._comparable),
         }
 
     @property

@@ -56,7 +56,6 @@ class RoundStudies:
             usable=self._usable(study, reachable),
             question=question,
             retest=study.retest,
-            kernels=kernels,
         )
         self.rows["circuits"] += circuit_rows(self._spec, found)
         edges = circuit_edges(self._spec, kernels, study.circuits)

@@ -49,11 +49,10 @@ def evidence(run: Run, last_round: int) -> dict[str, float]:
 
 
 def correlated_pairs(run: Run, comparison: Comparison, last_round: int) -> pd.DataFrame:
-    """Return the overlap rows of usable circuits that were asked the same question, all layers pooled.
-
-    One row per pair in the second half of the rounds, or per round in which pairs were summarised.
+    """Return the overlap rows of usable circuits that were asked the same question, all layers pooled. One row per
+    pair, in the second half of the rounds.
     """
-    rows = measures.of_one_question(run, measures.pooled_means(run, comparison))
+    rows = measures.of_one_question(run, measures.pooled_pairs(run, comparison))
     return second_half(rows, last_round)
 
 
@@ -120,11 +119,7 @@ def _control(run: Run, comparison: Comparison, last_round: int) -> pd.DataFrame:
 
 
 def _left_out(run: Run, last_round: int) -> float:
-    half = replace(
-        run,
-        overlap=second_half(run.overlap, last_round),
-        overlap_summary=second_half(run.overlap_summary, last_round),
-    )
+    half = replace(run, overlap=second_half(run.overlap, last_round))
     excluded, total = measures.left_out(half, [_SAME])
     return excluded / total if total else math.nan
 

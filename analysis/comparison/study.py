@@ -18,7 +18,7 @@ from analysis.runs.experiments import Experiment, group, read_seed_runs
 from fedcircuits.errors import RunLogError
 from fedcircuits.runlog.run import load_run
 
-UNREAD: Final = ("edges", "edge_overlap", "edge_overlap_summary", "masks", "mask_shares", "circuit_interference")
+UNREAD: Final = ("edges", "masks", "circuit_interference")
 """The tables of a run that no measure is made of; they are among the largest."""
 
 IDENTIFIERS: Final = ["experiment", "seed", "run", "round", "is_late"]

@@ -10,7 +10,7 @@ from typing import Final
 import pandas as pd
 
 from analysis.diagnosis.findings import Findings, counted, mean, measured_rows
-from analysis.measures import layers_of, mean_rows, of_client_models, pairs
+from analysis.measures import layers_of, of_client_models, pairs
 from fedcircuits.records import Comparison
 from fedcircuits.runlog.run import Run
 
@@ -73,7 +73,7 @@ def examine_agreement(run: Run, server_round: int) -> Agreement:
         NotMeasuredError: if no stability was logged in it.
     """
     rows = measured_rows(run, "stability", server_round)
-    same = mean_rows(run, Comparison.SAME_CLASS_ACROSS_CLIENTS)
+    same = pairs(run, Comparison.SAME_CLASS_ACROSS_CLIENTS)
     retest = pairs(of_client_models(run), Comparison.RETEST)
     layers = []
     for layer in layers_of(rows):

@@ -129,6 +129,4 @@ def last_round(rows: pd.DataFrame) -> pd.DataFrame:
 def left_out_of_round(run: Run, rows: pd.DataFrame, comparisons: Sequence[Comparison]) -> str:
     """Say how many pairs of some comparisons are not usable in the round of the drawn rows."""
     server_round = rows["round"].iloc[0]
-    overlap, summary = (table[table["round"] == server_round] for table in (run.overlap, run.overlap_summary))
-    drawn = replace(run, overlap=overlap, overlap_summary=summary)
-    return left_out_note(drawn, comparisons)
+    return left_out_note(replace(run, overlap=run.overlap[run.overlap["round"] == server_round]), comparisons)

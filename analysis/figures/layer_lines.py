@@ -56,8 +56,8 @@ class OverlapLine:
 def overlap_line(
     run: Run, label: str, colour: str, comparison: Comparison, *, is_reference: bool = False
 ) -> OverlapLine:
-    """Return the line of all usable pairs of a comparison, or of their means where pairs were summarised."""
-    rows = measures.mean_rows(run, comparison)
+    """Return the line of all usable pairs of a comparison."""
+    rows = measures.pairs(run, comparison)
     return OverlapLine(label, colour, rows, measures.why_no_pairs(run, comparison), is_reference)
 
 
@@ -120,9 +120,7 @@ RETEST_NOTE: Final = (
 def left_out_note(run: Run, comparisons: Sequence[Comparison]) -> str:
     """Say how many pairs are not drawn, for a caption."""
     excluded, total = measures.left_out(run, comparisons)
-    note = f"Left out as not usable: {excluded} of {total} pairs."
-    is_summarised = any(len(measures.summarised(run, comparison)) for comparison in comparisons)
-    return f"{note} Across so many clients the log has means, so bands do not show pairs." if is_summarised else note
+    return f"Left out as not usable: {excluded} of {total} pairs."
 
 
 def _draw_chance(panel: Axes, rows: pd.DataFrame, colour: str) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Collection
 
 from analysis.measures.checks import failed_checks
 from analysis.measures.holdings import found_classes, has_shared_class, holdings
-from analysis.measures.overlaps import summarised
 from analysis.runs.withheld import reports_on, withheld
 from analysis.text.words import named_rounds
 from fedcircuits.records import Comparison
@@ -13,12 +12,9 @@ from fedcircuits.runlog.run import Run
 
 def why_no_pairs(run: Run, comparison: Comparison) -> str:
     """Say why `pairs` is empty for a comparison; meaningless if it is not."""
-    summary = summarised(run, comparison)
-    if summary["num_pairs"].any():
-        return "no pairs are listed: clients are so many that overlap across them is summarised"
     logged = run.overlap[run.overlap["comparison"] == comparison]
-    if len(logged) or len(summary):
-        return why_unusable(run, {*logged["round"], *summary["round"]})
+    if len(logged):
+        return why_unusable(run, {*logged["round"]})
     return _why_none_formed(run, comparison)
 
 

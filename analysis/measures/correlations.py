@@ -41,8 +41,7 @@ def of_one_question(run: Run, pairs: pd.DataFrame) -> pd.DataFrame:
     """Return the pairs of circuits that were asked the same question.
 
     That is, found on images of one source and told from the same classes. A pair of which this is not known is left
-    out, but for a log that was imported: the authors' objective has no negatives. Means of pairs that were summarised
-    stay.
+    out, but for a log that was imported: the authors' objective has no negatives.
     """
     is_same = pairs["same_question"].astype("boolean").fillna("imported-from" in run.settings)
-    return pairs[is_same.astype(bool) | pairs["a_class_id"].isna()]
+    return pairs[is_same.astype(bool)]

@@ -72,7 +72,7 @@ def _phi_rows(run: Run) -> dict[str, pd.DataFrame]:
     """Return pairs that were asked the same question: with phi as found, and over the mean reliability of the round."""
     tables = {}
     for pair in _PHI_PAIRS:
-        rows = measures.of_one_question(run, measures.pooled_means(run, measures.OVERLAPS[pair]))
+        rows = measures.of_one_question(run, measures.pooled_pairs(run, measures.OVERLAPS[pair]))
         corrected = [measures.true_correlations(of_round) for _, of_round in rows.groupby("round")]
         tables[f"{pair}_phi"] = rows.assign(value=rows[["phi", "phi_swapped"]].astype("float64").mean(axis=1))
         tables[f"{pair}_phi_true"] = rows.assign(value=pd.concat(corrected) if corrected else math.nan)

@@ -51,24 +51,27 @@ def question_note(run: Run) -> str:
     )
 
 
-def mean_rows(run: Run, comparison: Comparison) -> pd.DataFrame:
-    """Return rows whose means by round and layer are a comparison's: those of `pairs`, and in rounds in which clients
-    were too many for pairs one row per layer, with the means of the summary in place of a pair's figures.
+def sample_note(run: Run) -> str:
+    """Say of how many pairs of one class in two clients the log has how many; empty if it has all of them.
+
+    Where clients are many, a sample of the pairs is compared.
     """
-    rows, summary = pairs(run, comparison), summarised(run, comparison)
-    if summary.empty:
-        return rows
-    means = summary.pivot(index=["round", "layer"], columns="figure", values="mean").reset_index()
-    # The log has layers in the order of the network, which a pivot does not keep.
-    order = summary[["round", "layer"]].drop_duplicates()
-    means = order.merge(means, on=["round", "layer"]).assign(comparison=str(comparison), a_model=str(ModelKind.CLIENT))
-    means = means.reindex(columns=rows.columns).astype(rows.dtypes)
-    return means if rows.empty else pd.concat([rows, means], ignore_index=True)
-
-
-def summarised(run: Run, comparison: Comparison) -> pd.DataFrame:
-    """Return the summary's rows of a comparison: none where the log has pairs."""
-    return run.overlap_summary[run.overlap_summary["comparison"] == comparison]
+    rows = run.overlap[
+        (run.overlap["layer"] == ALL_LAYERS) & (run.overlap["comparison"] == Comparison.SAME_CLASS_ACROSS_CLIENTS)
+    ]
+    newest = like_with_like(rows[rows["round"] == rows["round"].max()])
+    if newest.empty:
+        return ""
+    circuits = run.quality[(run.quality["round"] == newest["round"].iloc[0])]
+    circuits = circuits[(circuits["model"] == ModelKind.CLIENT) & circuits["data"].isin(newest["data"].unique())]
+    holders = circuits.groupby("class_id").size()
+    num_pairs = int((holders * (holders - 1) // 2).sum())
+    if len(newest) >= num_pairs:
+        return ""
+    return (
+        "clients are so many that a sample of their pairs is compared: of one class in two clients "
+        f"{len(newest):,} of {num_pairs:,} in round {newest['round'].iloc[0]}"
+    )
 
 
 def layers_of(rows: pd.DataFrame) -> list[str]:
@@ -83,29 +86,16 @@ def pooled_pairs(run: Run, comparison: Comparison) -> pd.DataFrame:
     return rows[rows["layer"] == ALL_LAYERS]
 
 
-def pooled_means(run: Run, comparison: Comparison) -> pd.DataFrame:
-    """Return the rows of `mean_rows` that pool all layers."""
-    rows = mean_rows(run, comparison)
-    return rows[rows["layer"] == ALL_LAYERS]
-
-
 def of_client_models(run: Run) -> Run:
     """Return the run without the overlaps of the global model's circuits with each other."""
     return replace(run, overlap=run.overlap[run.overlap["a_model"] == ModelKind.CLIENT])
 
 
 def left_out(run: Run, comparisons: Iterable[Comparison]) -> tuple[int, int]:
-    """Return how many pairs of circuits are left out, since one of the two is not usable, and out of how many.
-
-    Both count pairs that are logged one by one and those that are summarised.
-    """
+    """Return how many pairs of circuits are left out, since one of the two is not usable, and out of how many."""
     chosen = list(comparisons)
     rows = like_with_like(run.overlap[(run.overlap["layer"] == ALL_LAYERS) & run.overlap["comparison"].isin(chosen)])
-    summary = run.overlap_summary
-    pooled = summary[(summary["layer"] == ALL_LAYERS) & (summary["figure"] == "iou")]
-    pooled = pooled[pooled["comparison"].isin(chosen)]
-    excluded = int((~_is_shown(run, rows)).sum()) + int(pooled["num_left_out"].sum())
-    return excluded, len(rows) + int(pooled[["num_pairs", "num_left_out"]].sum().sum())
+    return int((~_is_shown(run, rows)).sum()), len(rows)
 
 
 def _is_shown(run: Run, rows: pd.DataFrame) -> "pd.Series[bool]":

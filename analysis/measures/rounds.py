@@ -4,7 +4,7 @@ import pandas as pd
 
 from analysis.measures.accuracy import global_accuracy
 from analysis.measures.circuits import circuit_sizes, compared_quality, drift_gaps
-from analysis.measures.overlaps import OVERLAPS, pooled_means
+from analysis.measures.overlaps import OVERLAPS, pooled_pairs
 from analysis.measures.verdicts import usable_share
 from fedcircuits.records import ALL_LAYERS, ModelKind
 from fedcircuits.runlog.run import Run
@@ -28,7 +28,7 @@ def round_measures(run: Run) -> pd.DataFrame:
         "drift_gap": by_round(gaps, "drift_gap"),
     }
     for prefix, comparison in OVERLAPS.items():
-        rows = pooled_means(run, comparison)
+        rows = pooled_pairs(run, comparison)
         for figure in ("iou", "expected_iou", "adjusted_iou", "common_adjusted_iou"):
             columns[f"{prefix}_{figure}"] = by_round(rows, figure)
     table = pd.DataFrame(columns).reindex(rounds).rename_axis("round")

@@ -63,9 +63,6 @@ def _measured(run: Run) -> Iterator[tuple[str, pd.DataFrame, str]]:
 def _shaped(rows: pd.DataFrame, measure: str, column: str) -> pd.DataFrame:
     """Name both ends of each row, and leave out the rows without a value."""
     known = rows[rows[column].notna()]
-    if "a_class_id" in known:
-        # A mean of pairs that were summarised has no ends.
-        known = known[known["a_class_id"].notna()]
     ends = {end: known.get(end, known.get(end[2:])) for end in ENDS}
     table = pd.DataFrame(
         {

@@ -37,6 +37,7 @@ def caveats(run: Run) -> list[str]:
         measures.check_failure(run),
         measures.question_note(run),
         measures.identifiability_note(run),
+        measures.sample_note(run),
         withheld(run),
         mask_noise(run),
         average_noise(run),
@@ -48,8 +49,6 @@ def caveats(run: Run) -> list[str]:
         notes.append(f"{excluded} of {total} pairs are left out of the overlaps: not both circuits are usable.")
     if rejected := len(rejections(run)):
         notes.append(f"{rejected} {'reply was' if rejected == 1 else 'replies were'} set aside; see Faults.")
-    if len(run.overlap_summary):
-        notes.append("Clients are so many that overlaps across them are logged as summaries, not pair by pair.")
     notes.append("One run is one seed: no difference between single runs is a result. See analysis compare.")
     return notes
 

@@ -68,7 +68,7 @@ def _bytes_by_round(frame: pd.DataFrame) -> "pd.Series[int]":
 
 def _pairs(run: Run) -> pd.DataFrame:
     """Return usable pairs that are compared one by one, layers as columns."""
-    return pd.concat([_by_pair(measures.mean_rows(run, comparison)) for comparison in _PAIRWISE], ignore_index=True)
+    return pd.concat([_by_pair(measures.pairs(run, comparison)) for comparison in _PAIRWISE], ignore_index=True)
 
 
 def _by_pair(rows: pd.DataFrame) -> pd.DataFrame:
@@ -79,7 +79,7 @@ def _by_pair(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _with_different_classes(run: Run, thinned: Thinned) -> Thinned:
     """Add the comparison of different classes: as means over all class pairs of two clients, for they are many."""
-    rows = measures.mean_rows(run, Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS)
+    rows = measures.pairs(run, Comparison.DIFFERENT_CLASS_ACROSS_CLIENTS)
     keys = ["round", "comparison", "model", "a_partition_id", "b_partition_id", "a_class_id", "b_class_id"]
     wide = _layers_as_columns(rows.rename(columns={"a_model": "model"}), keys, FIGURES)
     means = grouped_means(wide, ["a_class_id", "b_class_id"], keys)

@@ -11,6 +11,7 @@ from analysis.measures import (
     left_out,
     question_note,
     reasons_in_words,
+    sample_note,
 )
 from analysis.summary.holders import client_labels
 from fedcircuits.runlog.run import Run
@@ -24,7 +25,7 @@ def failed_checks_section(run: Run) -> str:
 
 def limits_section(run: Run) -> str:
     """Say what keeps overlaps from being about the models alone; empty if nothing does."""
-    notes = [note for note in (question_note(run), identifiability_note(run)) if note]
+    notes = [note for note in (question_note(run), identifiability_note(run), sample_note(run)) if note]
     lines = [textwrap.indent(textwrap.fill(note, 98), "  ") for note in notes]
     return "\n".join(["What limits overlaps", *lines]) if lines else ""
 

@@ -20,10 +20,7 @@ from fedcircuits.runlog.run import Run, load_round
 
 _UNREAD: Final = (
     "edges",
-    "edge_overlap",
-    "edge_overlap_summary",
     "masks",
-    "mask_shares",
     "circuit_interference",
     "curves",
     "alignment",

@@ -77,32 +77,3 @@ def circuit_edges(spec: ModelSpec, kernels: Kernels, circuits: Circuits) -> list
             ends = (kernel & targets[:, None] & sources).nonzero()
             entries.append(LayerEdges(class_id, layer, ends[:, 1].tolist(), ends[:, 0].tolist()))
     return entries
-
-
-def edge_layers(kernels: Kernels) -> dict[str, int]:
-    """Return the kernels that each layer gives to `edge_sets`."""
-    sizes = {name: kernel.numel() for name, kernel in kernels.items()}
-    return {**sizes, READOUT: kernels[READOUT].shape[1]}
-
-
-def edge_sets(
-    kernels: Kernels, circuits: Circuits
-) -> tuple[Bool[Tensor, "circuit kernel"], Bool[Tensor, "circuit kernel"]]:
-    """Return each circuit's edges as a set of kernels, and the set of all kernels that could be among them.
-
-    Kernels of all layers stand side by side, those of the readout for the circuit's own class only.
-
-    Returns:
-        edges, true for a kernel that is alive and joins two nodes of the circuit; and kernels that are alive.
-    """
-    convs = [kernel for name, kernel in kernels.items() if name != READOUT]
-    image, target = torch.ones(convs[0].shape[1], dtype=torch.bool), torch.ones(1, dtype=torch.bool)
-    edges = torch.zeros(len(circuits.class_ids), sum(edge_layers(kernels).values()), dtype=torch.bool)
-    alive = torch.zeros_like(edges)
-    for row, (class_id, member) in enumerate(zip(circuits.class_ids, circuits.members, strict=True)):
-        nodes = [image, *member.split([len(kernel) for kernel in convs]), target]
-        own = [*convs, kernels[READOUT][class_id][None]]
-        joined = [kernel & ends[:, None] & starts for kernel, (starts, ends) in zip(own, pairwise(nodes), strict=True)]
-        edges[row] = torch.cat([kernel.flatten() for kernel in joined])
-        alive[row] = torch.cat([kernel.flatten() for kernel in own])
-    return edges, alive

@@ -7,7 +7,6 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from fedcircuits.circuits.circuit import Circuits
-from fedcircuits.circuits.connectivity import Kernels
 from fedcircuits.records import DataKind, ModelKind
 from fedcircuits.settings.config_values import ClassIds
 
@@ -47,7 +46,6 @@ class FoundCircuits:
         usable: one verdict per circuit; None where there is none.
         question: what the discovery was asked.
         retest: the circuits of the other half of the images, of the same classes; None where there was no retest.
-        kernels: the model's kernels that are alive, for edges; None where they are not known.
     """
 
     model: ModelKind
@@ -58,15 +56,7 @@ class FoundCircuits:
     usable: tuple[bool | None, ...]
     question: Question
     retest: Circuits | None = None
-    kernels: Kernels | None = None
 
 
 Couples = Sequence[tuple[FoundCircuits, FoundCircuits]]
 """Circuits of two models, or of one in two rounds, that are compared class by class."""
-
-
-def kernels_of(found: FoundCircuits) -> Kernels:
-    """Return the kernels of a model whose edges are compared: that they are known is the caller's promise."""
-    if found.kernels is None:
-        raise ValueError(f"the kernels of {found.model} circuits of partition {found.partition_id} are not known")
-    return found.kernels

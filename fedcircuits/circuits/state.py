@@ -14,16 +14,12 @@ from jaxtyping import Bool, Integer, UInt8
 from torch import Tensor
 
 from fedcircuits.circuits.circuit import Circuits
-from fedcircuits.circuits.found import FoundCircuits, Question, kernels_of
+from fedcircuits.circuits.found import FoundCircuits, Question
 from fedcircuits.records import DataKind, ModelKind
 
 
 def found_to_state(found: Sequence[FoundCircuits]) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
-    """Return circuits of models of one shape as tensors, and what JSON can hold of each model.
-
-    Args:
-        found: circuits whose kernels are known.
-    """
+    """Return circuits of models of one shape as tensors, and what JSON can hold of each model."""
     facts = [
         {
             "model": str(one.model),
@@ -38,7 +34,6 @@ def found_to_state(found: Sequence[FoundCircuits]) -> tuple[dict[str, Tensor], l
                 "has_negatives": one.question.has_negatives,
             },
             "has_retest": one.retest is not None,
-            "kernels": {name: list(kernel.shape) for name, kernel in kernels_of(one).items()},
         }
         for one in found
     ]
@@ -51,8 +46,6 @@ def found_to_state(found: Sequence[FoundCircuits]) -> tuple[dict[str, Tensor], l
         "ranking": _narrow(torch.cat([one.ranking for one in circuits])),
         "reachable": torch.stack([one.reachable for one in found]),
     }
-    for name in kernels_of(found[0]):
-        tensors[f"kernels.{name}"] = _packed(torch.stack([kernels_of(one)[name] for one in found]))
     return tensors, facts
 
 
@@ -60,8 +53,6 @@ def found_from_state(tensors: Mapping[str, Tensor], facts: Sequence[Mapping[str,
     """Return what `found_to_state` was given."""
     if not facts:
         return []
-    shapes = facts[0]["kernels"]
-    kernels = {name: _unpacked(tensors[f"kernels.{name}"], (len(facts), *shapes[name])) for name in shapes}
     members = _unpacked(tensors["members"], tuple(tensors["scores"].shape))
     sizes = [len(fact["class_ids"]) for fact in facts for _ in range(1 + fact["has_retest"])]
     parts = zip(*(rows.split(sizes) for rows in (members, tensors["scores"], tensors["ranking"].long())), strict=True)
@@ -79,7 +70,6 @@ def found_from_state(tensors: Mapping[str, Tensor], facts: Sequence[Mapping[str,
             tuple(fact["usable"]),
             _question(fact["question"]),
             next_circuits(fact) if fact["has_retest"] else None,
-            {name: kernel[number] for name, kernel in kernels.items()},
         )
         for number, fact in enumerate(facts)
     ]

@@ -1,4 +1,4 @@
-"""Measures pairs of circuits or weight masks, and lays them out as rows of the table `overlap` or `edge_overlap`.
+"""Measures pairs of circuits or weight masks, and lays them out as rows of the table `overlap`.
 
 Where circuits were found on two halves of the images, a row compares a circuit of one half with a circuit of the other:
 two circuits of one half share the accidents of its images, and would look more alike than a model looks like itself.
@@ -17,10 +17,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fedcircuits.circuits.found import Question
-from fedcircuits.overlap import SetPairs, adjusted_iou, membership_phi, overlap_figures, pair_sets
-from fedcircuits.overlap.graded import graded_figures
+from fedcircuits.overlap import SetPairs, membership_phi, overlap_figures, pair_sets
+from fedcircuits.overlap.arithmetic import ratio, with_total
 from fedcircuits.overlap.noisy_pairs import estimate_pairs, estimated_figures
-from fedcircuits.overlap.ratio import ratio
 from fedcircuits.records import ALL_LAYERS, MIN_RELIABILITY, TABLES, Comparison, ModelKind
 
 
@@ -71,17 +70,14 @@ class ItemMatrices:
         self.layer_sizes = layer_sizes
         self._members: list[NDArray[Any]] = []
         self._universe: list[NDArray[Any]] = []
-        self._scores: list[NDArray[Any]] = []
 
     def __len__(self) -> int:
         return len(self._members)
 
-    def add(self, members: NDArray[Any], universe: NDArray[Any], scores: NDArray[Any] | None = None) -> int:
-        """Append an item and return its row; either every item has graded scores or none has."""
+    def add(self, members: NDArray[Any], universe: NDArray[Any]) -> int:
+        """Append an item and return its row."""
         self._members.append(members)
         self._universe.append(universe)
-        if scores is not None:
-            self._scores.append(scores)
         return len(self) - 1
 
     def count(self, rows: RowPairs, common: bool = False) -> SetPairs:
@@ -89,36 +85,26 @@ class ItemMatrices:
         sizes = list(self.layer_sizes.values())
         return pair_sets(np.stack(self._members), np.stack(self._universe), sizes, *rows, common=common)
 
-    def graded(self, rows: RowPairs) -> dict[str, NDArray[Any]]:
-        """Return the columns of graded overlap: undefined for items without scores."""
-        if not self._scores:
-            undefined = np.full((len(rows[0]), len(self.layer_sizes) + 1), np.nan)
-            return {"graded_overlap": undefined, "expected_graded_overlap": undefined}
-        sizes = list(self.layer_sizes.values())
-        figures = graded_figures(np.stack(self._scores), np.stack(self._universe), sizes, *rows)
-        return {"graded_overlap": figures.overlap, "expected_graded_overlap": figures.expected}
 
-
-def overlap_table(name: str, items: ItemMatrices, pairs: Sequence[Pair]) -> pa.Table:
+def overlap_table(items: ItemMatrices, pairs: Sequence[Pair]) -> pa.Table:
     """Measure the pairs and lay them out, one row per pair and layer, and one that pools the layers.
 
     Args:
-        name: `overlap` or `edge_overlap`.
         items: what is compared.
         pairs: the rows' pairs; a retest is a pair of an item with itself.
     """
-    schema = TABLES[name]
+    schema = TABLES["overlap"]
     if not pairs:
         return schema.empty_table()
     facing = _rows((a.row, b.facing_row) for _, a, b in pairs)
     counted, in_common = items.count(facing), items.count(facing, common=True)
-    figures = vars(overlap_figures(counted)) | items.graded(facing)
+    figures, common = vars(overlap_figures(counted)), overlap_figures(in_common)
     figures |= _without_noise(items, pairs, figures["phi"])
-    figures |= {"common_adjusted_iou": adjusted_iou(in_common), "common_phi": membership_phi(in_common)}
+    figures |= {"common_adjusted_iou": common.adjusted_iou, "common_phi": common.phi}
     table = _identifiers(pairs, [*items.layer_sizes, ALL_LAYERS])
     for column in ("intersection", "size_a", "size_b", "universe"):
-        table[column] = _with_total(getattr(counted, column)).reshape(-1)
-    table["common_universe"] = _with_total(in_common.universe).reshape(-1)
+        table[column] = with_total(getattr(counted, column)).reshape(-1)
+    table["common_universe"] = with_total(in_common.universe).reshape(-1)
     # An undefined figure is missing from every mean that is taken later.
     table |= {column: pa.array(values.reshape(-1), from_pandas=True) for column, values in figures.items()}
     undefined = pa.nulls(len(table["layer"]))
@@ -128,8 +114,7 @@ def overlap_table(name: str, items: ItemMatrices, pairs: Sequence[Pair]) -> pa.T
 def estimated_table(items: ItemMatrices, pairs: Sequence[Pair], flip_probability: float) -> pa.Table:
     """Lay out pairs of weight masks as `overlap_table` does, where clients flipped each bit with a probability.
 
-    Counts are estimates, rounded. What would need the law of the noise as well is missing: `expected_sd`, `p_over`,
-    `p_under`, `size_adjusted_iou`.
+    Counts are estimates, rounded.
     """
     schema = TABLES["overlap"]
     if not pairs:
@@ -142,7 +127,7 @@ def estimated_table(items: ItemMatrices, pairs: Sequence[Pair], flip_probability
     figures |= {"common_adjusted_iou": figures["adjusted_iou"], "common_phi": figures["phi"]}
     counts = vars(estimated) | {"common_universe": estimated.universe}
     table = _identifiers(pairs, [*items.layer_sizes, ALL_LAYERS])
-    table |= {name: np.rint(_with_total(values)).astype(np.int64).reshape(-1) for name, values in counts.items()}
+    table |= {name: np.rint(with_total(values)).astype(np.int64).reshape(-1) for name, values in counts.items()}
     table |= {name: pa.array(values.reshape(-1), from_pandas=True) for name, values in figures.items()}
     undefined = pa.nulls(len(table["layer"]))
     return pa.table({column: table.get(column, undefined) for column in schema.names}, schema=schema)
@@ -218,7 +203,3 @@ def _both(a: bool | None, b: bool | None) -> bool | None:
 
 def _repeat(values: Sequence[Any], times: int) -> pa.Array:
     return pa.array(values).take(np.repeat(np.arange(len(values)), times))
-
-
-def _with_total(counts: NDArray[Any]) -> NDArray[Any]:
-    return np.column_stack([counts, counts.sum(1)])

@@ -92,4 +92,4 @@ def _asked(
     asked = replace(bench.asking(like.question.classes), classes=classes)
     subject = prepare_subject(settings, spec, weights, asked)
     circuits, retest, _ = find_circuits(settings, subject, asked, position, trained_classes, Purpose.LOCAL_DISCOVERY)
-    return replace(like, circuits=circuits, retest=retest, reachable=subject.reachable, kernels=None)
+    return replace(like, circuits=circuits, retest=retest, reachable=subject.reachable)

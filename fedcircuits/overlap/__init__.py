@@ -8,7 +8,7 @@ Sources: Chung et al. 2019 (arXiv 1903.11372) for the corrected Jaccard index; K
 Conventions: the IoU of two empty sets is missing (NaN), never 1 or 0; with one of them empty it is 0.
 """
 
-from fedcircuits.overlap.figures import OverlapFigures, adjusted_iou, membership_phi, overlap_figures
+from fedcircuits.overlap.figures import OverlapFigures, membership_phi, overlap_figures
 from fedcircuits.overlap.set_pairs import SetPairs, pair_sets
 
-__all__ = ["OverlapFigures", "SetPairs", "adjusted_iou", "membership_phi", "overlap_figures", "pair_sets"]
+__all__ = ["OverlapFigures", "SetPairs", "membership_phi", "overlap_figures", "pair_sets"]

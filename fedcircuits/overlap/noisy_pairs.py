@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray as Array
 
-from fedcircuits.overlap.null import expected_ious
+from fedcircuits.overlap.arithmetic import ratio, with_total
+from fedcircuits.overlap.null import null_iou
 from fedcircuits.overlap.randomised_response import estimated_intersection, estimated_size
-from fedcircuits.overlap.ratio import ratio
 from fedcircuits.overlap.set_pairs import SetPairs
 
 
@@ -77,7 +77,7 @@ def estimated_figures(pairs: EstimatedPairs) -> EstimatedFigures:
     iou = ratio(shared, np.maximum(union, 0))
     size_a, size_b = (np.clip(size, 0, pairs.universe) for size in (pairs.size_a, pairs.size_b))
     nearest_a, nearest_b = (np.rint(size).astype(np.int64) for size in (size_a, size_b))
-    expected = expected_ious(SetPairs(np.zeros_like(pairs.universe), nearest_a, nearest_b, pairs.universe))
+    expected = null_iou(SetPairs(np.zeros_like(pairs.universe), nearest_a, nearest_b, pairs.universe)).mean
     covariance = pairs.intersection - ratio(pairs.size_a * pairs.size_b, pairs.universe, empty=0.0)
     spread_a, spread_b = (with_total(size - ratio(size**2, pairs.universe, empty=0.0)) for size in (size_a, size_b))
     return EstimatedFigures(
@@ -86,8 +86,3 @@ def estimated_figures(pairs: EstimatedPairs) -> EstimatedFigures:
         adjusted_iou=ratio(iou - expected, 1 - expected),
         phi=ratio(with_total(covariance), np.sqrt(spread_a * spread_b)),
     )
-
-
-def with_total(values: Array) -> Array:
-    """Return a column per layer and one of their sum."""
-    return np.column_stack([values, values.sum(axis=1)])

@@ -4,8 +4,7 @@ In a layer the number of shared elements is hypergeometric. Layers are independe
 convolution of the layers' laws; with the sizes fixed, the union is the sum of the sizes less the shared elements.
 
 Each layer's law is cut 12 standard deviations (and one element) from its mean. What is left out weighs less than 1e-10
-a layer: means are that good, a tail that starts outside is given as exactly 0 or 1, and smaller tails are no better
-than that.
+a layer, and means are that good.
 """
 
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from jaxtyping import Float
 from numpy import ndarray as Array
 from scipy import special
 
-from fedcircuits.overlap.ratio import ratio
+from fedcircuits.overlap.arithmetic import ratio
 from fedcircuits.overlap.set_pairs import SetPairs
 
 _TAIL_SD = 12.0
@@ -25,20 +24,16 @@ _BLOCK_PAIRS = 512
 
 
 @dataclass(frozen=True)
-class NullFigures:
+class NullIou:
     """What random sets of the same sizes would show; the last column pools all layers. NaN if both sets are empty.
 
     Args:
         mean: `[pair, layer + 1]`, mean IoU, 0..1.
         sd: its standard deviation.
-        p_over: probability of sharing as many elements as the pair does, or more.
-        p_under: probability of sharing as many, or fewer.
     """
 
     mean: Float[Array, "pair columns"]
     sd: Float[Array, "pair columns"]
-    p_over: Float[Array, "pair columns"]
-    p_under: Float[Array, "pair columns"]
 
 
 @dataclass(frozen=True)
@@ -49,33 +44,14 @@ class _Law:
     probability: Array
 
 
-def null_figures(pairs: SetPairs) -> NullFigures:
+def null_iou(pairs: SetPairs) -> NullIou:
     """Return the null of every pair, per layer and pooled over layers."""
-    figures = np.empty((4, len(pairs), pairs.universe.shape[1] + 1))
-    for start in range(0, len(pairs), _BLOCK_PAIRS):
-        rows = slice(start, start + _BLOCK_PAIRS)
-        figures[:, rows] = _block(pairs.part(rows))
-    return NullFigures(*figures)
-
-
-def expected_ious(pairs: SetPairs) -> Float[Array, "pair columns"]:
-    """Return the mean IoU under the null of every pair alone, which takes half as long as all of the null."""
-    means = np.empty((len(pairs), pairs.universe.shape[1] + 1))
+    moments = np.empty((2, len(pairs), pairs.universe.shape[1] + 1))
     for start in range(0, len(pairs), _BLOCK_PAIRS):
         rows = slice(start, start + _BLOCK_PAIRS)
         columns, of_pair = _laws(pairs.part(rows))
-        means[rows] = np.stack(
-            [np.where(total > 0, _mean(law, total), np.nan)[of_pair] for law, total in columns], axis=-1
-        )
-    return means
-
-
-def _block(pairs: SetPairs) -> Array:
-    """Return `[figure, pair, layer + 1]` of a few pairs."""
-    columns, of_pair = _laws(pairs)
-    shared = [*pairs.intersection.T, pairs.intersection.sum(axis=1)]
-    parts = [_figures(law, total, k, of_pair) for (law, total), k in zip(columns, shared, strict=True)]
-    return np.stack(parts, axis=-1)
+        moments[:, rows] = np.stack([_moments(law, total)[:, of_pair] for law, total in columns], axis=-1)
+    return NullIou(*moments)
 
 
 def _laws(pairs: SetPairs) -> tuple[list[tuple[_Law, Array]], Array]:
@@ -95,36 +71,14 @@ def _laws(pairs: SetPairs) -> tuple[list[tuple[_Law, Array]], Array]:
     return [*columns, (pooled, totals.sum(axis=1))], of_pair.reshape(-1)
 
 
-def _figures(law: _Law, total: Array, shared: Array, of_pair: Array) -> Array:
-    """Return `[figure, pair]` of one column, given each case's summed sizes and each pair's shared elements."""
-    iou, mean = _ious(law, total), _mean(law, total)
+def _moments(law: _Law, total: Array) -> Array:
+    """Return mean and standard deviation of the IoU of each case, `[2, case]`, given its summed sizes."""
+    count = law.lowest[:, None] + np.arange(law.probability.shape[1])
+    iou = count / np.maximum(total[:, None] - count, 1)
+    mean = (law.probability * iou).sum(axis=1)
     # About the mean: the difference of two moments would lose the digits of a small spread.
     sd = np.sqrt((law.probability * (iou - mean[:, None]) ** 2).sum(axis=1))
-    place = shared - law.lowest[of_pair]
-    over = _tail(law.probability[:, ::-1], law.probability.shape[1] - place, of_pair)
-    under = _tail(law.probability, place + 1, of_pair)
-    figures = np.stack([mean[of_pair], sd[of_pair], over, under])
-    return np.where(total[of_pair] > 0, figures, np.nan)
-
-
-def _ious(law: _Law, total: Array) -> Array:
-    """Return the IoU of every number of shared elements."""
-    count = law.lowest[:, None] + np.arange(law.probability.shape[1])
-    ious: Array = count / np.maximum(total[:, None] - count, 1)
-    return ious
-
-
-def _mean(law: _Law, total: Array) -> Array:
-    """Return each case's mean IoU."""
-    mean: Array = (law.probability * _ious(law, total)).sum(axis=1)
-    return mean
-
-
-def _tail(probability: Array, num_terms: Array, of_pair: Array) -> Array:
-    """Return the sum of the first terms of each pair's law: 0 before it begins, and all of it past its end."""
-    sums = np.pad(np.cumsum(probability, axis=1), ((0, 0), (1, 0)))
-    place = np.clip(num_terms, 0, probability.shape[1])
-    return np.where(num_terms >= probability.shape[1], 1.0, np.minimum(sums[of_pair, place], 1.0))
+    return np.where(total > 0, np.stack([mean, sd]), np.nan)
 
 
 def _shared_law(universe: Array, size_a: Array, size_b: Array) -> _Law:

@@ -10,7 +10,7 @@ answer; answers add up.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -60,9 +60,3 @@ def estimated_intersection(
     p = flip_probability
     estimate: Array = (shared - p * (flagged_a + flagged_b) + p**2 * num_bits) / (1 - 2 * p) ** 2
     return estimate
-
-
-def estimated_shares(answers: Sequence[Bool[Tensor, " bit"]], flip_probability: float) -> Float[Tensor, " bit"]:
-    """Return, for each bit, the share of clients in which it is true: not confined to 0..1."""
-    observed = torch.stack(list(answers)).double().mean(dim=0)
-    return (observed - flip_probability) / (1 - 2 * flip_probability)

@@ -21,6 +21,7 @@ from fedcircuits.errors import RunLogError
 from fedcircuits.published.fedmi_logs import FedMILog, LoggedCircuit, LoggedClient
 from fedcircuits.records import Comparison, DataKind, ModelKind, UnusableReason
 from fedcircuits.runlog.writer import RunLog
+from fedcircuits.seeding import Purpose, numpy_generator
 
 _Tables = dict[str, list[Row] | pa.Table]
 
@@ -84,6 +85,7 @@ def _tables(log: FedMILog) -> Iterator[_Tables]:
                 list(log.layers.values()),
                 local,
                 {Comparison.LOCAL_VS_GLOBAL: _of_one_client(local, on_global), Comparison.ROUND_TO_ROUND: successive},
+                numpy_generator(0, Purpose.PAIRS, server_round=server_round),
             ),
         }
 

@@ -18,10 +18,9 @@ from fedcircuits.records.names import (
     UnusableReason,
 )
 from fedcircuits.records.reasons import REASON_WORDS, count_reasons
-from fedcircuits.records.schemas import ADDED_TABLES, TABLES
+from fedcircuits.records.schemas import TABLES
 
 __all__ = [
-    "ADDED_TABLES",
     "ALL_LAYERS",
     "COLLAPSED_RECALL",
     "DEFAULT_ANSWER_RATE",

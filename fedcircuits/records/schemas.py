@@ -31,37 +31,16 @@ _OVERLAP: Final = _schema(
     expected_iou=_F,
     expected_sd=_F,
     adjusted_iou=_F,
-    size_adjusted_iou=_F,
-    p_over=_F,
-    p_under=_F,
     phi=_F,
     phi_swapped=_F,
     reliability=_F,
     phi_true=_F,
-    graded_overlap=_F,
-    expected_graded_overlap=_F,
     common_universe=_I,
     common_adjusted_iou=_F,
     common_phi=_F,
     data=_S,
     same_question=_B,
     usable=_B,
-)
-
-_OVERLAP_SUMMARY: Final = _schema(
-    round=_I,
-    comparison=_S,
-    layer=_S,
-    figure=_S,
-    num_pairs=_I,
-    num_left_out=_I,
-    mean=_F,
-    sd=_F,
-    q05=_F,
-    q25=_F,
-    q50=_F,
-    q75=_F,
-    q95=_F,
 )
 
 TABLES: Final[dict[str, pa.Schema]] = {
@@ -140,20 +119,11 @@ TABLES: Final[dict[str, pa.Schema]] = {
         reason=_S,
     ),
     "overlap": _OVERLAP,
-    "edge_overlap": _OVERLAP,
-    "overlap_summary": _OVERLAP_SUMMARY,
-    "edge_overlap_summary": _OVERLAP_SUMMARY,
     "masks": _schema(
         round=_I,
         model=_S,
         partition_id=_I,
         mask=pa.binary(),
-    ),
-    "mask_shares": _schema(
-        round=_I,
-        layer=_S,
-        num_clients=_I,
-        share=pa.list_(pa.float32()),
     ),
     "interference": _schema(
         round=_I,
@@ -335,6 +305,3 @@ TABLES: Final[dict[str, pa.Schema]] = {
     ),
 }
 """Table name to its columns. Columns that do not apply to a row, and figures that are undefined, are null."""
-
-ADDED_TABLES: Final = frozenset({"overlap_summary", "edge_overlap_summary", "masks", "mask_shares"})
-"""Tables that runs of the same schema version may lack, because they are older: there they have no rows."""

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fedcircuits.errors import RunLogError
-from fedcircuits.records import ADDED_TABLES, TABLES
+from fedcircuits.records import TABLES
 
 RUN_FILE = "run.json"
 SCHEMA_VERSION = 3
@@ -75,8 +75,6 @@ def read_table(run: Path, name: str, last_round: int, first_round: int = 1) -> p
     Raises:
         RunLogError: if a part is missing, damaged or lacks a column.
     """
-    if name in ADDED_TABLES and not (run / name).exists():
-        last_round = 0
     # Every whole round has a part of every table, if only an empty one, so a part that is missing was lost.
     paths = [part_path(run, name, server_round) for server_round in range(first_round, last_round + 1)]
     parts = [_read_part(path, TABLES[name]) for path in paths]

@@ -25,11 +25,7 @@ class Run:
         edges: one row per round, model, class and layer in which the edges end.
         quality: one row per round, model and class.
         overlap: one row per round, comparison, pair and layer.
-        edge_overlap: the same of the edges of circuits.
-        overlap_summary: one row per round, comparison, layer and figure, where clients are too many for pairs.
-        edge_overlap_summary: the same of the edges of circuits.
         masks: one row per round and accepted client: its weight mask, one bit per weight.
-        mask_shares: one row per round and layer, where masks came with noise: the share of clients that keep a weight.
         interference: one row per round and layer.
         circuit_interference: one row per round, client, class and layer.
         stability: one row per round, class and layer: agreement of all clients' circuits at once.
@@ -53,11 +49,7 @@ class Run:
     edges: pd.DataFrame
     quality: pd.DataFrame
     overlap: pd.DataFrame
-    edge_overlap: pd.DataFrame
-    overlap_summary: pd.DataFrame
-    edge_overlap_summary: pd.DataFrame
     masks: pd.DataFrame
-    mask_shares: pd.DataFrame
     interference: pd.DataFrame
     circuit_interference: pd.DataFrame
     stability: pd.DataFrame

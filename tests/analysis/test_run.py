@@ -17,8 +17,7 @@ from fedcircuits.runlog.writer import RunLog
 WriteRun = Callable[..., RunLog]
 
 NOT_WRITTEN = {
-    *("edge_overlap", "overlap_summary", "edge_overlap_summary"),
-    *("masks", "mask_shares", "circuit_interference"),
+    *("masks", "circuit_interference"),
 }
 """Tables without rows in the tiny run."""
 

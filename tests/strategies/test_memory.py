@@ -9,12 +9,9 @@ from strategies.memory import CircuitMemory
 def found(server_round, partition_id=0, data=DataKind.SERVER, retest=None):
     ranking = torch.arange(3)[None]
     circuits = Circuits((4,), torch.tensor([[True, False, True]]), torch.tensor([[0.9, 0.1, 0.6]]), ranking)
-    kernels = {"fc": torch.ones(10, 3, dtype=torch.bool)}
     reachable = torch.ones(3, dtype=torch.bool)
     question = Question(data, None, (3, 4))
-    return FoundCircuits(
-        ModelKind.CLIENT, partition_id, server_round, circuits, reachable, (True,), question, retest, kernels
-    )
+    return FoundCircuits(ModelKind.CLIENT, partition_id, server_round, circuits, reachable, (True,), question, retest)
 
 
 def test_circuits_are_paired_with_those_of_the_models_last_study():

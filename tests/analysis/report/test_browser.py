@@ -334,25 +334,15 @@ def test_a_page_of_more_clients_than_can_be_read_shows_the_first_and_says_so(ope
     assert page.locator("#client-note").inner_text() == ""
 
 
-def summarise(server_round: int, tables: dict[str, Any]) -> None:
-    """Put summaries in the place of pairs of clients."""
-    same = str(Comparison.SAME_CLASS_ACROSS_CLIENTS)
-    tables["overlap"] = [row for row in tables["overlap"] if row["comparison"] != same]
-    identity = {"round": server_round, "comparison": same, "num_pairs": 4950, "num_left_out": 0}
-    tables["overlap_summary"] = [
-        {**identity, "layer": layer, "figure": figure, "mean": mean}
-        for layer in ("conv1", "conv2", "all")
-        for figure, mean in (("iou", 0.44), ("expected_iou", 0.22), ("adjusted_iou", 0.28), ("phi", 0.3))
-    ]
+def test_a_sample_of_the_pairs_of_many_clients_is_said_to_be_one(write_run: WriteRun, open_page: OpenPage) -> None:
+    def thin_out(_: int, tables: dict[str, Any]) -> None:
+        """Leave one of two pairs of class 1 in two clients out; a third client has a circuit of it, too."""
+        tables["quality"] += [
+            {**row, "partition_id": 2} for row in tables["quality"] if row["partition_id"] == 1 and row["class_id"] == 1
+        ]
 
-
-def test_summaries_of_many_clients_are_plotted_and_their_pairs_said_to_be_missing(
-    write_run: WriteRun, open_page: OpenPage
-) -> None:
-    page = open_page(load_run(write_run(change=summarise).path)).page
-    assert numbers(page, "overlap")["same class, two clients"] == ["0.440", "0.440"]
-    assert page.locator("#pair-map .empty").is_visible()
-    assert "logged as summaries" in page.locator(".caveats").inner_text()
+    page = open_page(load_run(write_run(change=thin_out).path)).page
+    assert "of one class in two clients 1 of 3 in round 2" in page.locator(".caveats").inner_text()
 
 
 def drop(*names: str) -> Callable[[int, dict[str, Any]], None]:

@@ -31,7 +31,6 @@ def withhold(_: int, tables: Tables) -> None:
     for name in ("swaps", "patching", "stability", "circuit_interference"):
         tables[name] = []
     tables["overlap"] = [row for row in tables["overlap"] if row["comparison"] in OF_MASKS]
-    tables["edge_overlap"] = []
     tables["clients"] = [row | {"class_counts": None, "train_loss": None} for row in tables["clients"]]
     tables["ladder"] = [row | {"accuracy_trained": None} for row in tables["ladder"]]
 

@@ -1,13 +1,16 @@
+from collections import Counter
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from fedcircuits.circuits.circuit import Circuits
 from fedcircuits.circuits.found import FoundCircuits, Question
-from fedcircuits.comparisons.circuits import compare_circuits, compare_edges
+from fedcircuits.comparisons import circuits
+from fedcircuits.comparisons.circuits import compare_circuits
 from fedcircuits.records import TABLES, Comparison, DataKind, ModelKind
 
 NAMES, SIZES = ("conv1", "conv2"), (3, 2)
@@ -19,7 +22,7 @@ QUESTION = Question(DataKind.SERVER, None, (0, 1, 2, 3))
 
 def found(
     partition_id: int | None,
-    circuits: dict[int, list[int]],
+    members_of: dict[int, list[int]],
     *,
     model: ModelKind = ModelKind.CLIENT,
     server_round: int = 1,
@@ -28,14 +31,14 @@ def found(
     question: Question = QUESTION,
 ) -> FoundCircuits:
     """Make the circuits of one model from its members: five channels, of which the first three are conv1's."""
-    members = torch.tensor(list(circuits.values()), dtype=torch.bool).reshape(-1, 5)
+    members = torch.tensor(list(members_of.values()), dtype=torch.bool).reshape(-1, 5)
     return FoundCircuits(
         model=model,
         partition_id=partition_id,
         server_round=server_round,
-        circuits=Circuits.ranked_by_score(tuple(circuits), members, members.float()),
+        circuits=Circuits.ranked_by_score(tuple(members_of), members, members.float()),
         reachable=torch.tensor(reachable or [1] * 5, dtype=torch.bool),
-        usable=tuple(class_id not in unusable for class_id in circuits),
+        usable=tuple(class_id not in unusable for class_id in members_of),
         question=question,
     )
 
@@ -50,7 +53,7 @@ def compare(
     local: list[FoundCircuits] | None = None, **couples: list[tuple[FoundCircuits, FoundCircuits]]
 ) -> list[Row]:
     named = {Comparison(name): several for name, several in couples.items()}
-    table = compare_circuits(NAMES, SIZES, local or [], named)
+    table = compare_circuits(NAMES, SIZES, local or [], named, np.random.default_rng(0))
     assert table.schema == TABLES["overlap"]
     rows: list[Row] = table.to_pylist()
     return rows
@@ -72,7 +75,7 @@ A, B, C = [1, 1, 0, 1, 0], [1, 0, 1, 0, 1], [0, 0, 1, 1, 1]
 
 
 def test_nothing_to_compare_gives_an_empty_table_with_the_right_columns() -> None:
-    table = compare_circuits(NAMES, SIZES, [], {})
+    table = compare_circuits(NAMES, SIZES, [], {}, np.random.default_rng(0))
     assert table.num_rows == 0
     assert table.schema == TABLES["overlap"]
 
@@ -171,8 +174,8 @@ def test_a_pair_is_usable_if_both_of_its_circuits_are() -> None:
 
 
 def test_an_unknown_verdict_leaves_a_pair_unknown_unless_the_other_circuit_is_not_usable() -> None:
-    circuits = replace(found(0, {0: A, 1: B, 2: C, 3: A}), usable=(None, True, False, None))
-    usable = {(row["a_class_id"], row["b_class_id"]): row["usable"] for row in compare([circuits])}
+    unknown = replace(found(0, {0: A, 1: B, 2: C, 3: A}), usable=(None, True, False, None))
+    usable = {(row["a_class_id"], row["b_class_id"]): row["usable"] for row in compare([unknown])}
     assert usable == {(0, 1): None, (0, 2): False, (0, 3): None, (1, 2): False, (1, 3): None, (2, 3): False}
 
 
@@ -268,87 +271,25 @@ def test_rounds_are_corrected_by_the_retests_of_both_rounds() -> None:
     assert with_one["round_to_round"]["reliability"] is None
 
 
-# -- Graded membership
+# -- Many clients
 
 
-def test_graded_overlap_comes_from_the_scores_of_reachable_channels() -> None:
-    one, other = found(0, {0: A}, reachable=[1, 1, 1, 1, 0]), found(1, {0: A})
-    scores = torch.tensor([[0.9, 0.6, 0.1, 0.8, 0.3]])
-    circuits = Circuits.ranked_by_score((0,), one.circuits.members, scores)
-    rows = compare([replace(one, circuits=circuits), other])
-    # The other's scores are 1, 1, 0, 1, 0.
-    assert [row["graded_overlap"] for row in rows] == pytest.approx([1.5 / 2.1, 0.8, 2.3 / 3.1])
-    # Sums of minima over all pairs of channels: 2 * 1.6 / 3 and 0.8 / 2.
-    mean = [3.2 / 3, 0.4, 3.2 / 3 + 0.4]
-    total = [1.6 + 2, 0.8 + 1, 2.4 + 3]
-    assert [row["expected_graded_overlap"] for row in rows] == pytest.approx(
-        [m / (t - m) for m, t in zip(mean, total, strict=True)]
-    )
-
-
-# -- Edges
-
-
-KERNELS = {
-    "conv1": torch.tensor([[1], [1], [1]], dtype=torch.bool),
-    "conv2": torch.tensor([[1, 1, 0], [0, 1, 1]], dtype=torch.bool),
-    "fc": torch.tensor([[1, 1], [1, 0]], dtype=torch.bool),
-}
-
-
-def with_kernels(circuits: FoundCircuits, **changes: Tensor) -> FoundCircuits:
-    return replace(circuits, kernels={**KERNELS, **changes})
-
-
-def test_edges_are_kernels_that_join_two_channels_of_the_circuit() -> None:
-    one, other = with_kernels(found(0, {0: A})), with_kernels(found(1, {0: B}))
-    rows = compare_edges([one, other], {}).to_pylist()
-    assert [row["layer"] for row in rows] == ["conv1", "conv2", "fc", "all"]
-    # A keeps channels 0 and 1, then 0: edges 0-0 and 1-0. B keeps 0 and 2, then 1: edge 2-1.
-    counts = [(row["intersection"], row["size_a"], row["size_b"], row["universe"]) for row in rows]
-    assert counts == [(1, 2, 2, 3), (0, 2, 1, 4), (0, 1, 1, 2), (1, 5, 4, 9)]
-    assert {row["graded_overlap"] for row in rows} == {None}
-
-
-def test_the_universe_of_edges_is_the_kernels_that_are_alive_in_either_model() -> None:
-    sparse = torch.tensor([[1, 0, 1], [0, 0, 0]], dtype=torch.bool)
-    one, other = with_kernels(found(0, {1: A})), with_kernels(found(1, {1: A}), conv2=sparse)
-    rows = {row["layer"]: row for row in compare_edges([one, other], {}).to_pylist()}
-    assert (rows["conv2"]["universe"], rows["conv2"]["common_universe"]) == (5, 1)
-    assert (rows["conv2"]["size_a"], rows["conv2"]["size_b"], rows["conv2"]["intersection"]) == (2, 1, 1)
-    assert rows["fc"]["universe"] == 1  # class 1 has one kernel alive
-
-
-def test_edges_are_compared_within_a_class_only_and_their_noise_is_known_too() -> None:
-    one, other = (with_kernels(retested(found(i, {0: A, 1: B}), A, B)) for i in (0, 1))
-    on_global = with_kernels(found(0, {0: C}, model=ModelKind.GLOBAL))
-    earlier = with_kernels(found(1, {1: A}, server_round=0))
-    couples = {
-        Comparison.LOCAL_VS_GLOBAL: [(one, on_global)],
-        Comparison.RETEST: [(one, one), (other, other)],
-        Comparison.ROUND_TO_ROUND: [(earlier, other)],
-        Comparison.PERTURBED_COPY: [(one, other)],  # of channels only
+def test_of_many_clients_a_sample_of_the_pairs_is_compared_and_everything_else_as_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    several = [retested(found(client, {0: A, 1: B}), A, B) for client in range(9)]
+    couples = {"retest": [(one, one) for one in several]}
+    every = compare(several, **couples)
+    monkeypatch.setattr(circuits, "MAX_PAIR_CLIENTS", 8)
+    draws = {kind: partial(draw, most=6) for kind, draw in circuits._DRAWS.items()}
+    monkeypatch.setattr(circuits, "_DRAWS", draws)
+    rows = compare(several, **couples)
+    counts = Counter(row["comparison"] for row in rows if row["layer"] == "all")
+    assert 4 <= counts.pop("different_class_across_clients") <= 6  # some are drawn twice
+    assert counts == {
+        "same_class_across_clients": 6,
+        "different_class_within_client": 6,
+        "retest": 18,
     }
-    rows = compare_edges([one, other], couples).to_pylist()
-    assert pairs_in(rows) == {
-        ("same_class_across_clients", 0, 0, 1, 0),
-        ("same_class_across_clients", 0, 1, 1, 1),
-        ("local_vs_global", 0, 0, 0, 0),
-        ("retest", 0, 0, 0, 0),
-        ("retest", 0, 1, 0, 1),
-        ("retest", 1, 0, 1, 0),
-        ("retest", 1, 1, 1, 1),
-        ("round_to_round", 1, 1, 1, 1),
-    }
-    assert by_comparison(rows)["same_class_across_clients"]["reliability"] == pytest.approx(1.0)
-
-
-def test_without_circuits_there_are_no_edges_to_compare() -> None:
-    table = compare_edges([], {})
-    assert table.num_rows == 0
-    assert table.schema == TABLES["edge_overlap"]
-
-
-def test_circuits_of_models_whose_kernels_are_not_known_have_no_edges_to_compare() -> None:
-    with pytest.raises(ValueError, match="kernels of client circuits of partition 0 are not known"):
-        compare_edges([found(0, {0: A})], {})
+    assert all(row in every for row in rows)
+    assert rows == compare(several, **couples)

@@ -71,7 +71,11 @@ def correlations(settings: Settings, bench: Bench, weights: dict[str, torch.Tens
         found = found_in(settings, bench, weights, position)
         copy = circuits_of_copy(settings, SPEC, bench, position, client_of(weights, found), found)
         couples = {Comparison.PERTURBED_COPY: [(found, copy)]}
-        rows = compare_circuits(SPEC.conv_names, SPEC.channels, [], couples).to_pandas().query("layer == 'all'")
+        rows = (
+            compare_circuits(SPEC.conv_names, SPEC.channels, [], couples, np.random.default_rng(0))
+            .to_pandas()
+            .query("layer == 'all'")
+        )
         reliability += rows["reliability"].tolist()
         phi += ((rows["phi"] + rows["phi_swapped"]) / 2).tolist()
     return float(np.nanmean(reliability)), float(np.nanmean(phi))

@@ -8,7 +8,6 @@ import torch
 
 from fedcircuits.overlap.randomised_response import (
     estimated_intersection,
-    estimated_shares,
     estimated_size,
     flip_bits,
 )
@@ -50,11 +49,6 @@ def test_estimates_of_counts_by_hand():
 def test_estimates_are_the_counts_where_there_is_no_noise():
     assert estimated_size(np.array([7]), np.array([10]), 0.0).tolist() == [7]
     assert estimated_intersection(*(np.array([count]) for count in (3, 7, 5, 10)), 0.0).tolist() == [3]
-
-
-def test_shares_of_clients_are_put_right_bit_by_bit():
-    answers = [torch.tensor([True, True, False]), torch.tensor([True, False, False])]
-    torch.testing.assert_close(estimated_shares(answers, 0.25), torch.tensor([1.5, 0.5, -0.5]).double())
 
 
 def test_the_means_of_sizes_and_intersections_over_many_draws_are_the_true_ones():

@@ -59,7 +59,6 @@ def found(seed: int, num_classes: int, partition_id: int | None) -> FoundCircuit
     scores = torch.rand(num_classes, 5, generator=draw)
     members = torch.rand(num_classes, 5, generator=draw) < 0.5
     ranking = torch.stack([torch.randperm(5, generator=draw) for _ in range(num_classes)] or [torch.zeros(5).long()])
-    kernels = {"conv1": torch.rand(5, 3, generator=draw) < 0.5, "fc": torch.rand(4, 5, generator=draw) < 0.5}
     return FoundCircuits(
         ModelKind.CLIENT if partition_id is not None else ModelKind.GLOBAL,
         partition_id,
@@ -74,7 +73,6 @@ def found(seed: int, num_classes: int, partition_id: int | None) -> FoundCircuit
             seed % 2 == 0,
         ),
         Circuits(tuple(range(num_classes)), ~members, 1 - scores, ranking[:num_classes]) if seed % 2 else None,
-        kernels,
     )
 
 
@@ -94,6 +92,3 @@ def test_circuits_come_back_exactly(chosen: list[tuple[int, int, int | None]]) -
                 assert torch.equal(getattr(read_back, name), getattr(original, name))
                 assert getattr(read_back, name).dtype == getattr(original, name).dtype
         assert torch.equal(one.reachable, other.reachable)
-        assert one.kernels is not None
-        assert other.kernels is not None
-        assert all(torch.equal(one.kernels[name], other.kernels[name]) for name in other.kernels)

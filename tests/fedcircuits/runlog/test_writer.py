@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from fedcircuits.errors import RunLogError
-from fedcircuits.records import ADDED_TABLES, TABLES
+from fedcircuits.records import TABLES
 from fedcircuits.runlog import checkpoints
 from fedcircuits.runlog import writer as run_log
 from fedcircuits.runlog.checkpoints import CHECKPOINTS, read_checkpoint
@@ -99,16 +99,7 @@ def test_a_part_that_was_lost_is_named_also_of_a_table_without_rows(log: RunLog,
         read_table(log.path, table, 1)
 
 
-@pytest.mark.parametrize("table", sorted(ADDED_TABLES))
-def test_a_run_that_is_older_than_a_table_has_no_rows_of_it(log: RunLog, table: str) -> None:
-    write_accuracy(log, 1)
-    shutil.rmtree(log.path / table)
-    frame = read_table(log.path, table, 1)
-    assert list(frame.columns) == TABLES[table].names
-    assert len(frame) == 0
-
-
-def test_a_run_without_the_folder_of_an_old_table_is_damaged(log: RunLog) -> None:
+def test_a_run_without_the_folder_of_a_table_is_damaged(log: RunLog) -> None:
     write_accuracy(log, 1)
     shutil.rmtree(log.path / "overlap")
     with pytest.raises(RunLogError, match=r"round-0001\.parquet is missing"):

@@ -1,7 +1,6 @@
-"""Tables about weight masks, as they are and with noise on them."""
+"""Overlap of weight masks that came with noise on them."""
 
 import math
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,8 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from fedcircuits.comparisons import masks as mask_comparisons
-from fedcircuits.comparisons.mask_tables import mask_tables
 from fedcircuits.comparisons.masks import compare_masks
 from fedcircuits.overlap import SetPairs, overlap_figures
 from fedcircuits.overlap.noisy_pairs import EstimatedPairs, estimate_pairs, estimated_figures
@@ -29,7 +26,8 @@ def noisy(masks: Masks, flip_probability: float, seed: int) -> Masks:
     return {name: flip_bits(mask.flatten(), flip_probability, entropy).view(mask.shape) for name, mask in masks.items()}
 
 
-def frame(table: Any) -> pd.DataFrame:
+def frame(server_round: int, clients: dict[int, Masks], average: Masks, flip_probability: float) -> pd.DataFrame:
+    table = compare_masks(server_round, clients, average, flip_probability, np.random.default_rng(0))
     rows: pd.DataFrame = table.to_pandas()
     return rows
 
@@ -73,11 +71,11 @@ def test_sizes_that_come_out_impossible_have_no_figures_and_no_warnings() -> Non
 
 def test_estimates_of_logged_overlaps_are_right_in_the_mean() -> None:
     clients, average = {0: random_masks(0), 1: random_masks(1, 0.6)}, random_masks(2, 0.9)
-    truth = frame(compare_masks(1, clients, average))
+    truth = frame(1, clients, average, 0.0)
     drawn = []
     for draw in range(200):
         sent = {partition: noisy(masks, 0.15, 2 * draw + partition) for partition, masks in clients.items()}
-        drawn.append(frame(mask_tables(1, sent, average, 0.15).overlap)[["intersection", "size_a", "size_b"]])
+        drawn.append(frame(1, sent, average, 0.15)[["intersection", "size_a", "size_b"]])
     means, errors = (np.asarray(f(np.stack([d.to_numpy() for d in drawn]), axis=0)) for f in (np.mean, np.std))
     expected = truth[["intersection", "size_a", "size_b"]].to_numpy()
     # Four standard errors; counts are rounded, and a count that is known has no error at all.
@@ -86,32 +84,9 @@ def test_estimates_of_logged_overlaps_are_right_in_the_mean() -> None:
 
 def test_rows_of_noisy_masks_are_laid_out_like_others_without_what_noise_makes_undefined() -> None:
     clients, average = {0: random_masks(0), 3: random_masks(1)}, random_masks(2, 0.9)
-    exact = frame(mask_tables(2, clients, average, 0.0).overlap)
-    rows = frame(mask_tables(2, clients, average, 0.1).overlap)
+    exact = frame(2, clients, average, 0.0)
+    rows = frame(2, clients, average, 0.1)
     names = ["round", "comparison", "a_partition_id", "b_partition_id", "layer", "universe", "common_universe"]
     pd.testing.assert_frame_equal(rows[names], exact[names])
-    assert rows[["expected_sd", "p_over", "p_under", "size_adjusted_iou", "usable"]].isna().all(axis=None)
+    assert rows[["expected_sd", "usable"]].isna().all(axis=None)
     assert rows[["iou", "expected_iou", "adjusted_iou", "phi", "common_phi"]].notna().all(axis=None)
-
-
-def test_shares_are_logged_for_noisy_masks_alone() -> None:
-    clients, average = {0: random_masks(0), 1: random_masks(1)}, random_masks(2)
-    assert mask_tables(1, clients, average, 0.0).mask_shares == []
-    rows = mask_tables(1, clients, average, 0.25).mask_shares
-    assert [(row["layer"], row["num_clients"], len(row["share"])) for row in rows] == [("conv1", 2, 30), ("fc", 2, 72)]
-    kept = int(clients[0]["conv1"].flatten()[0]) + int(clients[1]["conv1"].flatten()[0])
-    assert rows[0]["share"][0] == pytest.approx((kept / 2 - 0.25) / 0.5)
-
-
-def test_clients_that_send_no_masks_leave_no_rows() -> None:
-    tables = mask_tables(1, {}, random_masks(2), 0.0)
-    assert (tables.overlap.num_rows, tables.overlap_summary.num_rows) == (0, 0)
-    assert tables.masks == tables.mask_shares == []
-
-
-def test_many_clients_noisy_masks_are_compared_with_the_average_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mask_comparisons, "MAX_PAIR_CLIENTS", 2)
-    tables = mask_tables(1, {p: random_masks(p) for p in range(3)}, random_masks(9), 0.1)
-    assert set(frame(tables.overlap)["comparison"]) == {"parameter_mask_local_vs_global"}
-    assert tables.overlap_summary.num_rows == 0
-    assert len(tables.masks) == 3
