@@ -10,7 +10,7 @@ import torch
 
 
 class Purpose(IntEnum):
-    """What a generator is for. The numbers are part of the reproducibility promise: never reuse one."""
+    """What a generator is for. The numbers are part of the reproducibility promise: never reuse one (17 was used)."""
 
     INITIAL_WEIGHTS = 1
     TRAIN_LIMIT = 2
@@ -28,7 +28,6 @@ class Purpose(IntEnum):
     ALIGNMENT = 14
     PATCHING = 15
     LADDER = 16
-    BARRIERS = 17
     DEEP_IMAGES = 18
     PROBE_HALVES = 19
     PERTURBATION = 20

@@ -1,18 +1,14 @@
 """Is there a ridge between two models? The loss along the straight line from one's weights to the other's.
 
 The barrier is the most by which the loss on the line exceeds the line between its ends (linear mode connectivity,
-Frankle et al. 2020, arXiv 1912.05671). A barrier that goes away when the second model's channels are matched with the
-first's by their weights (Git Re-Basin, arXiv 2209.04836) was one of labels.
+Frankle et al. 2020, arXiv 1912.05671).
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 
-from fedcircuits.alignment.relabelling import permute_weights
-from fedcircuits.alignment.weight_matching import match_weights
 from fedcircuits.circuits.scores import whole_logits
 from fedcircuits.data.datasets import LabelledImages
 from fedcircuits.networks.cnn import SparseCNN, Weights, build_model
@@ -35,7 +31,6 @@ class Barrier:
         loss_b: that of the second.
         loss_peak: that at `alpha`.
         loss_middle: that halfway, of the plain average; below both ends where two models know different classes.
-        matched_barrier: the barrier once the second model's channels are matched with the first's by their weights.
     """
 
     a_partition_id: int | None
@@ -46,7 +41,6 @@ class Barrier:
     loss_b: float
     loss_peak: float
     loss_middle: float
-    matched_barrier: float
 
 
 def measure_barrier(
@@ -54,21 +48,18 @@ def measure_barrier(
     first: tuple[int | None, Weights],
     second: tuple[int | None, Weights],
     data: LabelledImages,
-    generator: torch.Generator,
 ) -> Barrier:
-    """Walk from one model to the other, as they are and matched.
+    """Walk from one model to the other.
 
     Args:
         spec: the shape of both networks.
         first: partition (None = the global model) and weights.
         second: the same of the other model.
         data: images balanced over classes, at least one, on the device to compute on.
-        generator: draws the order in which layers are visited in matching.
     """
     (a, weights_a), (b, weights_b) = first, second
     model = build_model(spec, weights_a, data.device)
     losses = _line_losses(model, weights_a, weights_b, data)
-    matched = permute_weights(spec, weights_b, match_weights(spec, weights_a, weights_b, generator))
     excess = _excess(losses)
     peak = int(np.argmax(excess))
     return Barrier(
@@ -80,7 +71,6 @@ def measure_barrier(
         loss_b=losses[0],
         loss_peak=losses[peak],
         loss_middle=losses[ALPHAS.index(0.5)],
-        matched_barrier=max(_excess(_line_losses(model, weights_a, matched, data))),
     )
 
 

@@ -145,14 +145,12 @@ class Examiner:
 
     def _barriers(self, models: RoundModels) -> Tables:
         """Walk between the same pairs as `_alignment`."""
-        generator = self._draws(Purpose.BARRIERS, models)
         barriers = [
             measure_barrier(
                 self._spec,
                 (first.partition_id, first.weights),
                 (second.partition_id, second.weights),
                 self._probe,
-                generator,
             )
             for first, second in self._pairs(models)
         ]

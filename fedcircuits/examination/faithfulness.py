@@ -5,10 +5,11 @@ F(C) = (M(C) - M(empty)) / (M(N) - M(empty)). M of the empty circuit is 0, for i
 and fall below 0. CPR and CMD are those of MIB (arXiv 2504.13151), with circuits as shares of the reachable channels.
 """
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Final
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
@@ -19,6 +20,9 @@ from fedcircuits.circuits.study import Subject
 from fedcircuits.data.datasets import LabelledImages
 from fedcircuits.examination.trials import Trial, prepare_trial
 from fedcircuits.networks.cnn import GateSite
+
+_STOCHASTIC_DRAWS: Final = 8
+"""Random sets that stay on: enough for a mean, and cheap beside the rank tests."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +55,10 @@ class CurveAreas:
     Args:
         cpr: area under F; 1 for a network of which any part does as well as the whole.
         cmd: area of |1 - F|; 0 for that network.
-        cpr_log: area under F over log(share) from one channel to all, divided by the axis's length; on the linear
-            axis large circuits outweigh the small ones that matter. None for fewer than two reachable channels.
-        cmd_log: the same of |1 - F|.
     """
 
     cpr: float | None
     cmd: float | None
-    cpr_log: float | None
-    cmd_log: float | None
 
 
 def nested_curves(
@@ -119,17 +118,28 @@ def curve_areas(points: Sequence[CurvePoint]) -> CurveAreas:
     """Return the areas of one class's curve by the trapezoidal rule; faithfulness is not clipped."""
     faithful = [point.faithfulness for point in points if point.faithfulness is not None]
     if len(faithful) != len(points) or len(points) < 2:
-        return CurveAreas(None, None, None, None)
-    missing = [abs(1 - value) for value in faithful]
+        return CurveAreas(None, None)
     shares = [point.share for point in points]
-    cpr, cmd = _trapezoid(shares, faithful), _trapezoid(shares, missing)
-    if len(points) < 3:
-        return CurveAreas(cpr, cmd, None, None)
-    # log(0) is no place on an axis: the logarithmic one starts with a single channel.
-    logs = [math.log(share) for share in shares[1:]]
-    length = logs[-1] - logs[0]
-    return CurveAreas(cpr, cmd, _trapezoid(logs, faithful[1:]) / length, _trapezoid(logs, missing[1:]) / length)
+    missing = np.abs(1 - np.array(faithful))
+    return CurveAreas(float(np.trapezoid(faithful, shares)), float(np.trapezoid(missing, shares)))
 
 
-def _trapezoid(x: Sequence[float], y: Sequence[float]) -> float:
-    return sum((x[i + 1] - x[i]) * (y[i] + y[i + 1]) / 2 for i in range(len(x) - 1))
+def completeness(trial: Trial, member: Bool[Tensor, " channel"]) -> float:
+    """Return K(C) = (M(N) - M(N without C)) / M(N), 1 where the rest cannot do the task (Wang et al. 2022, 2211.00593).
+
+    Args:
+        trial: must be separable.
+        member: the circuit; channels that carry signal.
+    """
+    rest = trial.subject.reachable & ~member
+    return 1 - float(trial.faithfulness(rest[None])[0])
+
+
+def stochastic_faithfulness(trial: Trial, member: Bool[Tensor, " channel"], generator: torch.Generator) -> float:
+    """Return the mean F where each channel outside the circuit is off with a probability of one half.
+
+    Where everything outside is always off at once, errors can be chosen that cancel; a circuit that is only good
+    because of that falls below both F and 1 here. Arguments as `completeness`.
+    """
+    stays_on = torch.rand(_STOCHASTIC_DRAWS, len(member), generator=generator) >= 0.5
+    return float(trial.faithfulness(member | (stays_on & trial.subject.reachable)).mean())

@@ -12,21 +12,8 @@ from fedcircuits.alignment.random_circuits import random_circuits
 from fedcircuits.circuits.circuit import Circuits
 from fedcircuits.circuits.study import Subject
 from fedcircuits.data.datasets import LabelledImages
-from fedcircuits.examination.completeness import (
-    completeness,
-    incompleteness,
-    minimality,
-    needless_share,
-    removal_drops,
-    stochastic_faithfulness,
-)
-from fedcircuits.examination.faithfulness import curve_areas, nested_curve
-from fedcircuits.examination.hypothesis_tests import (
-    equivalence_p_value,
-    minimality_p_value,
-    necessity_p_value,
-    sufficiency_p_value,
-)
+from fedcircuits.examination.faithfulness import completeness, curve_areas, nested_curve, stochastic_faithfulness
+from fedcircuits.examination.hypothesis_tests import necessity_p_value, sufficiency_p_value
 from fedcircuits.examination.rank_agreement import channel_effects, rank_agreement
 from fedcircuits.examination.trials import Trial, prepare_trial
 from fedcircuits.networks.cnn import GateSite
@@ -47,21 +34,11 @@ class Scrutiny:
     faithfulness: float | None = None
     cpr: float | None = None
     cmd: float | None = None
-    cpr_log: float | None = None
-    cmd_log: float | None = None
     completeness: float | None = None
-    incompleteness: float | None = None
-    minimality: float | None = None
-    needless_share: float | None = None
-    stochastic_25: float | None = None
     stochastic_50: float | None = None
-    stochastic_75: float | None = None
-    stochastic_100: float | None = None
     rank_agreement: float | None = None
     p_sufficiency: float | None = None
     p_necessity: float | None = None
-    p_minimality: float | None = None
-    p_equivalence: float | None = None
 
 
 def scrutinise(
@@ -114,25 +91,14 @@ def _scrutinise_one(
     if not trial.is_separable:
         return row
     areas = curve_areas(nested_curve(trial, ranking))
-    drops = removal_drops(trial, member)
     rivals = random_circuits(member, reachable, trial.subject.model.spec.channels, draws, generator)
     return replace(
         row,
         faithfulness=float(trial.faithfulness(member[None])[0]),
         cpr=areas.cpr,
         cmd=areas.cmd,
-        cpr_log=areas.cpr_log,
-        cmd_log=areas.cmd_log,
         completeness=completeness(trial, member),
-        incompleteness=incompleteness(trial, member, generator),
-        minimality=minimality(drops),
-        needless_share=needless_share(drops),
-        stochastic_25=stochastic_faithfulness(trial, member, 0.25, generator),
-        stochastic_50=stochastic_faithfulness(trial, member, 0.5, generator),
-        stochastic_75=stochastic_faithfulness(trial, member, 0.75, generator),
-        stochastic_100=stochastic_faithfulness(trial, member, 1.0, generator),
+        stochastic_50=stochastic_faithfulness(trial, member, generator),
         p_sufficiency=sufficiency_p_value(trial, member, rivals),
         p_necessity=necessity_p_value(trial, member, rivals),
-        p_minimality=minimality_p_value(trial, member, drops, draws, generator),
-        p_equivalence=equivalence_p_value(trial, member),
     )

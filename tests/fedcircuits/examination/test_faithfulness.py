@@ -7,7 +7,15 @@ from additive_network import IMAGES, SITE, additive_subject, members, pixel_imag
 from fedcircuits.circuits.circuit import Circuits
 from fedcircuits.circuits.study import Subject
 from fedcircuits.data.datasets import LabelledImages
-from fedcircuits.examination.faithfulness import CurvePoint, curve_areas, nested_curve, nested_curves, nested_members
+from fedcircuits.examination.faithfulness import (
+    CurvePoint,
+    completeness,
+    curve_areas,
+    nested_curve,
+    nested_curves,
+    nested_members,
+    stochastic_faithfulness,
+)
 from fedcircuits.examination.trials import prepare_trial
 from fedcircuits.networks.cnn import GateSite, build_model, initial_weights
 from fedcircuits.networks.spec import ModelSpec
@@ -92,23 +100,12 @@ def test_areas_are_those_worked_out_by_hand() -> None:
     # (0 + .5)/2 * .25 + (.5 + .75)/2 * .25 + (.75 + 1)/2 * .5
     assert areas.cpr == pytest.approx(0.0625 + 0.15625 + 0.4375)
     assert areas.cmd == pytest.approx(1 - 0.65625)
-    # Two equal steps of log 2: (.5 + .75)/2 and (.75 + 1)/2, halved.
-    assert areas.cpr_log == pytest.approx((0.625 + 0.875) / 2)
-    assert areas.cmd_log == pytest.approx(1 - 0.75)
 
 
 def test_a_curve_above_one_adds_to_both_areas() -> None:
     areas = curve_areas(curve([0, 2, 1], [0, 0.5, 1]))
     assert areas.cpr == pytest.approx(0.5 + 0.75)
     assert areas.cmd == pytest.approx(0.5 + 0.25)  # |1 - F| is 1, 1, 0
-    assert areas.cpr_log == pytest.approx(1.5)
-
-
-def test_a_single_channel_has_no_logarithmic_axis() -> None:
-    areas = curve_areas(curve([0, 1], [0, 1]))
-    assert (areas.cpr, areas.cmd) == (0.5, 0.5)
-    assert areas.cpr_log is None
-    assert areas.cmd_log is None
 
 
 def test_areas_are_undefined_where_faithfulness_is() -> None:
@@ -135,3 +132,19 @@ def test_a_model_without_signal_has_a_curve_of_one_point() -> None:
     trial = prepare_trial(additive_subject(STRENGTHS, (False,) * 4), IMAGES, 0, [0, 1], SITE)
     (point,) = nested_curve(trial, torch.arange(4))
     assert (point.size, point.share) == (0, 0)
+
+
+def test_completeness_is_what_the_rest_cannot_do() -> None:
+    trial = prepare_trial(additive_subject((0.5, 0.3, 0.195, 0.005)), IMAGES, 0, [0, 1], SITE)
+    circuit, empty, full = members([1, 0, 1, 0], [0, 0, 0, 0], [1, 1, 1, 1])
+    assert completeness(trial, circuit) == pytest.approx(0.695)
+    assert completeness(trial, empty) == pytest.approx(0)
+    assert completeness(trial, full) == pytest.approx(1)
+
+
+def test_ablating_half_of_the_outside_costs_half_of_it_on_average() -> None:
+    trial = prepare_trial(additive_subject((0.5, 0.25, 0.25, 0.0)), IMAGES, 0, [0, 1], SITE)
+    member = members([1, 0, 0, 1])[0]
+    values = [stochastic_faithfulness(trial, member, torch.Generator().manual_seed(i)) for i in range(100)]
+    # 0.5 + 0.25 on average; 800 draws of two fair coins of 0.25 leave a standard error of 0.006.
+    assert sum(values) / 100 == pytest.approx(0.75, abs=0.02)
