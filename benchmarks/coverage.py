@@ -22,8 +22,8 @@ from fedcircuits.data.datasets import LabelledImages, load_dataset
 from fedcircuits.networks.cnn import SparseCNN, build_model, initial_weights
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings
+from fedcircuits.settings.app_config import app_defaults
 from fedcircuits.training.local import RoundPosition, train_sparse
-from sweep.plan import app_defaults
 
 NUM_IMAGES = 269
 """Test images of the bundled digits."""

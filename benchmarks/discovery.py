@@ -31,7 +31,7 @@ from fedcircuits.networks.cnn import GateSite, Weights
 from fedcircuits.overlap import overlap_figures, pair_sets
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings
-from sweep.plan import app_defaults
+from fedcircuits.settings.app_config import app_defaults
 
 NUM_CLIENTS = 3
 IMAGES_PER_CLASS = 50

@@ -16,9 +16,9 @@ from fedcircuits.data.datasets import LabelledImages, load_dataset
 from fedcircuits.networks.cnn import Weights, initial_weights
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings
+from fedcircuits.settings.app_config import app_defaults
 from fedcircuits.settings.config_values import ClassIds
 from fedcircuits.training.local import RoundPosition, train_sparse
-from sweep.plan import app_defaults
 
 DATA_VARIABLE: Final = "FEDCIRCUITS_DATA"
 """The environment variable that names the folder of torchvision's dataset files."""

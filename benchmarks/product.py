@@ -18,9 +18,9 @@ from fedcircuits.networks.cnn import initial_weights
 from fedcircuits.networks.cuda_graphs import Replayed
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import DiscoverySettings, Settings
+from fedcircuits.settings.app_config import app_defaults
 from fedcircuits.settings.config_values import kebab
 from fedcircuits.training.local import RoundPosition, TrainedModel, train_sparse
-from sweep.plan import app_defaults
 
 PROJECT = Path(__file__).parents[1]
 PRESET = PROJECT / "conf" / "paper" / "noniid-3class.toml"

@@ -29,7 +29,7 @@ from fedcircuits.data.datasets import Dataset, LabelledImages, load_dataset, str
 from fedcircuits.networks.cnn import Weights
 from fedcircuits.overlap import overlap_figures, pair_sets
 from fedcircuits.settings import Settings
-from sweep.plan import app_defaults
+from fedcircuits.settings.app_config import app_defaults
 
 SPLITS: Mapping[str, Sequence[Sequence[int]]] = {
     "iid": (),

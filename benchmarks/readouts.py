@@ -28,7 +28,7 @@ from fedcircuits.networks.cnn import Weights, build_model, in_passes, initial_we
 from fedcircuits.networks.spec import READOUT, ModelSpec
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings
-from sweep.plan import app_defaults
+from fedcircuits.settings.app_config import app_defaults
 
 NUM_CLIENTS = 3
 IMAGES = (20, 100)

@@ -25,8 +25,8 @@ from sklearn.preprocessing import StandardScaler
 from fedcircuits.data.datasets import LabelledImages
 from fedcircuits.networks.cnn import Weights, build_model
 from fedcircuits.settings import Settings
+from fedcircuits.settings.app_config import app_defaults
 from fedcircuits.training.local import RoundPosition
-from sweep.plan import app_defaults
 
 CHANGES = {"dataset": "cluttered-digits", "circuit-every": 0, "deep-every": 0, "validity-every": 0}
 """What differs from the defaults: a dataset with room, and no circuits."""

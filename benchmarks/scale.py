@@ -26,8 +26,9 @@ from sklearn.datasets import load_digits
 
 from fedcircuits.runlog.reader import read_table
 from fedcircuits.settings import Scalar, Settings
+from fedcircuits.settings.app_config import app_defaults, typed_setting
 from sweep.flower import SweepFlower
-from sweep.plan import Job, app_defaults
+from sweep.plan import Job
 from sweep.processes import processes_at
 
 SETTINGS: Final[Mapping[str, Scalar]] = {
@@ -180,7 +181,7 @@ def job_of(folder: Path, clients: int, fraction: float, arguments: argparse.Name
         "fraction-train": fraction,
         "run-name": name,
     }
-    overrides = {**SETTINGS, **own, **dict(_setting(text) for text in arguments.set)}
+    overrides = {**SETTINGS, **own, **dict(typed_setting(text) for text in arguments.set)}
     return Job(name, 0, overrides, Settings.from_config({**app_defaults(), **overrides}), clients)
 
 
@@ -233,12 +234,6 @@ def process_columns(console: Console) -> dict[str, str]:
 def log_bytes(directory: Path) -> int:
     """Return the size of a run's tables."""
     return sum(path.stat().st_size for path in directory.glob("*/round-*.parquet"))
-
-
-def _setting(text: str) -> tuple[str, Scalar]:
-    key, _, value = text.partition("=")
-    kind = type(app_defaults()[key])
-    return key, value == "true" if kind is bool else kind(value)
 
 
 if __name__ == "__main__":

@@ -5,14 +5,14 @@ import json
 import signal
 import sys
 import time
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from deployment.commands import CommandError
 from deployment.example_data import write_example
-from deployment.loopback import PROJECT, Loopback
+from deployment.loopback import Loopback
+from fedcircuits.settings.app_config import PROJECT, typed_setting
 
 _SETTLE_S: Final = 30
 """How long a run may take to write its end after its console has ended."""
@@ -69,22 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--nodes", type=int, default=2, help="SuperNodes with example data (default: 2)")
     parser.add_argument("--data", type=Path, help="folder with one folder of images per SuperNode, instead of examples")
     parser.add_argument(
-        "--set", type=_setting, action="append", default=[], metavar="KEY=VALUE", help="a run's setting"
+        "--set", type=typed_setting, action="append", default=[], metavar="KEY=VALUE", help="a run's setting"
     )
     parser.add_argument("--insecure", action="store_true", help="without TLS and without keys")
     parser.add_argument("--keep", action="store_true", help="keep everything running after the run, until Ctrl-C")
     return parser
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    """Parse `key=value`; what is no TOML value is text."""
-    key, separator, value = text.partition("=")
-    if not separator:
-        raise argparse.ArgumentTypeError(f"{text!r}: must be KEY=VALUE")
-    try:
-        return key, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key, value
 
 
 if __name__ == "__main__":

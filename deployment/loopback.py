@@ -10,9 +10,9 @@ from typing import Any, Final, Self
 
 from deployment.certificates import make_authority, make_node_key, make_server_certificate
 from deployment.commands import CommandError, installed, run_command, show
+from fedcircuits.settings.app_config import PROJECT
 from sweep.processes import end_processes, free_ports, output_of, start_process, wait_for_port
 
-PROJECT: Final = Path(__file__).resolve().parents[1]
 CONNECTION: Final = "loopback"
 
 _PATIENCE_S: Final = 10

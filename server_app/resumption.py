@@ -1,7 +1,6 @@
 """Going on with a run that has ended early: which run, with what settings, from what state."""
 
 import logging
-import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -15,22 +14,18 @@ from fedcircuits.runlog.checkpoints import read_restart
 from fedcircuits.runlog.reader import find_run
 from fedcircuits.runlog.state import RunState
 from fedcircuits.runlog.writer import RunLog
-from fedcircuits.settings import Settings
+from fedcircuits.settings import NEUTRAL_SETTINGS, Settings
+from fedcircuits.settings.app_config import app_defaults
 from server_app.versions import versions
 
 _log = logging.getLogger("fedcircuits")
 
 RESUME_FROM: Final = "resume-from"
 
-PROJECT: Final = Path(__file__).parents[1]
-"""The folder that Flower unpacks the app into, or the one that it lies in."""
-
 _PLACES: Final = frozenset({"run-dir", RESUME_FROM})
 """Settings that say where a run goes: a resumed one stays where it is."""
 
-_MACHINE: Final = frozenset(
-    {"device", "num-threads", "data-dir", "node-timeout-s", "round-timeout-s", "num-checkpoints"}
-)
+_MACHINE: Final = NEUTRAL_SETTINGS - _PLACES - {"run-name"}
 """Settings that the command that resumes decides, also by leaving them out: the run may go on on another machine."""
 
 _PARTS: Final = {"train": "training images", "heldout": "held-out images"}
@@ -56,7 +51,7 @@ def reopen_run(config: Mapping[str, Any]) -> tuple[Settings, RunLog, Restart | N
     run_log = RunLog.reopen(find_run(Path(config[RESUME_FROM]).expanduser().resolve()))
     try:
         recorded = run_log.info["settings"]
-        changes = _changes(recorded, config, _app_defaults())
+        changes = _changes(recorded, config, app_defaults())
         # A setting that is newer than the run has no recorded value.
         settings = Settings.from_config({**config, **recorded, **changes, RESUME_FROM: ""})
         restart = read_restart(run_log.path, run_log.info) if run_log.last_round else None
@@ -141,17 +136,6 @@ def _changes(recorded: Mapping[str, Any], given: Mapping[str, Any], defaults: Ma
     if problems:
         raise SettingsError(problems)
     return {key: given[key] for key in sorted(differing & _MACHINE)}
-
-
-def _app_defaults() -> Mapping[str, Any]:
-    """Return the app's own run config, which a given one was laid over."""
-    path = PROJECT / "pyproject.toml"
-    try:
-        with path.open("rb") as file:
-            defaults: Mapping[str, Any] = tomllib.load(file)["tool"]["flwr"]["app"]["config"]
-    except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
-        raise RunLogError(f"cannot tell which settings were given: {path} cannot be read: {error!r}") from error
-    return defaults
 
 
 def _changed_versions(info: Mapping[str, Any]) -> dict[str, str | None]:

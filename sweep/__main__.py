@@ -5,13 +5,13 @@ import math
 import os
 import signal
 import sys
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from fedcircuits.errors import FedCircuitsError, SweepError
 from fedcircuits.settings import Scalar
+from fedcircuits.settings.app_config import typed_setting
 from sweep.flower import SweepFlower
 from sweep.index import INDEX_FILE, Index
 from sweep.plan import plan_jobs
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _sweep(options: argparse.Namespace) -> int:
-    seeds, changes = _seeds(options.seeds), dict(_change(text) for text in options.set)
+    seeds, changes = _seeds(options.seeds), _changes(options.set)
     jobs = plan_jobs([Path(path) for path in options.configs], seeds, changes)
     folder = Path(options.out).expanduser().resolve()
     with locked(folder):
@@ -89,15 +89,11 @@ def _seeds(text: str) -> list[int]:
     return seeds
 
 
-def _change(text: str) -> tuple[str, Scalar]:
-    """Read `key=value`; a value that is no TOML is a text without quotes."""
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise SweepError(f"--set {text}: must be key=value")
+def _changes(texts: Sequence[str]) -> dict[str, Scalar]:
     try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key.strip(), value.strip()
+        return dict(typed_setting(text) for text in texts)
+    except ValueError as error:
+        raise SweepError(f"--set {error}") from None
 
 
 def _jobs(text: str) -> int:

@@ -17,7 +17,8 @@ from typing import Final, Self
 from fedcircuits.errors import RunLogError, SweepError
 from fedcircuits.runlog.lock import is_written
 from fedcircuits.runlog.reader import read_info
-from sweep.plan import PROJECT, Job
+from fedcircuits.settings.app_config import PROJECT
+from sweep.plan import Job
 from sweep.processes import end_processes, free_ports, output_of, start_process, wait_for_port
 
 _SETTLE_S: Final = 30

@@ -10,10 +10,7 @@ from typing import Any, Final
 
 from fedcircuits.errors import SettingsError, SweepError
 from fedcircuits.settings import Scalar, Settings
-
-PROJECT: Final = Path(__file__).parents[1]
-"""The Flower app that is run: the folder that holds pyproject.toml."""
-
+from fedcircuits.settings.app_config import app_defaults
 
 _OWN: Final = {"seed": "--seeds", "run-dir": "--out"}
 """Settings that a sweep gives its runs, and the options for them."""
@@ -83,20 +80,6 @@ def _files(paths: Sequence[Path]) -> Iterator[Path]:
         if not found:
             raise SweepError(f"{path.resolve()} holds no .toml file")
         yield from found
-
-
-def app_defaults() -> dict[str, Scalar]:
-    """Return the defaults of every setting.
-
-    Raises:
-        SweepError: if there is no app around this package.
-    """
-    path = PROJECT / "pyproject.toml"
-    try:
-        defaults: dict[str, Scalar] = tomllib.loads(path.read_text(encoding="utf-8"))["tool"]["flwr"]["app"]["config"]
-    except (OSError, KeyError) as error:
-        raise SweepError(f"{path} is not the app's: {error}; a sweep runs the app from a clone of it") from error
-    return defaults
 
 
 def _problems(defaults: Mapping[str, Scalar], config: Mapping[str, Any]) -> list[str]:

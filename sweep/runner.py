@@ -7,18 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from fedcircuits.errors import RunLogError, SweepError
-from fedcircuits.federation.digest import code_digest
+from fedcircuits.federation.digest import RUN, code_digest
 from fedcircuits.runlog.reader import read_info
+from fedcircuits.settings import NEUTRAL_SETTINGS
 from sweep.flower import Outcome
 from sweep.index import Entry, Index
 from sweep.plan import Job
 from sweep.progress import ended_line, seconds_left
 
-_WITHOUT_EFFECT = frozenset({"run-dir", "node-timeout-s", "round-timeout-s", "num-threads", "device"})
-"""Settings that may differ between a finished run and what is asked for now."""
+_MAY_DIFFER: Final = NEUTRAL_SETTINGS - {"data-dir"}
+"""Settings that may differ between a finished run and what is asked for now; in another folder may be other images."""
 
 
 class Runner(Protocol):
@@ -62,7 +63,7 @@ def jobs_to_run(folder: Path, index: Index, jobs: Sequence[Job], say: Callable[[
             left.append(job)
             continue
         _check_settings(folder, entry, job, info["settings"])
-        num_others += info.get("code_digest") != code_digest()
+        num_others += info.get("code_digest") != code_digest(RUN)
     if num_others:
         say(f"{num_others} runs were completed by another version of the code; delete them to have them made anew")
     return left
@@ -81,7 +82,7 @@ def _info(folder: Path, entry: Entry) -> dict[str, Any] | None:
 def _check_settings(folder: Path, entry: Entry, job: Job, ran: Mapping[str, Any]) -> None:
     """Compare the settings of a completed run with those asked for; a key that it lacks is newer than the run."""
     asked = job.settings.config
-    keys = {*ran, *job.overrides} - _WITHOUT_EFFECT
+    keys = {*ran, *job.overrides} - _MAY_DIFFER
     differing = sorted(key for key in keys if ran.get(key) != asked.get(key))
     if differing:
         changes = ", ".join(f"{key} was {ran.get(key)!r}, now {asked.get(key)!r}" for key in differing)

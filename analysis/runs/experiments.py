@@ -9,15 +9,10 @@ from typing import Any, Final
 
 from fedcircuits.errors import RunLogError
 from fedcircuits.runlog.reader import read_info
+from fedcircuits.settings import NEUTRAL_SETTINGS
 
-NOT_IDENTITY: Final = frozenset(
-    {
-        "seed",
-        *("run-dir", "run-name", "resume-from", "num-checkpoints", "data-dir"),
-        *("device", "num-threads", "node-timeout-s", "round-timeout-s"),
-    }
-)
-"""Settings in which runs of one experiment may differ: the seed, where files lie, and the machine."""
+NOT_IDENTITY: Final = NEUTRAL_SETTINGS | {"seed"}
+"""Settings in which runs of one experiment may differ."""
 
 IMAGES: Final = "images"
 """What stands for the images in an experiment's identity, beside its settings."""

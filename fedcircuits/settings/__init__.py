@@ -17,11 +17,12 @@ from fedcircuits.settings.groups import (
     TrainingSettings,
 )
 from fedcircuits.settings.image_shapes import CLUTTERED_DIGITS, FOLDER, SHAPES, ImageShape
-from fedcircuits.settings.run_config import Scalar, Settings
+from fedcircuits.settings.run_config import NEUTRAL_SETTINGS, Scalar, Settings
 
 __all__ = [
     "CLUTTERED_DIGITS",
     "FOLDER",
+    "NEUTRAL_SETTINGS",
     "SHAPES",
     "DataSettings",
     "DeepSettings",

@@ -1,7 +1,7 @@
 """The settings by concern, as frozen dataclasses: each field's type says what its value may be."""
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from dataclasses import dataclass, field
+from typing import Annotated, Final, Literal
 
 from fedcircuits.networks.spec import ModelSpec, Padding
 from fedcircuits.settings.config_values import Between, ClassIds
@@ -12,6 +12,9 @@ NotNegative = Annotated[int, Between(0)]
 Positive = Annotated[float, Between(0, low_open=True)]
 Fraction = Annotated[float, Between(0, 1)]
 
+NEUTRAL: Final = {"is_neutral": True}
+"""Metadata of a setting that changes no result: where files lie, how long is waited, what the machine may use."""
+
 
 @dataclass(frozen=True)
 class RunSettings:
@@ -19,10 +22,10 @@ class RunSettings:
 
     num_server_rounds: AtLeastOne
     seed: Annotated[int, Between(0, 2**31 - 1)]
-    run_dir: str
-    run_name: str
-    resume_from: str
-    num_checkpoints: AtLeastOne
+    run_dir: str = field(metadata=NEUTRAL)
+    run_name: str = field(metadata=NEUTRAL)
+    resume_from: str = field(metadata=NEUTRAL)
+    num_checkpoints: AtLeastOne = field(metadata=NEUTRAL)
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class DataSettings:
     """Which images there are and who holds them."""
 
     dataset: Literal["digits", "cluttered-digits", "mnist", "fashion-mnist", "cifar10", "folder"]
-    data_dir: str
+    data_dir: str = field(metadata=NEUTRAL)
     class_names: tuple[str, ...]
     image_size: AtLeastOne
     image_channels: AtLeastOne
@@ -181,13 +184,13 @@ class FederationSettings:
     num_malicious: NotNegative
     fraction_train: Annotated[float, Between(0, 1, low_open=True)]
     min_accepted_fraction: Fraction
-    node_timeout_s: Positive
-    round_timeout_s: Positive
+    node_timeout_s: Positive = field(metadata=NEUTRAL)
+    round_timeout_s: Positive = field(metadata=NEUTRAL)
 
 
 @dataclass(frozen=True)
 class MachineSettings:
     """What a process may use of its machine."""
 
-    device: Literal["auto", "cpu", "cuda"]
-    num_threads: AtLeastOne
+    device: Literal["auto", "cpu", "cuda"] = field(metadata=NEUTRAL)
+    num_threads: AtLeastOne = field(metadata=NEUTRAL)

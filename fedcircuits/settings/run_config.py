@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, get_type_hints
+from typing import Any, Final, get_type_hints
 
 from fedcircuits.errors import SettingsError
 from fedcircuits.networks.spec import ModelSpec
 from fedcircuits.settings.config_values import ClassIds, kebab, read_value
 from fedcircuits.settings.contradictions import CHECKS
 from fedcircuits.settings.groups import (
+    NEUTRAL,
     DataSettings,
     DeepSettings,
     DiscoverySettings,
@@ -105,3 +106,13 @@ def _rotated(values: Mapping[str, Any]) -> dict[str, Any]:
         "client_classes": tuple(rotate(class_ids) for class_ids in values["client_classes"]),
         "circuit_classes": rotate(values["circuit_classes"]),
     }
+
+
+NEUTRAL_SETTINGS: Final = frozenset(
+    kebab(setting.name)
+    for group in fields(Settings)
+    if group.name != "config"
+    for setting in fields(group.type)  # type: ignore[arg-type]
+    if setting.metadata == NEUTRAL
+)
+"""The keys of settings that change no result."""

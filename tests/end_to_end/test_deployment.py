@@ -20,10 +20,11 @@ from true_runs import QUICK
 
 from analysis.summary import summary_text
 from deployment.certificates import make_authority, make_node_key
-from deployment.loopback import PROJECT, Loopback
+from deployment.loopback import Loopback
 from fedcircuits.runlog.checkpoints import read_checkpoint
 from fedcircuits.runlog.reader import read_info
 from fedcircuits.runlog.run import load_run
+from fedcircuits.settings.app_config import PROJECT
 
 pytestmark = pytest.mark.long
 
