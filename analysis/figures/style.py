@@ -1,7 +1,6 @@
 """How figures look: colours by role, title and caption; `themed` gives figure functions their styles."""
 
 import functools
-import inspect
 import textwrap
 from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar, cast, overload
@@ -77,9 +76,8 @@ def themed(draw: Callable[[Subject], FigureBase]) -> Draw[Subject]:
                 tell_apart(drawn, _LOOKS)
             return drawn
 
-    own, added = inspect.signature(draw), inspect.signature(draw_themed, follow_wrapped=False)
-    parameters = [*own.parameters.values(), *list(added.parameters.values())[1:]]
-    draw_themed.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    # Otherwise help() would show the function within, without style and figure.
+    del draw_themed.__wrapped__
     return cast("Draw[Subject]", draw_themed)
 
 

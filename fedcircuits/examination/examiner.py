@@ -27,10 +27,10 @@ from fedcircuits.circuits.study import Subject, prepare_subject, server_bench
 from fedcircuits.comparisons.rows import Row
 from fedcircuits.data.datasets import Dataset
 from fedcircuits.examination.activations import activation_retention
-from fedcircuits.examination.alternatives import CentralTraining
+from fedcircuits.examination.alternatives import CentralTraining, train_centrally
 from fedcircuits.examination.faithfulness import nested_curves
 from fedcircuits.examination.identifiability import circuits_of_copy, with_other_negatives
-from fedcircuits.examination.ladder import climb_ladder
+from fedcircuits.examination.ladder import FIT_IMAGES, climb_ladder
 from fedcircuits.examination.patching import patch_circuits
 from fedcircuits.examination.round_models import ClientModel, RoundModels
 from fedcircuits.examination.scrutiny import scrutinise
@@ -207,26 +207,22 @@ class Examiner:
 
     def _ladder(self, models: RoundModels) -> Tables:
         """Climb with all clients, not only chosen ones: the average is made of all of them."""
-        settings = self._settings
-        central = None
-        if models.train is not None:
-            per_client = fmean(client.num_images for client in models.clients)
-            central = CentralTraining(
-                models.start, models.train, per_client, settings.training, settings.sparsity, models.position
-            )
-        rungs = climb_ladder(
-            self._spec,
-            {client.partition_id: (client.weights, client.masks) for client in models.clients},
-            models.shares,
-            models.average,
-            initial_weights(self._spec, torch_generator(settings.run.seed, Purpose.INITIAL_WEIGHTS)),
-            self._probe_set,
-            self._test,
-            models.trained_classes,
-            central,
-            self._draws(Purpose.LADDER, models),
-        )
+        generator = self._draws(Purpose.LADDER, models)
+        fitting = balanced_sample(self._probe_set, self._all_classes, FIT_IMAGES, generator)
+        central = self._trained_centrally(models, generator)
+        initial = torch_generator(self._settings.run.seed, Purpose.INITIAL_WEIGHTS)
+        untrained = initial_weights(self._spec, initial)
+        rungs = climb_ladder(self._spec, models, untrained, central, fitting, self._test)
         return {"ladder": _rows(rungs)}
+
+    def _trained_centrally(self, models: RoundModels, generator: torch.Generator) -> Weights | None:
+        """Train in one place on all clients' images; None where the server does not have them."""
+        if models.train is None:
+            return None
+        per_client = fmean(client.num_images for client in models.clients)
+        training, sparsity = self._settings.training, self._settings.sparsity
+        central = CentralTraining(models.start, models.train, per_client, training, sparsity, models.position)
+        return train_centrally(self._spec, central, generator)
 
     def _chosen(self, models: RoundModels) -> tuple[ClientModel, ...]:
         """Return the first `deep-clients` clients of the round."""

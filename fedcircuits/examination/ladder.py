@@ -4,21 +4,20 @@ Averaging the bodies costs A3 - A2, averaging the heads A2 - A0, and what client
 the other classes A4 - E. Only the first of these supports a collapse of circuits.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from fedcircuits.circuits.scores import balanced_sample
 from fedcircuits.data.datasets import LabelledImages
-from fedcircuits.examination.alternatives import CentralTraining, overlap_count_mean, train_centrally
+from fedcircuits.examination.alternatives import overlap_count_mean
 from fedcircuits.examination.readouts import Readout, fit_head, fit_rescaling, no_readout
+from fedcircuits.examination.round_models import RoundModels
 from fedcircuits.networks.cnn import Weights, build_model, in_passes
 from fedcircuits.networks.spec import READOUT, ModelSpec
 from fedcircuits.records import RungName
-from fedcircuits.training.sparsity import Masks
 
 FIT_IMAGES = 100
 """Probe images of each class that every readout is fitted on, at most; all there are of a class that has fewer."""
@@ -65,43 +64,33 @@ Prediction = tuple[RungName, int | None, Int[Tensor, " image"]]
 
 def climb_ladder(
     spec: ModelSpec,
-    clients: Mapping[int, tuple[Weights, Masks]],
-    shares: Sequence[float],
-    average: Weights,
+    models: RoundModels,
     untrained: Weights,
-    probe: LabelledImages,
+    central: Weights | None,
+    fitting: LabelledImages,
     test: LabelledImages,
-    trained_classes: Collection[int],
-    central: CentralTraining | None,
-    generator: torch.Generator,
 ) -> list[Rung]:
     """Climb the ladder of one round.
 
     Args:
         spec: the network's shape.
-        clients: partition id to weights and masks, at least one client.
-        shares: each client's weight in the average, in the order of `clients`; they sum to 1.
-        average: the new global weights.
+        models: the clients' models and their average.
         untrained: initial weights of the run, dense.
-        probe: images to fit readouts on, of which up to `FIT_IMAGES` per class are drawn; at least one.
+        central: those of training in one place; None leaves their rung out.
+        fitting: images to fit readouts on, balanced over classes, at least one.
         test: held-out images that rungs are scored on, on the same device.
-        trained_classes: classes that any client has trained on so far.
-        central: None leaves the rung of central training out.
-        generator: draws the images of the fits, and those of central training.
     """
-    fitting = balanced_sample(probe, tuple(range(spec.num_classes)), FIT_IMAGES, generator)
-    predictions = list(_of_average(spec, average, fitting, test))
-    predictions += _of_clients(spec, clients, shares, fitting, test)
-    counted = overlap_count_mean(spec, list(clients.values()), shares)
+    predictions = list(_of_average(spec, models.average, fitting, test))
+    predictions += _of_clients(spec, models, fitting, test)
+    counted = overlap_count_mean(spec, [(client.weights, client.masks) for client in models.clients], models.shares)
     predictions.append((RungName.OVERLAP_COUNT, None, _outputs(spec, counted, test).logits.argmax(1)))
     known = _outputs(spec, untrained, fitting)
     # A readout that was never trained means nothing: this ridge leads towards none.
     floor = known.fit_head(no_readout(spec.num_classes, known.features.shape[1]))
     predictions.append((RungName.UNTRAINED, None, floor.predict(_outputs(spec, untrained, test).features)))
     if central is not None:
-        weights = train_centrally(spec, central, generator)
-        predictions.append((RungName.CENTRAL, None, _outputs(spec, weights, test).logits.argmax(1)))
-    rungs = [_score(*prediction, test.labels.cpu(), trained_classes) for prediction in predictions]
+        predictions.append((RungName.CENTRAL, None, _outputs(spec, central, test).logits.argmax(1)))
+    rungs = [_score(*prediction, test.labels.cpu(), models.trained_classes) for prediction in predictions]
     return [*rungs, _mean_rung([rung for rung in rungs if rung.rung is RungName.CLIENT_HEAD])]
 
 
@@ -115,21 +104,18 @@ def _of_average(
 
 
 def _of_clients(
-    spec: ModelSpec,
-    clients: Mapping[int, tuple[Weights, Masks]],
-    shares: Sequence[float],
-    fitting: LabelledImages,
-    test: LabelledImages,
+    spec: ModelSpec, models: RoundModels, fitting: LabelledImages, test: LabelledImages
 ) -> Iterator[Prediction]:
     """Give each client a new head, then all of them one head, then let them vote by their shares.
 
     The readout that all features together have of their own is the clients' vote by logits.
     """
-    owns = [_own_readout(weights) for weights, _ in clients.values()]
-    known = [_outputs(spec, weights, fitting) for weights, _ in clients.values()]
-    asked = [_outputs(spec, weights, test) for weights, _ in clients.values()]
-    for partition_id, own, own_known, own_asked in zip(clients, owns, known, asked, strict=True):
-        yield RungName.CLIENT_HEAD, partition_id, own_known.fit_head(own).predict(own_asked.features)
+    clients, shares = models.clients, models.shares
+    owns = [_own_readout(client.weights) for client in clients]
+    known = [_outputs(spec, client.weights, fitting) for client in clients]
+    asked = [_outputs(spec, client.weights, test) for client in clients]
+    for client, own, own_known, own_asked in zip(clients, owns, known, asked, strict=True):
+        yield RungName.CLIENT_HEAD, client.partition_id, own_known.fit_head(own).predict(own_asked.features)
     voting = Readout(
         torch.cat([share * own.weight for share, own in zip(shares, owns, strict=True)], dim=1),
         torch.stack([share * own.bias for share, own in zip(shares, owns, strict=True)]).sum(0),

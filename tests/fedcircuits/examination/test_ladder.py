@@ -8,11 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from fedcircuits.circuits.scores import balanced_sample
 from fedcircuits.data.datasets import LabelledImages
 from fedcircuits.examination import readouts
-from fedcircuits.examination.alternatives import CentralTraining
-from fedcircuits.examination.ladder import Rung, climb_ladder
+from fedcircuits.examination.alternatives import CentralTraining, train_centrally
+from fedcircuits.examination.ladder import FIT_IMAGES, Rung, climb_ladder
 from fedcircuits.examination.readouts import stratified_folds
+from fedcircuits.examination.round_models import ClientModel, RoundModels
 from fedcircuits.networks.cnn import initial_weights
 from fedcircuits.networks.spec import ModelSpec
 from fedcircuits.records import RungName
@@ -63,19 +65,23 @@ def climb(
     central: CentralTraining | None = None,
 ) -> list[Rung]:
     masks = {layer: torch.ones(shape, dtype=torch.bool) for layer, shape in SPEC.weight_shapes.items()}
-    untrained = initial_weights(SPEC, torch.Generator().manual_seed(0))
-    return climb_ladder(
-        SPEC,
-        {partition_id: (weights, masks) for partition_id, weights in clients.items()},
-        [1 / len(clients)] * len(clients),
-        average,
-        untrained,
-        probe,
-        test,
-        trained_classes,
-        central,
-        torch.Generator().manual_seed(0),
+    generator = torch.Generator().manual_seed(0)
+    fitting = balanced_sample(probe, tuple(EVERY_CLASS), FIT_IMAGES, generator)
+    models = RoundModels(
+        position=RoundPosition(1, 1),
+        start={},
+        clients=tuple(
+            ClientModel(partition_id, weights, masks, 1, (), None, None) for partition_id, weights in clients.items()
+        ),
+        shares=(1 / len(clients),) * len(clients),
+        train=None,
+        average=average,
+        found=None,
+        trained_classes=tuple(trained_classes),
     )
+    untrained = initial_weights(SPEC, torch.Generator().manual_seed(0))
+    trained = None if central is None else train_centrally(SPEC, central, generator)
+    return climb_ladder(SPEC, models, untrained, trained, fitting, test)
 
 
 def accuracies(rungs: list[Rung]) -> dict[str, float]:
