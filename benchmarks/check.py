@@ -61,7 +61,7 @@ PAPER: Final = {
 """The discovery of conf/paper."""
 
 
-MNIST: Final = {"train-limit": 2000, "heldout-limit": 1000, "deep-draws": 30}
+MNIST: Final = {"train-limit": 2000, "heldout-limit": 1000, "examination-draws": 30}
 
 PLANS: Final = (
     Plan("digits, one client, dense", "digits", 1, 0, 0.0, 2),
@@ -111,7 +111,7 @@ def check(kind: str, federation: Federation, changes: Mapping[str, Any]) -> Outc
     plan, seed, position = federation.plan, federation.seed, RoundPosition(1, 1)
     settings = settings_of(plan, seed, changes)
     dataset = load_dataset(settings.data, seed)
-    checked = federation.clients[: settings.deep.deep_clients]
+    checked = federation.clients[: settings.examination.examination_clients]
     models = [checked_model(settings, dataset, index, client) for index, client in enumerate(checked)]
     rows = check_validity(settings, models, dataset.test, position)
     result = result_of(rows, position.server_round)

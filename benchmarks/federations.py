@@ -167,7 +167,7 @@ def _trained_alone(
     spec, train = settings.spec, load_dataset(settings.data, seed).train
     initial = initial_weights(spec, torch_generator(seed, Purpose.INITIAL_WEIGHTS))
     clients = []
-    for index, (shard, classes) in enumerate(shards_of(plan, train, seed)[: settings.deep.deep_clients]):
+    for index, (shard, classes) in enumerate(shards_of(plan, train, seed)[: settings.examination.examination_clients]):
         generator = torch_generator(seed + 1000, Purpose.TRAINING, index)
         given = altered(shard, generator)
         position = RoundPosition(1, 1)

@@ -44,7 +44,7 @@ SHARED = {
     "batch-size": 256,
     "learning-rate": 0.001,
     "validity-every": 0,
-    "deep-every": 0,
+    "examination-every": 0,
     "device": "cpu",
 }
 KINDS: Mapping[str, Mapping[str, Any]] = {

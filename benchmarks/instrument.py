@@ -82,7 +82,7 @@ def _ladder(run: Run) -> dict[str, float]:
     gaps = ladder_gaps(rungs).iloc[-1]
     return {
         "A0": float(rungs["A0"].iloc[-1]),
-        "head A2−A0": float(gaps["head"]),
+        "readout A2−A0": float(gaps["readout"]),
         "body A3−A2": float(gaps["body"]),
         "negatives A4−E": float(gaps["negatives"]),
         "room A3−R": float(gaps["room"]),

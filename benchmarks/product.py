@@ -24,8 +24,8 @@ from fedcircuits.training.local import RoundPosition, TrainedModel, train_sparse
 
 PROJECT = Path(__file__).parents[1]
 PRESET = PROJECT / "conf" / "paper" / "noniid-3class.toml"
-ONLY_CIRCUITS = {"retest-every": 0, "validity-every": 0, "deep-every": 0}
-"""No repeated discovery, no checks, no heavy measures."""
+ONLY_CIRCUITS = {"retest-every": 0, "validity-every": 0, "examination-every": 0}
+"""No repeated discovery, no checks, no examinations."""
 
 
 def add_setting_options(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,8 @@
 
 Three clients train for a few rounds with plain averaging. Then readouts are fitted on probe images and scored
 on all test images: freely (logistic regression of scikit-learn at C = 1, whatever the network's own readout is), and as
-the ladder does it. Printed are means over seeds, and of client heads over clients, with the CPU seconds of one head.
+the ladder does it. Printed are means over seeds, and of client readouts over clients, with the CPU seconds of
+one readout.
 """
 
 import argparse
@@ -23,7 +24,7 @@ from torch import Tensor
 from fedcircuits.circuits.scores import balanced_sample
 from fedcircuits.data.datasets import Dataset, LabelledImages, load_dataset
 from fedcircuits.data.partitions import partition_indices
-from fedcircuits.examination.readouts import Readout, fit_head, fit_rescaling, no_readout
+from fedcircuits.examination.readouts import Readout, fit_readout, fit_rescaling, no_readout
 from fedcircuits.networks.cnn import Weights, build_model, in_passes, initial_weights
 from fedcircuits.networks.spec import READOUT, ModelSpec
 from fedcircuits.seeding import Purpose, torch_generator
@@ -69,7 +70,7 @@ def _of_seed(settings: Settings, seed: int) -> Iterator[dict[str, Any]]:
         classes = tuple(range(spec.num_classes))
         fitting = balanced_sample(dataset.probe, classes, per_class, torch_generator(seed, Purpose.LADDER))
         for way, fit in {"freely": _freely, "as the ladder": _as_the_ladder}.items():
-            # The average is asked first: one head's time is that of its fit.
+            # The average is asked first: one readout's time is that of its fit.
             (new, seconds), *own = (
                 _accuracy(spec, weights, fit, fitting, dataset.test) for weights in (average, *clients)
             )
@@ -96,7 +97,7 @@ def _federate(settings: Settings, dataset: Dataset) -> tuple[Weights, list[Weigh
 def _accuracy(
     spec: ModelSpec, weights: Weights, fit: Fit, fitting: LabelledImages, test: LabelledImages, has_own: bool = True
 ) -> tuple[float, float]:
-    """Return the accuracy of a new head, and the CPU seconds of its fit."""
+    """Return the accuracy of a new readout, and the CPU seconds of its fit."""
     known, asked = _features(spec, weights, fitting.images), _features(spec, weights, test.images)
     own = _own_readout(weights) if has_own else no_readout(spec.num_classes, known.shape[1])
     started = time.process_time()
@@ -123,7 +124,7 @@ def _freely(features: Tensor, labels: Tensor, _: Readout) -> Callable[[Tensor], 
 
 
 def _as_the_ladder(features: Tensor, labels: Tensor, own: Readout) -> Callable[[Tensor], Tensor]:
-    return fit_head(features, labels, own).predict
+    return fit_readout(features, labels, own).predict
 
 
 def _own_readout(weights: Weights) -> Readout:

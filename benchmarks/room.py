@@ -28,7 +28,7 @@ from fedcircuits.settings import Settings
 from fedcircuits.settings.app_config import app_defaults
 from fedcircuits.training.local import RoundPosition
 
-CHANGES = {"dataset": "cluttered-digits", "circuit-every": 0, "deep-every": 0, "validity-every": 0}
+CHANGES = {"dataset": "cluttered-digits", "circuit-every": 0, "examination-every": 0, "validity-every": 0}
 """What differs from the defaults: a dataset with room, and no circuits."""
 
 

@@ -38,7 +38,7 @@ SETTINGS: Final[Mapping[str, Scalar]] = {
     "local-epochs": 1,
     "circuit-every": 0,
     "validity-every": 0,
-    "deep-every": 0,
+    "examination-every": 0,
     "node-timeout-s": 300,
 }
 POLL_S: Final = 0.5

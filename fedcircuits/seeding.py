@@ -28,7 +28,7 @@ class Purpose(IntEnum):
     ALIGNMENT = 14
     PATCHING = 15
     LADDER = 16
-    DEEP_IMAGES = 18
+    EXAMINATION_IMAGES = 18
     PROBE_HALVES = 19
     PERTURBATION = 20
     TRANSFER = 21

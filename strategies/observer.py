@@ -29,7 +29,7 @@ from fedcircuits.training.local import RoundPosition
 from strategies.averaging import interference_rows, mask_rows, shares_of
 from strategies.clients import Clients
 from strategies.console import round_line
-from strategies.heavy import HeavyMeasures
+from strategies.examinations import Examinations
 from strategies.memory import CircuitMemory
 from strategies.round_studies import RoundStudies
 
@@ -59,7 +59,7 @@ class RoundObserver:
         self._clients = clients
         self._warn_of_missing_halves()
         self._warn_of_classes_nobody_holds()
-        self._heavy = HeavyMeasures(settings, spec, dataset, clients)
+        self._examinations = Examinations(settings, spec, dataset, clients)
         self._run_log = run_log
         self._memory = CircuitMemory()
         self._trained_classes: set[int] = set()
@@ -85,7 +85,7 @@ class RoundObserver:
         """Go on from what another observer knew at the end of a round."""
         facts = state[Part.OBSERVER].facts
         self._trained_classes = set(facts[_CLASSES])
-        self._heavy.checks = facts[_CHECKS]
+        self._examinations.checks = facts[_CHECKS]
         self._memory.restore(state[Part.MEMORY])
 
     def begin(self, server_round: int) -> None:
@@ -121,8 +121,8 @@ class RoundObserver:
         """
         for partition_id, reason in rejected.items():
             self._reject(partition_id, reason)
-        self._rows |= self._heavy.check_discovery(self._position, replies, average)
-        self._studies.is_discovery_sound = self._heavy.failed_check is None
+        self._rows |= self._examinations.check_discovery(self._position, replies, average)
+        self._studies.is_discovery_sound = self._examinations.failed_check is None
         for reply in replies:
             self._take_update(reply)
         if not replies:
@@ -177,7 +177,7 @@ class RoundObserver:
         self._memory.remember(studied)
         self._run_log.write_round(self._position.server_round, tables, weights, self._state(strategy))
         seconds = time.perf_counter() - self._started
-        failed_check = self._heavy.failed_check
+        failed_check = self._examinations.failed_check
         _log.info(
             round_line(self._position, seconds, self._trained_classes, self._spec.num_channels, tables, failed_check)
         )
@@ -217,11 +217,11 @@ class RoundObserver:
         return on_probe or own
 
     def _examine(self, on_clients: Sequence[FoundCircuits], on_server: FoundCircuits | None) -> None:
-        """Take heavy measures, if they are due and there is a model to take them of."""
-        if not self._replies or not self._heavy.is_due(self._position):
+        """Take examinations, if they are due and there is a model to take them of."""
+        if not self._replies or not self._examinations.is_due(self._position):
             return
         found = (self._comparable, on_clients, on_server, tuple(self.trained_classes))
-        tables, retention, self._controls = self._heavy.examine(
+        tables, retention, self._controls = self._examinations.examine(
             self._position, self._replies, self._shares, self._weights, *found
         )
         costs = self._rows.get("costs", []) + tables["costs"]
@@ -341,5 +341,5 @@ class RoundObserver:
 
     def _state(self, strategy: PartState) -> RunState:
         """Return what the next round depends on, besides the weights."""
-        own = PartState({}, {_CLASSES: self.trained_classes, _CHECKS: self._heavy.checks})
+        own = PartState({}, {_CLASSES: self.trained_classes, _CHECKS: self._examinations.checks})
         return {Part.STRATEGY: strategy, Part.OBSERVER: own, Part.MEMORY: self._memory.to_state()}

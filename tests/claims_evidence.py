@@ -22,7 +22,7 @@ def spread(value, name=""):
 
 GIVEN = {
     **{"checks_passed": 1.0, "irrelevant": 1.0, "fixed_points": 1.0, "fixed_points_activations": 0.7, "aligned": 0.5},
-    **dict.fromkeys(("room", "head", "body", "negatives", "gap_left", "dilution", "opposition"), math.nan),
+    **dict.fromkeys(("room", "readout", "body", "negatives", "gap_left", "dilution", "opposition"), math.nan),
     **dict.fromkeys(("patch_excess", "patch_significant", "other_negatives", "perturbed_copy"), math.nan),
     "learned": 0.9,
 }

@@ -22,10 +22,16 @@ TINY = {
     "gate-steps": 4,
     "gate-batch": 4,
     "validity-every": 0,
-    "deep-every": 0,
+    "examination-every": 0,
 }
-HEAVY = {"validity_every": 1, "deep_every": 2, "deep_images": 6, "deep_draws": 4, "retest_every": 0}
-"""Every heavy measure, of little."""
+EXAMINED = {
+    "validity_every": 1,
+    "examination_every": 2,
+    "examination_images": 6,
+    "examination_draws": 4,
+    "retest_every": 0,
+}
+"""Every examination, of little."""
 
 ATTRIBUTION = {"discovery": "attribution", "size_rule": "sweep", "attribution_images": 16, "attribution_points": 2}
 

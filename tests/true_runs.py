@@ -13,7 +13,7 @@ QUICK: Final[dict[str, Any]] = {
     "local-epochs": 1,
     "attribution-images": 16,
     "attribution-points": 1,
-    "deep-every": 0,
+    "examination-every": 0,
     "validity-every": 0,
 }
 """Settings in kebab case, as in pyproject.toml."""

@@ -1,4 +1,4 @@
-"""What must be there before a claim is judged: clients that learned, heavy measures, and a discovery that is valid."""
+"""What must be there before a claim is judged: clients that learned, examinations, and a discovery that is valid."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -61,12 +61,12 @@ def lacks(family: Family, roles: Sequence[str], number: str) -> list[str]:
     return [role for role in roles if family.judged(role)[number].isna().all()]
 
 
-def no_heavy_measures(family: Family, roles: Sequence[str]) -> str:
-    """Say why these experiments have no heavy measures: none were wanted, or their rounds were not reached."""
+def no_examinations(family: Family, roles: Sequence[str]) -> str:
+    """Say why these experiments have no examinations: none were wanted, or their rounds were not reached."""
     reasons = {_schedule(family.experiments[role]) for role in roles}
-    return f"no heavy measures ({'; '.join(sorted(reasons))})"
+    return f"no examinations ({'; '.join(sorted(reasons))})"
 
 
 def _schedule(experiment: MeasuredExperiment) -> str:
-    every = experiment.settings.get("deep-every", 0)
-    return f"deep-every = {every}, {experiment.rounds} rounds" if every else "deep-every = 0"
+    every = experiment.settings.get("examination-every", 0)
+    return f"examination-every = {every}, {experiment.rounds} rounds" if every else "examination-every = 0"

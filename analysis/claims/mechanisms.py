@@ -21,7 +21,7 @@ from analysis.claims.decisions import (
     without_room,
 )
 from analysis.claims.families import DENSE, Family
-from analysis.claims.gate import LEARNED, LEARNED_RULE, failed_checks, has_learned, lacks, no_heavy_measures
+from analysis.claims.gate import LEARNED, LEARNED_RULE, failed_checks, has_learned, lacks, no_examinations
 
 LOST_IN_BODY: Final = 0.02
 """Least A3 - A2 that counts: accuracy that averaging the layers before the readout cost."""
@@ -66,14 +66,14 @@ def judge_collapse(family: Family) -> Verdict:
     without = lacks(family, list(family.evidence), "body")
     measured = [role for role in family.evidence if role not in without]
     if not measured:
-        return not_judged(no_heavy_measures(family, without))
+        return not_judged(no_examinations(family, without))
     failed = [role for role in measured if failed_checks(family, [role])]
     seen = {role: _is_seen(family, role) for role in measured if role not in failed}
     num_open = sum(found.decision is not Decision.UNDECIDABLE for found in seen.values())
     verdicts = [_collapse_in(family, role, found, num_open) for role, found in seen.items()]
     remarks = [f"Not judged: {failed_checks(family, failed)}."] if failed else []
     if without:
-        remarks.append(f"Not judged in {', '.join(without)}: {no_heavy_measures(family, without)}.")
+        remarks.append(f"Not judged in {', '.join(without)}: {no_examinations(family, without)}.")
     findings = tuple(finding for verdict in verdicts for finding in verdict.findings)
     return Verdict(findings, any_of([verdict.decision for verdict in verdicts]), tuple(remarks))
 
@@ -123,7 +123,7 @@ def judge_interference(family: Family) -> Verdict:
     levels = {DENSE: "dense"} | {role: f"sparsity {level:g}" for role, level in family.sparsities().items()}
     without = lacks(family, list(levels), "gap_left")
     if len(without) == len(levels):
-        return not_judged(no_heavy_measures(family, without))
+        return not_judged(no_examinations(family, without))
     num_open = sum(has_learned(family, role) for role in levels)
     verdicts = [interference_in(family, role, title, max(num_open, 1)) for role, title in levels.items()]
     findings = tuple(finding for verdict in verdicts for finding in verdict.findings)

@@ -9,9 +9,9 @@ from typing import Final
 from analysis.claims.benchmark import FAMILY as BENCHMARK
 from analysis.claims.benchmark import benchmark_section
 from analysis.claims.decisions import ERROR, Decision, Finding, Verdict, over_horizons
+from analysis.claims.examined_sections import checks_section, gaps_table
 from analysis.claims.families import Family
 from analysis.claims.gate import LEARNED_RULE
-from analysis.claims.heavy_sections import checks_section, gaps_table
 from analysis.claims.markdown import UNDEFINED, fill, mean_and_interval, mean_and_spread, number, table
 from analysis.claims.mechanisms import PATCHING_ERROR, judge_collapse, judge_interference
 from analysis.claims.rules import RULES, judge_iid, judge_non_iid, judge_sparsity

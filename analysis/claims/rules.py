@@ -21,7 +21,7 @@ from analysis.claims.decisions import (
     not_judged,
 )
 from analysis.claims.families import CONTROL, DENSE, SHARED, SPLIT, Family, Measured
-from analysis.claims.gate import LEARNED_RULE, failed_checks, has_learned, lacks, no_heavy_measures, not_learned
+from analysis.claims.gate import LEARNED_RULE, failed_checks, has_learned, lacks, no_examinations, not_learned
 from analysis.claims.mechanisms import COLLAPSE_RULE, INTERFERENCE_RULE, interference_in, learned_in
 from analysis.statistics.seeds import interval
 
@@ -117,7 +117,7 @@ def _without_circuits(family: Family, roles: list[str]) -> Verdict | None:
     if reason := not_learned(family, roles):
         return not_decidable(reason)
     without = lacks(family, roles, "irrelevant")
-    reason = no_heavy_measures(family, without) if without else failed_checks(family, roles)
+    reason = no_examinations(family, without) if without else failed_checks(family, roles)
     return not_judged(reason) if reason else None
 
 
@@ -226,6 +226,6 @@ def _premise(family: Family, num_levels: int) -> str:
         "Losses are compared with the dense control's. That interference destroys anything there, so that there is"
     )
     if lacks(family, [DENSE], "gap_left"):
-        return f"{compared} something to mitigate, is claim 5, not judged: {no_heavy_measures(family, [DENSE])}."
+        return f"{compared} something to mitigate, is claim 5, not judged: {no_examinations(family, [DENSE])}."
     decision = interference_in(family, DENSE, "dense", num_levels).decision
     return f"{compared} something to mitigate, is claim 5, which says of the dense control: {decision}."

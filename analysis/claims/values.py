@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from analysis.claims.by_class import ClassRecall, Held, Hits, PairSums, class_recalls, held_classes, hits, pair_sums
 from analysis.claims.evidence import evidence
-from analysis.claims.heavy_evidence import heavy_evidence
+from analysis.claims.examined_evidence import examined_evidence
 from analysis.runs.collection import find_runs
 from analysis.runs.experiments import Experiment, group, read_seed_runs
 from fedcircuits.errors import RunLogError
@@ -37,11 +37,11 @@ NUMBERS: Final = [
     *("updates_left", "opposition", "norm_retention", "activation_retention", "conflict_excess", "density"),
     *("usable_share", "false_positive_rate", "left_out", "preserved"),
     *("same_class", "same_class_raw", "different_class", "other_negatives", "perturbed_copy"),
-    *("checks_passed", "head", "body", "negatives", "room", "dilution", "gap_left"),
+    *("checks_passed", "readout", "body", "negatives", "room", "dilution", "gap_left"),
     *("patch_excess", "patch_significant"),
     *("irrelevant", "fixed_points", "fixed_points_activations", "aligned"),
 ]
-"""The numbers of `evidence` and `heavy_evidence`, in the order of the table."""
+"""The numbers of `evidence` and `examined_evidence`, in the order of the table."""
 
 _REPEATED: Final = ["code_digest", "versions", "settings"]
 """Columns that are left empty where they say what the row before says, of the same experiment."""
@@ -64,7 +64,7 @@ class RunValues:
         code_digest: of the code that made it.
         versions: of the packages that made it.
         settings: those that make it this experiment.
-        numbers: of `evidence` and `heavy_evidence`, by name; NaN where the run does not have one.
+        numbers: of `evidence` and `examined_evidence`, by name; NaN where the run does not have one.
         held: the classes of each client.
         pairs: sums over same-class pairs of clients, by class.
         recalls: of the global model, by class.
@@ -177,7 +177,7 @@ def _of_experiment(experiment: Experiment) -> list[RunValues]:
             code_digest=str(run.info.get("code_digest"))[:12],
             versions=versions,
             settings=experiment.settings,
-            numbers={**evidence(run, rounds), **heavy_evidence(run, rounds)},
+            numbers={**evidence(run, rounds), **examined_evidence(run, rounds)},
             held=held_classes(run),
             pairs=pair_sums(run, rounds),
             recalls=class_recalls(run, rounds),

@@ -1,4 +1,4 @@
-"""`diagnose`: one page on a round with heavy measures."""
+"""`diagnose`: one page on a round with examinations."""
 
 import argparse
 
@@ -15,18 +15,18 @@ def add(commands: Commands) -> None:
     details = (
         "Can the circuits be believed? Seven questions, each with its numbers and a sentence: is the discovery valid, "
         "are circuits good, do clients agree, is it only relabelling, what does averaging do to circuits, where does "
-        "the accuracy go, and what did measuring cost. Heavy measures are taken every deep-every rounds."
+        "the accuracy go, and what did measuring cost. Examinations are taken every examination-every rounds."
     )
     examples = {
-        "": "the newest round with heavy measures of the newest run",
+        "": "the newest round with examinations of the newest run",
         "runs --round 6": "that round",
         "runs --format json": "every figure, unrounded",
     }
     parser = new_command(
-        commands, "diagnose", "print one page on a round with heavy measures", diagnose, details, examples
+        commands, "diagnose", "print one page on a round with examinations", diagnose, details, examples
     )
     add_run(parser)
-    parser.add_argument("--round", type=int, metavar="N", help="default: the newest with heavy measures")
+    parser.add_argument("--round", type=int, metavar="N", help="default: the newest with examinations")
     add_format(parser, "text", "json")
 
 

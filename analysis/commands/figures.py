@@ -14,7 +14,7 @@ def add(commands: Commands) -> None:
     """Describe the command."""
     details = (
         "What does it look like? Accuracy, overlap by round and layer, heat maps of classes and clients, circuits, "
-        "weights, and the heavy measures where there are any; each with a caption that says what to look for. A figure "
+        "weights, and the examinations where there are any; each with a caption that says what to look for. A figure "
         "whose data was not logged is skipped, saying why."
     )
     examples = {

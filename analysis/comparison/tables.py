@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.comparison.study import SeedStudy
 from analysis.measures.by_seed import MEASURES
-from analysis.measures.of_examinations import DEEP_MEASURES
+from analysis.measures.of_examinations import EXAMINED_MEASURES
 from analysis.runs.experiments import Experiment
 from analysis.statistics.seeds import Interval, interval, paired_interval
 
@@ -21,7 +21,7 @@ COMPARED: Final = (
     *("sufficiency_client", "sufficiency_transplant", "drift_gap"),
     *(f"{pair}_{figure}" for pair in ("same_class", "different_class") for figure in AGAINST_CHANCE),
     *("local_vs_global_adjusted_iou", "retest_adjusted_iou"),
-    *DEEP_MEASURES,
+    *EXAMINED_MEASURES,
 )
 """The measures in which an experiment is compared with the baseline."""
 

@@ -49,7 +49,7 @@ _CLOSELY: Final = {
     "cpr": ("CPR", 2),
 }
 _LOST: Final = {
-    "ladder_head": ("head", 3),
+    "ladder_readout": ("readout", 3),
     "ladder_body": ("body", 3),
     "ladder_negatives": ("negatives", 3),
     "patch_gain_excess": ("patching", 3),

@@ -58,7 +58,7 @@ class Diagnosis:
     Args:
         run: the run directory's name.
         seed: the run's.
-        server_round: the round looked at; None if the run has no round with heavy measures.
+        server_round: the round looked at; None if the run has no round with examinations.
         sections: in the order of the page.
     """
 
@@ -73,7 +73,7 @@ def diagnose(run: Run, server_round: int | None = None) -> Diagnosis:
 
     Args:
         run: the run.
-        server_round: None = the newest with heavy measures.
+        server_round: None = the newest with examinations.
 
     Raises:
         RunLogError: if the run has no such round.

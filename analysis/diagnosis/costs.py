@@ -1,4 +1,4 @@
-"""What did it cost: seconds of every heavy measure."""
+"""What did it cost: seconds of every examination."""
 
 from dataclasses import dataclass
 
@@ -39,13 +39,13 @@ class Costs(Findings):
         against = f", against {self.client_seconds:.0f} s that its clients worked" if self.client_seconds > 0 else ""
         share = most.seconds / self.total if self.total else 0
         return (
-            f"{counted(len(self.measures), 'heavy measure')} took {self.total:.0f} s in this round{against}; "
+            f"{counted(len(self.measures), 'examination')} took {self.total:.0f} s in this round{against}; "
             f"{most.measure} took {share:.0%} of that."
         )
 
 
 def examine_costs(run: Run, server_round: int) -> Costs:
-    """Return what the heavy measures of a round took.
+    """Return what the examinations of a round took.
 
     Raises:
         NotMeasuredError: if no cost was logged in it.

@@ -19,13 +19,13 @@ ROOM: Final = 0.10
 RUNGS: Final = {
     "A0": "the average as it is",
     "A1": "+ a scale and a bias per class",
-    "A2": "+ a new linear head on the averaged features",
-    "A3": "linear heads on each client's own features, mean",
-    "A3c": "linear head on all clients' features together",
+    "A2": "+ a new linear readout on the averaged features",
+    "A3": "linear readouts on each client's own features, mean",
+    "A3c": "linear readout on all clients' features together",
     "A4": "trained centrally, as many steps",
     "E_logits": "clients' models side by side, logits averaged",
     "E_probabilities": "clients' models side by side, probabilities averaged",
-    "R": "linear head on an untrained network's features",
+    "R": "linear readout on an untrained network's features",
     "overlap_count": "averaged over the clients that keep a weight",
 }
 """The rungs in the order shown, and what each is."""
@@ -46,14 +46,14 @@ class Ladder(Findings):
 
     Args:
         rungs: in the order of `RUNGS`.
-        head_gap: A2 − A0, lost by the averaged head.
+        readout_gap: A2 − A0, lost by the averaged readout.
         body_gap: A3 − A2, lost by the averaged body.
         negatives_gap: A4 − E_logits, lost by local objectives that never saw the other classes.
         room: A3 − R, the most that damage to the body could cost on this data.
     """
 
     rungs: list[Rung]
-    head_gap: float
+    readout_gap: float
     body_gap: float
     negatives_gap: float
     room: float
@@ -61,11 +61,12 @@ class Ladder(Findings):
     @property
     def meaning(self) -> str:
         """Say which gaps are losses, and whether a loss in the body could have been seen at all."""
-        if pd.isna(self.head_gap) and pd.isna(self.body_gap) and pd.isna(self.negatives_gap):
+        if pd.isna(self.readout_gap) and pd.isna(self.body_gap) and pd.isna(self.negatives_gap):
             return "No gap is defined: rungs that it lies between were not measured, or trained classes are not known."
         gaps = (
-            f"On trained classes, a new head on the averaged body is worth {points(self.head_gap)} points, clients' "
-            f"own bodies in its place {points(self.body_gap)}, and having seen all classes {points(self.negatives_gap)}"
+            f"On trained classes, a new readout on the averaged body is worth {points(self.readout_gap)} points, "
+            f"clients' own bodies in its place {points(self.body_gap)}, and having seen all classes "
+            f"{points(self.negatives_gap)}"
         )
         return f"{gaps}: {self._body()} (one run, one seed)."
 
@@ -94,7 +95,7 @@ def examine_ladder(run: Run, server_round: int) -> Ladder:
     figures = rows[["accuracy", "accuracy_trained"]].astype("float64")
     return Ladder(
         rungs=[Rung(name, *map(float, figures.loc[name])) for name in RUNGS if name in rows.index],
-        head_gap=float(gaps["head"]),
+        readout_gap=float(gaps["readout"]),
         body_gap=float(gaps["body"]),
         negatives_gap=float(gaps["negatives"]),
         room=float(gaps["room"]),

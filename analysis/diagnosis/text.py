@@ -37,7 +37,7 @@ _BREAK: Final = "\n\n"
 
 def diagnosis_text(diagnosis: Diagnosis) -> str:
     """Return a diagnosis as text."""
-    when = "no heavy measures" if diagnosis.server_round is None else f"round {diagnosis.server_round}"
+    when = "no examinations" if diagnosis.server_round is None else f"round {diagnosis.server_round}"
     header = f"Diagnosis of run {diagnosis.run}, {when}, seed {diagnosis.seed}"
     return _BREAK.join([_wrapped(header), *map(_section, diagnosis.sections)]) + "\n"
 
@@ -159,7 +159,7 @@ def _ladder(findings: Ladder) -> str:
         [own.name, RUNGS[own.name], number(own.accuracy, 3), number(own.accuracy_trained, 3)] for own in findings.rungs
     ]
     gaps = {
-        "head A2−A0": findings.head_gap,
+        "readout A2−A0": findings.readout_gap,
         "body A3−A2": findings.body_gap,
         "missing negatives A4−E": findings.negatives_gap,
         "room A3−R": findings.room,

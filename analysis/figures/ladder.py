@@ -38,8 +38,8 @@ from fedcircuits.records import RungName
 from fedcircuits.runlog.run import Run
 
 _STEPS: Final = {
-    "head": ("head: A2 − A0", SKY, RungName.FEDAVG, RungName.NEW_HEAD),
-    "body": ("body: A3 − A2", RED, RungName.NEW_HEAD, RungName.CLIENT_HEAD),
+    "readout": ("readout: A2 − A0", SKY, RungName.FEDAVG, RungName.NEW_READOUT),
+    "body": ("body: A3 − A2", RED, RungName.NEW_READOUT, RungName.CLIENT_READOUT),
 }
 """Gap to its label, its colour, and the rungs that it lies between."""
 
@@ -48,7 +48,7 @@ _ENSEMBLE: Final = "E"
 
 _MARKS: Final = {
     str(RungName.CENTRAL): ("A4 central training", "_", INK, 0.0),
-    str(RungName.UNTRAINED): ("R head on untrained features", "_", ORANGE, 0.0),
+    str(RungName.UNTRAINED): ("R readout on untrained features", "_", ORANGE, 0.0),
     str(RungName.RESCALED): ("A1 rescaled logits", "o", GREEN, 0.0),
     _ENSEMBLE: ("E intact ensemble (the better one)", "D", PURPLE, -0.2),
     str(RungName.OVERLAP_COUNT): ("overlap-count mean", "x", INK, 0.2),
@@ -56,7 +56,7 @@ _MARKS: Final = {
 """Rung to its label, marker, colour, and place beside the middle of its bar."""
 
 _LINES: Final[dict[str, tuple[str, str, LineStyle]]] = {
-    "head": (_STEPS["head"][0], SKY, "-"),
+    "readout": (_STEPS["readout"][0], SKY, "-"),
     "body": (_STEPS["body"][0], RED, "-"),
     "negatives": ("negatives: A4 − E", PURPLE, "-"),
     "room": ("room: A3 − R", ORANGE, "--"),
@@ -83,10 +83,10 @@ def ladder(run: Run) -> FigureBase:
     _draw_gaps(lines, gaps)
     put_legend(legend, _handles(rungs, gaps))
     caption = (
-        "Bars: a new head on the average's features wins back the head's part; heads on the clients' own features also "
-        "the body's, the only part that says circuits were destroyed (hatched: negative, the average's features are "
-        "the better ones). It can show only as far as A3 lies above R. A4 above E: clients never saw the other "
-        "classes. Accuracy is over the classes trained so far."
+        "Bars: a new readout on the average's features wins back the readout's part; readouts on the clients' own "
+        "features also the body's, the only part that says circuits were destroyed (hatched: negative, the average's "
+        "features are the better ones). It can show only as far as A3 lies above R. A4 above E: clients never saw the "
+        "other classes. Accuracy is over the classes trained so far."
     )
     return label_figure(figure, run, "Where the accuracy goes: the collapse ladder", caption)
 
@@ -94,7 +94,7 @@ def ladder(run: Run) -> FigureBase:
 def _why_no_ladder(run: Run) -> str:
     if len(run.ladder):
         return "no ladder on trained classes: it is not known which classes clients trained on"
-    return "no ladder was logged: deep-every sets in which rounds one is"
+    return "no ladder was logged: examination-every sets in which rounds one is"
 
 
 def _draw_rungs(panel: Axes, rungs: pd.DataFrame) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 import pandas as pd
 
 from analysis import measures
-from analysis.measures.of_examinations import DEEP_MEASURES, deep_measures
+from analysis.measures.of_examinations import EXAMINED_MEASURES, examined_measures
 from fedcircuits.records import ALL_LAYERS, Comparison, ModelKind
 from fedcircuits.runlog.run import Run
 
@@ -45,7 +45,7 @@ MEASURES: Final[dict[str, str]] = {
     "false_positive_rate_transplant": "false positives, local circuit on global weights",
     "drift_gap": "drift gap",
     **{f"{pair}_{figure}": f"{kind}, {title}" for pair, kind in PAIRS.items() for figure, title in OVERLAP.items()},
-    **DEEP_MEASURES,
+    **EXAMINED_MEASURES,
 }
 """Every measure of a comparison and its title."""
 
@@ -67,7 +67,7 @@ def seed_measures(run: Run) -> pd.DataFrame:
             **_sizes(run),
             **_functions(run),
             **{f"distinct_class_{figure}": measures.by_round(distinct, figure) for figure in OVERLAP},
-            **deep_measures(run),
+            **examined_measures(run),
         }
     )
     return table.join(added).reindex(columns=list(MEASURES)).astype("float64")

@@ -9,8 +9,8 @@ from analysis.runs.withheld import withheld
 from fedcircuits.records import ModelKind
 from fedcircuits.runlog.run import Run
 
-_DEEP: Final = ("curves", "scrutiny", "alignment", "barriers", "swaps", "transfer", "patching", "ladder")
-"""Taken in the same rounds, by the setting deep-every."""
+_EXAMINATIONS: Final = ("curves", "scrutiny", "alignment", "barriers", "swaps", "transfer", "patching", "ladder")
+"""Taken in the same rounds, by the setting examination-every."""
 
 _OF_CLIENTS_CIRCUITS: Final = ("swaps", "transfer", "patching", "stability")
 """About circuits that clients find, alone."""
@@ -23,8 +23,8 @@ _OTHERS: Final = ("validity", "stability")
 
 
 def newest_round(run: Run) -> int | None:
-    """Return the newest round with heavy measures; without any, the newest with checks of validity or stability."""
-    for tables in (_DEEP, _OTHERS):
+    """Return the newest round with examinations; without any, the newest with checks of validity or stability."""
+    for tables in (_EXAMINATIONS, _OTHERS):
         rounds = pd.concat([getattr(run, table)["round"] for table in tables])
         if len(rounds):
             return int(rounds.max())
@@ -65,13 +65,13 @@ def _why_not_taken(run: Run, table: str) -> str:
     """Say why the settings have left a table empty, as far as they have."""
     if table == "stability":
         return "no stability was logged"
-    setting = "validity-every" if table == "validity" else "deep-every"
+    setting = "validity-every" if table == "validity" else "examination-every"
     every, last = run.settings.get(setting, 0), run.info["last_round"]
     if not every:
-        return f"no heavy measures were logged ({setting} = 0)"
+        return f"no examination was logged ({setting} = 0)"
     first = min(every, run.settings.get("num-server-rounds", every))
     if table != "validity" and last < first:
-        return f"heavy measures begin in round {first} ({setting} = {every}), and the log ends with round {last}"
+        return f"examinations begin in round {first} ({setting} = {every}), and the log ends with round {last}"
     return f"the table {table} is empty, although {setting} = {every}"
 
 

@@ -32,15 +32,15 @@ def ladder_gaps(rungs: pd.DataFrame) -> pd.DataFrame:
         rungs: as `ladder_rungs` returns them.
 
     Returns:
-        one row per round: `head` = A2 - A0, lost in the readout; `body` = A3 - A2, lost by averaging the layers before
-        it; `negatives` = A4 - E, lost because clients never saw the other classes, E being the better of the two intact
-        ensembles; `room` = A3 - R, the most that `body` could show, since untrained features reach R.
+        one row per round: `readout` = A2 - A0, lost in the readout; `body` = A3 - A2, lost by averaging the layers
+        before it; `negatives` = A4 - E, lost because clients never saw the other classes, E being the better of the two
+        intact ensembles; `room` = A3 - R, the most that `body` could show, since untrained features reach R.
     """
     return pd.DataFrame(
         {
-            "head": rungs[RungName.NEW_HEAD] - rungs[RungName.FEDAVG],
-            "body": rungs[RungName.CLIENT_HEAD] - rungs[RungName.NEW_HEAD],
+            "readout": rungs[RungName.NEW_READOUT] - rungs[RungName.FEDAVG],
+            "body": rungs[RungName.CLIENT_READOUT] - rungs[RungName.NEW_READOUT],
             "negatives": rungs[RungName.CENTRAL] - best_ensemble(rungs),
-            "room": rungs[RungName.CLIENT_HEAD] - rungs[RungName.UNTRAINED],
+            "room": rungs[RungName.CLIENT_READOUT] - rungs[RungName.UNTRAINED],
         }
     )

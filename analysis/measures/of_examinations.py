@@ -1,8 +1,8 @@
-"""Measures of a comparison that come from the heavy tables of the run log, which a run may not have: then they are NaN.
+"""Measures of a comparison that come from examinations, which a run may not have: then they are NaN.
 
-The ladder's gaps say where accuracy went: averaging's share lies in the head (A2 − A0: a new head on the average's
-features) or in the body (A3 − A2: new heads on the clients' own features), and local training without the other
-classes has its own (A4 − E: central training over the clients' models kept apart, their logits averaged).
+The ladder's gaps say where accuracy went: averaging's share lies in the readout (A2 − A0: a new readout on the
+average's features) or in the body (A3 − A2: new readouts on the clients' own features), and local training without the
+other classes has its own (A4 − E: central training over the clients' models kept apart, their logits averaged).
 """
 
 import math
@@ -23,14 +23,14 @@ _PHI_PAIRS: Final = {
     "local_vs_global": "local/global",
 }
 
-DEEP_MEASURES: Final[dict[str, str]] = {
+EXAMINED_MEASURES: Final[dict[str, str]] = {
     **{f"{pair}_{column}": f"{kind}, {title}" for pair, kind in _PHI_PAIRS.items() for column, title in _PHI.items()},
     "stability": "agreement of all circuits",
     "faithfulness": "faithfulness, client circuits",
     "cpr": "CPR, client circuits",
     "patch_gain_excess": "patching, gain over random",
     "barrier": "loss barrier between clients",
-    "ladder_head": "lost in the head, A2 − A0",
+    "ladder_readout": "lost in the readout, A2 − A0",
     "ladder_body": "lost in the body, A3 − A2",
     "ladder_negatives": "lost for negatives, A4 − E",
     "validity_passed": "rounds with a valid discovery",
@@ -38,19 +38,19 @@ DEEP_MEASURES: Final[dict[str, str]] = {
 """Every measure of this module and its title."""
 
 
-def deep_measures(run: Run) -> "dict[str, pd.Series[float]]":
-    """Return every measure of `DEEP_MEASURES` by its name, indexed by round; empty where nothing was logged."""
+def examined_measures(run: Run) -> "dict[str, pd.Series[float]]":
+    """Return every measure of `EXAMINED_MEASURES` by its name, indexed by round; empty where nothing was logged."""
     stability = run.stability[run.stability["layer"] == ALL_LAYERS]
     return {
-        **dict.fromkeys(DEEP_MEASURES, pd.Series(dtype="float64")),
-        **{name: measures.by_round(rows, "value") for name, rows in deep_rows(run).items()},
+        **dict.fromkeys(EXAMINED_MEASURES, pd.Series(dtype="float64")),
+        **{name: measures.by_round(rows, "value") for name, rows in examined_rows(run).items()},
         "stability": measures.by_round(stability, "stability"),
         **_ladder_gaps(run),
         "validity_passed": _validity_passed(run),
     }
 
 
-def deep_rows(run: Run) -> dict[str, pd.DataFrame]:
+def examined_rows(run: Run) -> dict[str, pd.DataFrame]:
     """Return the rows of which measures are means, by measure.
 
     Returns:
@@ -82,7 +82,7 @@ def _phi_rows(run: Run) -> dict[str, pd.DataFrame]:
 def _ladder_gaps(run: Run) -> "dict[str, pd.Series[float]]":
     """Return the gaps between rungs, in accuracy over trained classes."""
     gaps = ladder_gaps(ladder_rungs(run))
-    return {f"ladder_{name}": gaps[name] for name in ("head", "body", "negatives")}
+    return {f"ladder_{name}": gaps[name] for name in ("readout", "body", "negatives")}
 
 
 def _validity_passed(run: Run) -> "pd.Series[float]":

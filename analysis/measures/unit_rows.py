@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis import measures
 from analysis.measures.by_seed import distinct_pairs
-from analysis.measures.of_examinations import deep_rows
+from analysis.measures.of_examinations import examined_rows
 from analysis.statistics.bootstrap import ENDS
 from fedcircuits.records import ALL_LAYERS, ModelKind
 from fedcircuits.runlog.run import Run
@@ -56,7 +56,7 @@ def _measured(run: Run) -> Iterator[tuple[str, pd.DataFrame, str]]:
     for kind in (ModelKind.CLIENT, ModelKind.TRANSPLANT, ModelKind.GLOBAL):
         yield f"sufficiency_{kind}", gaps, str(kind)
     yield "drift_gap", gaps, "drift_gap"
-    for measure, rows in deep_rows(run).items():
+    for measure, rows in examined_rows(run).items():
         yield measure, rows, "value"
 
 

@@ -9,14 +9,14 @@ from analysis.runs.withheld import average_noise, mask_noise, withheld
 from analysis.summary import rejections, unusable_note
 from fedcircuits.runlog.run import Run
 
-_HEAVY: Final = {
+_EXAMINED: Final = {
     "validity": "check of the discovery against random circuits",
     "ladder": "where accuracy went",
     "scrutiny": "tests of single circuits",
     "alignment": "matching of channels between models",
     "patching": "weights put back into the average",
 }
-"""Tables of heavy measures, and what is in them."""
+"""Tables of examinations, and what is in them."""
 
 _OTHERS: Final = {
     "accuracy": "accuracy",
@@ -79,7 +79,7 @@ def missing(run: Run) -> list[str]:
     if not run.info["last_round"]:
         return ["No round was finished, so every table is empty."]
     reasons = {what: _why(run, table) for table, what in _OTHERS.items() if getattr(run, table).empty}
-    reasons |= {what: why_not_measured(run, table) for table, what in _HEAVY.items() if getattr(run, table).empty}
+    reasons |= {what: why_not_measured(run, table) for table, what in _EXAMINED.items() if getattr(run, table).empty}
     together: dict[str, list[str]] = {}
     for what, reason in reasons.items():
         together.setdefault(reason, []).append(what)

@@ -11,14 +11,14 @@ import pandas as pd
 
 from analysis import measures
 from analysis.measures.by_seed import MEASURES, OVERLAP, PAIRS, seed_measures
-from analysis.measures.of_examinations import DEEP_MEASURES
+from analysis.measures.of_examinations import EXAMINED_MEASURES
 from fedcircuits.runlog.run import Run
 
 _GROUPS: Final[dict[str, Iterable[str]]] = {
     "accuracy": ("accuracy", "accuracy_trained", "num_collapsed"),
     "density": ("density", "density_global"),
     "overlap": [f"{pair}_{figure}" for pair in PAIRS for figure in OVERLAP],
-    "heavy": DEEP_MEASURES,
+    "examination": EXAMINED_MEASURES,
 }
 """Measures by their group; all others are about circuits."""
 

@@ -20,7 +20,7 @@ ACCURACY_MARGIN: Final = 0.02
 
 MARGINS: Final[dict[str, float]] = {
     **dict.fromkeys(("accuracy", "accuracy_trained"), ACCURACY_MARGIN),
-    **dict.fromkeys(("ladder_head", "ladder_body", "ladder_negatives"), ACCURACY_MARGIN),
+    **dict.fromkeys(("ladder_readout", "ladder_body", "ladder_negatives"), ACCURACY_MARGIN),
     **dict.fromkeys(("usable_share", "false_positive_rate", "false_positive_rate_transplant"), OVERLAP_MARGIN),
     **dict.fromkeys(("sufficiency_client", "sufficiency_transplant", "sufficiency_global"), OVERLAP_MARGIN),
     **dict.fromkeys(("drift_gap", "stability", "faithfulness", "cpr"), OVERLAP_MARGIN),

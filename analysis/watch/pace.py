@@ -13,7 +13,7 @@ class TimeLeft:
 
     Args:
         seconds: until the last round is whole, 0 or more.
-        is_least: whether it will rather be more, because rounds with heavy measures are to come and none was seen yet.
+        is_least: whether it will rather be more, because rounds with examinations are to come and none was seen yet.
     """
 
     seconds: float
@@ -23,7 +23,7 @@ class TimeLeft:
 def time_left(progress: Progress, now: float) -> TimeLeft | None:
     """Estimate how long a run will go on.
 
-    Rounds with circuits take longer than others, and those with heavy measures longer still: each that is to come is
+    Rounds with circuits take longer than others, and those with examinations longer still: each that is to come is
     expected to take as long as those of its kind did on average, or as all did where there was none.
 
     Args:
@@ -42,11 +42,11 @@ def time_left(progress: Progress, now: float) -> TimeLeft | None:
     settings = progress.status.info["settings"]
     coming = range(progress.rounds[-1].number + 1, planned + 1)
     expected = [_expected(_kind(number, planned, settings), timed, planned, settings) for number in coming]
-    has_seen_heavy = any(_kind(one.number, planned, settings)[0] for one in timed)
-    is_heavy_ahead = any(_kind(number, planned, settings)[0] for number in coming)
+    has_seen_examination = any(_kind(one.number, planned, settings)[0] for one in timed)
+    is_examination_ahead = any(_kind(number, planned, settings)[0] for number in coming)
     elapsed = max(0.0, now - progress.rounds[-1].ended_at)
     current = max(0.0, expected[0] - elapsed) if expected else 0.0
-    return TimeLeft(current + sum(expected[1:]), is_heavy_ahead and not has_seen_heavy)
+    return TimeLeft(current + sum(expected[1:]), is_examination_ahead and not has_seen_examination)
 
 
 def _expected(kind: tuple[bool, bool], timed: list[Round], planned: int, settings: Mapping[str, Any]) -> float:
@@ -56,8 +56,8 @@ def _expected(kind: tuple[bool, bool], timed: list[Round], planned: int, setting
 
 
 def _kind(server_round: int, planned: int, settings: Mapping[str, Any]) -> tuple[bool, bool]:
-    """Return whether a round has heavy measures, and whether it has circuits."""
-    return _is_due("deep-every", server_round, planned, settings), _is_due(
+    """Return whether a round has examinations, and whether it has circuits."""
+    return _is_due("examination-every", server_round, planned, settings), _is_due(
         "circuit-every", server_round, planned, settings
     )
 

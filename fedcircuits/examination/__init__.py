@@ -1,1 +1,1 @@
-"""Heavy measures: what the server looks at every few rounds, with all clients' weights at hand."""
+"""Examinations: what the server looks at every few rounds, with all clients' weights at hand."""

@@ -1,4 +1,4 @@
-"""A round under the lens: every heavy measure of its models, and what each of them cost.
+"""A round under the lens: every examination of its models, and what each of them cost.
 
 The server takes them, because it alone has all clients' weights; all of them use its held-out images: readouts are
 fitted and channels matched on the probe set, and everything is scored on the same balanced sample of the test set.
@@ -47,7 +47,7 @@ Tables = dict[str, list[Row]]
 
 
 class Examiner:
-    """Takes the heavy measures of a run.
+    """Takes the examinations of a run.
 
     Args:
         settings: of the run.
@@ -61,13 +61,15 @@ class Examiner:
         self._bench = server_bench(settings, dataset)
         self._probe_set = dataset.probe
         self._all_classes = tuple(range(spec.num_classes))
-        sampling = torch_generator(settings.run.seed, Purpose.DEEP_IMAGES)
-        self._test = balanced_sample(dataset.test, self._all_classes, settings.deep.deep_images, sampling)
-        self._probe = balanced_sample(dataset.probe, self._all_classes, settings.deep.deep_images, sampling)
+        sampling = torch_generator(settings.run.seed, Purpose.EXAMINATION_IMAGES)
+        self._test = balanced_sample(dataset.test, self._all_classes, settings.examination.examination_images, sampling)
+        self._probe = balanced_sample(
+            dataset.probe, self._all_classes, settings.examination.examination_images, sampling
+        )
         self._site = GateSite(settings.discovery.gate_site)
 
     def examine(self, models: RoundModels) -> Tables:
-        """Take every heavy measure that has a table of its own, and return the rows of these tables and of `costs`."""
+        """Take every examination that has a table of its own, and return the rows of these tables and of `costs`."""
         measures = {
             "scrutiny": self._scrutiny,
             "alignment": self._alignment,
@@ -126,7 +128,7 @@ class Examiner:
             partition = SERVER if found.partition_id is None else found.partition_id
             generator = self._draws(Purpose.SCRUTINY, models, partition)
             curves = nested_curves(subject, found.circuits, self._test, classes, self._site)
-            draws = self._settings.deep.deep_draws
+            draws = self._settings.examination.examination_draws
             scrutiny = scrutinise(subject, found.circuits, self._test, classes, self._site, draws, generator)
             tables["curves"] += _rows(curves, identity)
             tables["scrutiny"] += _rows(scrutiny, identity)
@@ -138,7 +140,7 @@ class Examiner:
         rows: list[Row] = []
         for first, second in self._pairs(models):
             entries = align_pair(
-                self._spec, first, second, self._probe.images, self._settings.deep.deep_draws, generator
+                self._spec, first, second, self._probe.images, self._settings.examination.examination_draws, generator
             )
             rows += _rows(entries)
         return {"alignment": rows}
@@ -199,7 +201,7 @@ class Examiner:
                 models.average,
                 self._test,
                 models.told_apart(client),
-                self._settings.deep.deep_draws,
+                self._settings.examination.examination_draws,
                 generator,
             )
             rows += _rows(patches)
@@ -225,8 +227,8 @@ class Examiner:
         return train_centrally(self._spec, central, generator)
 
     def _chosen(self, models: RoundModels) -> tuple[ClientModel, ...]:
-        """Return the first `deep-clients` clients of the round."""
-        return models.clients[: self._settings.deep.deep_clients]
+        """Return the first `examination-clients` clients of the round."""
+        return models.clients[: self._settings.examination.examination_clients]
 
     def _pairs(self, models: RoundModels) -> list[tuple[AlignedModel, AlignedModel]]:
         """Return every two chosen clients, and each of them with the average as it is seen on the client's data."""

@@ -1,7 +1,7 @@
 """The collapse ladder: how accurate the average is once a part of it is replaced, to tell where accuracy went.
 
-Averaging the bodies costs A3 - A2, averaging the heads A2 - A0, and what clients never learned because they never saw
-the other classes A4 - E. Only the first of these supports a collapse of circuits.
+Averaging the bodies costs A3 - A2, averaging the readouts A2 - A0, and what clients never learned because they never
+saw the other classes A4 - E. Only the first of these supports a collapse of circuits.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fedcircuits.data.datasets import LabelledImages
 from fedcircuits.examination.alternatives import overlap_count_mean
-from fedcircuits.examination.readouts import Readout, fit_head, fit_rescaling, no_readout
+from fedcircuits.examination.readouts import Readout, fit_readout, fit_rescaling, no_readout
 from fedcircuits.examination.round_models import RoundModels
 from fedcircuits.networks.cnn import Weights, build_model, in_passes
 from fedcircuits.networks.spec import READOUT, ModelSpec
@@ -53,9 +53,9 @@ class Outputs:
     labels: Int[Tensor, " image"]
     origins: Int[Tensor, " image"] | None
 
-    def fit_head(self, own: Readout) -> Readout:
-        """Fit a new head to the features, from the one that they have."""
-        return fit_head(self.features, self.labels, own, self.origins)
+    def fit_readout(self, own: Readout) -> Readout:
+        """Fit a new readout to the features, from the one that they have."""
+        return fit_readout(self.features, self.labels, own, self.origins)
 
 
 Prediction = tuple[RungName, int | None, Int[Tensor, " image"]]
@@ -86,12 +86,12 @@ def climb_ladder(
     predictions.append((RungName.OVERLAP_COUNT, None, _outputs(spec, counted, test).logits.argmax(1)))
     known = _outputs(spec, untrained, fitting)
     # A readout that was never trained means nothing: this ridge leads towards none.
-    floor = known.fit_head(no_readout(spec.num_classes, known.features.shape[1]))
+    floor = known.fit_readout(no_readout(spec.num_classes, known.features.shape[1]))
     predictions.append((RungName.UNTRAINED, None, floor.predict(_outputs(spec, untrained, test).features)))
     if central is not None:
         predictions.append((RungName.CENTRAL, None, _outputs(spec, central, test).logits.argmax(1)))
     rungs = [_score(*prediction, test.labels.cpu(), models.trained_classes) for prediction in predictions]
-    return [*rungs, _mean_rung([rung for rung in rungs if rung.rung is RungName.CLIENT_HEAD])]
+    return [*rungs, _mean_rung([rung for rung in rungs if rung.rung is RungName.CLIENT_READOUT])]
 
 
 def _of_average(
@@ -100,13 +100,13 @@ def _of_average(
     known, asked = _outputs(spec, average, fitting), _outputs(spec, average, test)
     yield RungName.FEDAVG, None, asked.logits.argmax(1)
     yield RungName.RESCALED, None, fit_rescaling(known.logits, known.labels, known.origins).predict(asked.logits)
-    yield RungName.NEW_HEAD, None, known.fit_head(_own_readout(average)).predict(asked.features)
+    yield RungName.NEW_READOUT, None, known.fit_readout(_own_readout(average)).predict(asked.features)
 
 
 def _of_clients(
     spec: ModelSpec, models: RoundModels, fitting: LabelledImages, test: LabelledImages
 ) -> Iterator[Prediction]:
-    """Give each client a new head, then all of them one head, then let them vote by their shares.
+    """Give each client a new readout, then all of them one readout, then let them vote by their shares.
 
     The readout that all features together have of their own is the clients' vote by logits.
     """
@@ -115,14 +115,14 @@ def _of_clients(
     known = [_outputs(spec, client.weights, fitting) for client in clients]
     asked = [_outputs(spec, client.weights, test) for client in clients]
     for client, own, own_known, own_asked in zip(clients, owns, known, asked, strict=True):
-        yield RungName.CLIENT_HEAD, client.partition_id, own_known.fit_head(own).predict(own_asked.features)
+        yield RungName.CLIENT_READOUT, client.partition_id, own_known.fit_readout(own).predict(own_asked.features)
     voting = Readout(
         torch.cat([share * own.weight for share, own in zip(shares, owns, strict=True)], dim=1),
         torch.stack([share * own.bias for share, own in zip(shares, owns, strict=True)]).sum(0),
     )
     together = replace(known[0], features=torch.cat([own.features for own in known], dim=1))
-    joint = together.fit_head(voting)
-    yield RungName.JOINT_HEAD, None, joint.predict(torch.cat([own.features for own in asked], dim=1))
+    joint = together.fit_readout(voting)
+    yield RungName.JOINT_READOUT, None, joint.predict(torch.cat([own.features for own in asked], dim=1))
     logits = sum(share * own.logits for share, own in zip(shares, asked, strict=True))
     yield RungName.ENSEMBLE_LOGITS, None, torch.as_tensor(logits).argmax(1)
     chances = sum(share * own.logits.softmax(1) for share, own in zip(shares, asked, strict=True))

@@ -81,14 +81,14 @@ def no_readout(num_classes: int, num_columns: int) -> Readout:
     )
 
 
-def fit_head(
+def fit_readout(
     features: Float[Tensor, "image feature"],
     labels: Int[Tensor, " image"],
     own: Readout,
     groups: Int[Tensor, " image"] | None = None,
     strengths: Sequence[float] = STRENGTHS,
 ) -> Readout:
-    """Fit a linear head by logistic regression, as close to the network's own as cross-validation advises.
+    """Fit a linear readout by logistic regression, as close to the network's own as cross-validation advises.
 
     Args:
         features: what the readout sees, on the CPU, at least one image.
@@ -128,7 +128,7 @@ def fit_rescaling(
     Args:
         logits: of at least one image, on the CPU.
         labels: the images' classes.
-        groups: as in `fit_head`.
+        groups: as in `fit_readout`.
 
     Returns:
         a readout of logits; the identity if no change is better, or if logits are not finite.

@@ -1,4 +1,4 @@
-"""What a heavy measure is given: all models of one round, with the circuits that were found in them."""
+"""What an examination is given: all models of one round, with the circuits that were found in them."""
 
 from dataclasses import dataclass
 

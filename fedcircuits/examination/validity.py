@@ -76,8 +76,8 @@ def check_validity(
     """Hold the circuits of some models against random circuits of the same sizes, and judge.
 
     Args:
-        settings: of the run; in `deep` the test images per class, and the random circuits that all models together
-            are given for each class (at least two for each circuit).
+        settings: of the run; in `examination` the test images per class, and the random circuits that all models
+            together are given for each class (at least two for each circuit).
         models: whose circuits are checked; those that know a single class have nothing to be told apart.
         test: held-out images, on the models' device.
         position: the round, which seeds every draw.
@@ -98,8 +98,8 @@ def hold_contests(
         return []
     generator = torch_generator(settings.run.seed, Purpose.VALIDITY, server_round=position.server_round)
     shown = tuple(sorted({class_id for model in able for class_id in model.classes}))
-    sample = balanced_sample(test, shown, settings.deep.deep_images, generator)
-    num_draws = max(2, -(-settings.deep.deep_draws // len(able)))
+    sample = balanced_sample(test, shown, settings.examination.examination_images, generator)
+    num_draws = max(2, -(-settings.examination.examination_draws // len(able)))
     site = GateSite(settings.discovery.gate_site)
     return [
         hold_contest(

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from fedcircuits.errors import RunLogError
 from fedcircuits.records import TABLES
+from fedcircuits.records.renamings import renamed_settings
 
 RUN_FILE = "run.json"
 SCHEMA_VERSION = 3
@@ -61,6 +62,8 @@ def read_info(run: Path) -> dict[str, Any]:
     if version != SCHEMA_VERSION:
         other = "names none" if version is None else f"is of version {version}, which another release wrote"
         raise RunLogError(f"{run / RUN_FILE} is not of schema version {SCHEMA_VERSION}: it {other}")
+    if isinstance(info.get("settings"), dict):
+        info["settings"] = renamed_settings(info["settings"])
     return info
 
 

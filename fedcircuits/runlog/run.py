@@ -38,7 +38,7 @@ class Run:
         transfer: one row per round, ordered pair of clients and class that both have a circuit of.
         patching: one row per round, client and class.
         ladder: one row per round and rung, and client where the rung is one client's.
-        costs: one row per round and heavy measure.
+        costs: one row per round and examination.
     """
 
     path: Path

@@ -7,8 +7,8 @@ Defaults live in pyproject.toml alone, where each key is explained.
 from fedcircuits.settings.federation_size import check_num_clients, round_size, too_few_to_average
 from fedcircuits.settings.groups import (
     DataSettings,
-    DeepSettings,
     DiscoverySettings,
+    ExaminationSettings,
     FederationSettings,
     MachineSettings,
     ModelSettings,
@@ -25,8 +25,8 @@ __all__ = [
     "NEUTRAL_SETTINGS",
     "SHAPES",
     "DataSettings",
-    "DeepSettings",
     "DiscoverySettings",
+    "ExaminationSettings",
     "FederationSettings",
     "ImageShape",
     "MachineSettings",

@@ -150,20 +150,20 @@ class DiscoverySettings:
 
 
 @dataclass(frozen=True)
-class DeepSettings:
-    """Heavy measures, taken by the server: how often and how much of them."""
+class ExaminationSettings:
+    """Examinations, taken by the server: how often and how much of them."""
 
-    deep_every: NotNegative
+    examination_every: NotNegative
     validity_every: NotNegative
-    deep_clients: AtLeastOne
-    deep_images: Annotated[int, Between(2)]
-    deep_draws: AtLeastOne
+    examination_clients: AtLeastOne
+    examination_images: Annotated[int, Between(2)]
+    examination_draws: AtLeastOne
 
-    def is_deep_round(self, server_round: int, num_rounds: int) -> bool:
-        """Tell whether heavy measures are taken in this round (1-based); if they ever are, then also in the last."""
-        if self.deep_every == 0:
+    def is_examination_round(self, server_round: int, num_rounds: int) -> bool:
+        """Tell whether examinations are taken in this round (1-based); if they ever are, then also in the last."""
+        if self.examination_every == 0:
             return False
-        return server_round % self.deep_every == 0 or server_round == num_rounds
+        return server_round % self.examination_every == 0 or server_round == num_rounds
 
     def is_validity_round(self, server_round: int, last_check: int | None) -> bool:
         """Tell whether a round with circuits checks the discovery, given the round of the last check, if any."""

@@ -6,13 +6,14 @@ from typing import Any, Final, get_type_hints
 
 from fedcircuits.errors import SettingsError
 from fedcircuits.networks.spec import ModelSpec
+from fedcircuits.records.renamings import SETTINGS
 from fedcircuits.settings.config_values import ClassIds, kebab, read_value
 from fedcircuits.settings.contradictions import CHECKS
 from fedcircuits.settings.groups import (
     NEUTRAL,
     DataSettings,
-    DeepSettings,
     DiscoverySettings,
+    ExaminationSettings,
     FederationSettings,
     MachineSettings,
     ModelSettings,
@@ -41,7 +42,7 @@ class Settings:
     training: TrainingSettings
     sparsity: SparsitySettings
     discovery: DiscoverySettings
-    deep: DeepSettings
+    examination: ExaminationSettings
     federation: FederationSettings
     privacy: PrivacySettings
     machine: MachineSettings
@@ -70,7 +71,7 @@ class Settings:
         """
         groups = {f.name: f.type for f in fields(cls) if f.name != "config"}
         known = {kebab(f.name) for group in groups.values() for f in fields(group)}  # type: ignore[arg-type]
-        problems = [f"{key}: unknown setting" for key in sorted(set(config) - known)]
+        problems = [_unknown(key) for key in sorted(set(config) - known)]
         values: dict[str, Any] = {}
         for group in groups.values():
             for name, hint in get_type_hints(group, include_extras=True).items():
@@ -91,6 +92,10 @@ class Settings:
             for name, group in groups.items()
         }
         return cls(**built, config=dict(config))
+
+
+def _unknown(key: str) -> str:
+    return f"{key}: is called {SETTINGS[key]} now" if key in SETTINGS else f"{key}: unknown setting"
 
 
 def _rotated(values: Mapping[str, Any]) -> dict[str, Any]:

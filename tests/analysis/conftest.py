@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from heavy_rows import first_hits, heavy_tables
+from examination_rows import examination_tables, first_hits
 
 from analysis import Run, load_run
 from fedcircuits.records import ALL_LAYERS, Comparison
@@ -139,7 +139,7 @@ def round_tables(server_round: int, holders: dict[int, list[int]]) -> Tables:
     tables["circuits"] += circuit_rows(server_round, "global", None, 0)
     tables["quality"].append(quality_row(server_round, "global", None, 0, 0.8))
     tables["overlap"] = pair_rows(server_round, holders) + mask_rows(server_round)
-    return tables | heavy_tables(server_round, holders)
+    return tables | examination_tables(server_round, holders)
 
 
 def pair_rows(server_round: int, holders: dict[int, list[int]]) -> list[Row]:

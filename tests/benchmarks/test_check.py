@@ -19,7 +19,7 @@ from fedcircuits.circuits.scores import whole_logits
 from fedcircuits.data.datasets import load_dataset
 from fedcircuits.networks.cnn import build_model
 
-SMALL = {"channels": "4,8", "train-limit": 200, "heldout-limit": 100, "local-epochs": 2, "deep-draws": 4}
+SMALL = {"channels": "4,8", "train-limit": 200, "heldout-limit": 100, "local-epochs": 2, "examination-draws": 4}
 PLAN = Plan("tiny", "digits", 2, 2, 0.5, 1, {**SMALL, "learning-rate": 0.01, "attribution-images": 16})
 
 

@@ -186,7 +186,7 @@ def test_a_site_whose_images_go_away_during_a_run_keeps_their_path_to_itself(sit
 
 
 def test_deployment_and_simulation_give_the_same_bits_with_one_worker_or_two(flower, tmp_path):
-    settings = {**TINY, "deep-every": 2, "deep-images": 10, "deep-draws": 3}
+    settings = {**TINY, "examination-every": 2, "examination-images": 10, "examination-draws": 3}
     with Loopback(tmp_path / "federation", [{}, {}, {}], is_secure=False) as federation:
         deployed = federation.run(settings)
     for cpus_per_client in (1, 2):

@@ -21,12 +21,12 @@ SMALL = {
     "sweep-target": 0.8,
     "attribution-images": 32,
     "attribution-points": 3,
-    "deep-images": 20,
-    "deep-draws": 5,
+    "examination-images": 20,
+    "examination-draws": 5,
 }
 """Learned well enough, and circuits small enough, for the discovery to pass its check in the first round."""
 
-HEAVY = ("curves", "scrutiny", "alignment", "barriers", "swaps", "transfer", "patching", "ladder")
+EXAMINED = ("curves", "scrutiny", "alignment", "barriers", "swaps", "transfer", "patching", "ladder")
 TIMINGS = ["train_seconds", "discovery_seconds", "evaluate_seconds", "seconds"]
 DATA_FOLDER = "FEDCIRCUITS_DATA"
 
@@ -48,7 +48,7 @@ def test_a_run_on_digits_completes_and_logs_whole_rounds(digits_run):
     logged = tables(digits_run.directory)
     rounds = {name: sorted(frame["round"].unique()) for name, frame in logged.items()}
     assert rounds.pop("validity") == [1]
-    assert {name: rounds.pop(name) for name in HEAVY} == {name: [2] for name in HEAVY}
+    assert {name: rounds.pop(name) for name in EXAMINED} == {name: [2] for name in EXAMINED}
     assert set(rounds.pop("stability")) <= {1, 2}  # of usable circuits, of which a small network has few
     assert set(map(tuple, rounds.values())) == {(1, 2)}
     assert set(logged["overlap"]["comparison"]) == {str(comparison) for comparison in Comparison}
@@ -137,8 +137,8 @@ def test_mnist_by_class(flower, tmp_path):
         "local-epochs": 2,
         "attribution-images": 32,
         "attribution-points": 3,
-        "deep-images": 10,
-        "deep-draws": 5,
+        "examination-images": 10,
+        "examination-draws": 5,
         "retest-every": 0,
         "run-dir": str(tmp_path),
     }

@@ -9,7 +9,7 @@ import pytest
 import torch
 from federation import InProcessGrid
 from flwr.app import Message, MessageType
-from tiny_runs import ATTRIBUTION, HEAVY, all_tables, run_tiny, table
+from tiny_runs import ATTRIBUTION, EXAMINED, all_tables, run_tiny, table
 
 from fedcircuits.circuits.circuit import unpack_bits
 from fedcircuits.records import Key
@@ -36,12 +36,12 @@ class Seen:
 
 @pytest.fixture(scope="module")
 def runs(defaults, tmp_path_factory) -> dict[str, Seen]:
-    """One run of every kind of report, with heavy measures and nothing else changed."""
+    """One run of every kind of report, with examinations and nothing else changed."""
     seen = {}
     for report in REPORTS:
         seen[report] = Seen()
         folder = tmp_path_factory.mktemp(report)
-        changes: dict[str, Any] = {**HEAVY, **ATTRIBUTION, **SPLIT, "circuit_classes": "0,1,2"}
+        changes: dict[str, Any] = {**EXAMINED, **ATTRIBUTION, **SPLIT, "circuit_classes": "0,1,2"}
         seen[report].run = run_tiny(InProcessGrid(3, seen[report]), folder, defaults, client_report=report, **changes)
     return seen
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from federation import InProcessGrid, lost
 from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MessageType, RecordDict
-from tiny_runs import ATTRIBUTION, HEAVY, TINY, all_tables, table
+from tiny_runs import ATTRIBUTION, EXAMINED, TINY, all_tables, table
 
 from analysis.summary import summary_text
 from fedcircuits import load_run
@@ -116,7 +116,8 @@ def test_retests_leave_circuits_as_they_are(federate):
 
 def test_an_examined_round_compares_other_questions_and_slightly_changed_copies(federate):
     overlap = table(
-        federate(InProcessGrid(3), **{**HEAVY, **ATTRIBUTION, "retest_every": 1, "circuit_classes": "0,1,2"}), "overlap"
+        federate(InProcessGrid(3), **{**EXAMINED, **ATTRIBUTION, "retest_every": 1, "circuit_classes": "0,1,2"}),
+        "overlap",
     )
     pooled = overlap[overlap["layer"] == "all"]
     other = pooled[pooled["comparison"] == "other_negatives"]
@@ -179,7 +180,7 @@ def test_clients_agreement_on_each_class_is_logged_as_one_figure(federate):
 
 
 def test_the_same_seed_gives_the_same_bits_whatever_order_replies_come_in(federate):
-    changes = {**HEAVY, **ATTRIBUTION, "circuit_classes": "0,1,2"}
+    changes = {**EXAMINED, **ATTRIBUTION, "circuit_classes": "0,1,2"}
     first, second = (federate(InProcessGrid(3, seed=seed), **changes) for seed in (1, 2))
     for name, frame in all_tables(first).items():
         pd.testing.assert_frame_equal(frame, all_tables(second)[name])

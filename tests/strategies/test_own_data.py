@@ -9,7 +9,7 @@ from federation import InProcessGrid
 from flwr.app import Message, MessageType
 from own_images import write_digits
 from site_faults import FAULTS
-from tiny_runs import ATTRIBUTION, HEAVY, table
+from tiny_runs import ATTRIBUTION, EXAMINED, table
 
 from analysis.summary import summary_text
 from fedcircuits.errors import FederationError
@@ -41,7 +41,7 @@ def sites(tmp_path: Path) -> list[dict[str, str]]:
 
 @pytest.fixture
 def own_run(federate, sites):
-    return federate(configure(InProcessGrid(3), *sites), **OWN, **ATTRIBUTION, **HEAVY)
+    return federate(configure(InProcessGrid(3), *sites), **OWN, **ATTRIBUTION, **EXAMINED)
 
 
 def test_a_run_on_clients_own_images_completes_with_every_measure_but_training_in_one_place(own_run):
@@ -97,7 +97,7 @@ def test_a_site_knows_its_images_again_and_nobody_else_does(federate, sites, tmp
 
 
 def test_a_client_with_its_own_images_and_others_with_a_split_work_together(federate, sites):
-    run = federate(configure(InProcessGrid(2), {}, sites[0]), **OWN, **HEAVY)
+    run = federate(configure(InProcessGrid(2), {}, sites[0]), **OWN, **EXAMINED)
     held = [sum(row) for row in table(run, "clients").query("round == 1")["class_counts"]]
     assert held[1] == 48
     assert held[0] == pytest.approx(75, abs=5)  # half of 150, half an image for each of ten classes

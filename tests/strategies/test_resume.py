@@ -11,7 +11,7 @@ import pytest
 from federation import InProcessGrid
 from flwr.app import Message, MessageType
 from interruption import Stopped, StoppingGrid, assert_same_logs
-from tiny_runs import ATTRIBUTION, HEAVY
+from tiny_runs import ATTRIBUTION, EXAMINED
 
 from fedcircuits.errors import FedCircuitsError, FederationError, RunLogError, SettingsError
 from fedcircuits.examination.validity import ValidityRow
@@ -20,7 +20,7 @@ from fedcircuits.runlog.reader import read_info
 from fedcircuits.runlog.writer import RunLog
 from server_app import federation
 from server_app.resumption import check_same_own_images
-from strategies import heavy
+from strategies import examinations
 from strategies.registry import STRATEGIES
 
 NEEDED = {"fedprox": {"proximal_mu": 0.1}, "fedtrimmedavg": {"trim_fraction": 0.34}}
@@ -92,7 +92,7 @@ def test_checks_of_the_discovery_are_remembered(federate, stopped_in_every_round
         False: replace(passed, effect=0.04, z=2.0, passed=False),
         None: replace(passed, effect=None, z=None, passed=None),
     }
-    monkeypatch.setattr(heavy, "check_validity", lambda *asked: [rows[verdicts[asked[3].server_round]]])
+    monkeypatch.setattr(examinations, "check_validity", lambda *asked: [rows[verdicts[asked[3].server_round]]])
     changes = {"circuit_every": 1, "circuit_classes": "0", "gate_steps": 1, "validity_every": 2}
     changes |= {"num_server_rounds": 4}
     run = stopped_in_every_round(2, **changes)
@@ -101,7 +101,14 @@ def test_checks_of_the_discovery_are_remembered(federate, stopped_in_every_round
 
 @pytest.mark.long
 def test_a_run_with_everything_is_bit_for_bit_the_same(federate, stopped_in_every_round):
-    changes = {**HEAVY, **ATTRIBUTION, "circuit_every": 2, "deep_every": 2, "retest_every": 2, "num_checkpoints": 1}
+    changes = {
+        **EXAMINED,
+        **ATTRIBUTION,
+        "circuit_every": 2,
+        "examination_every": 2,
+        "retest_every": 2,
+        "num_checkpoints": 1,
+    }
     changes |= {"strategy": "fedadam", "sparsity_schedule": "run", "num_server_rounds": 5}
     run = stopped_in_every_round(3, **changes)
     assert_same_logs(run, federate(InProcessGrid(3), **changes))

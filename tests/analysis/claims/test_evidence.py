@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from heavy_rows import first_hits
+from examination_rows import first_hits
 
 from analysis import load_run
 from analysis.claims.by_class import Hits, hits, pair_sums, shared, trained

@@ -1,4 +1,4 @@
-"""Numbers and sentences of a diagnosis, against the hand-made rows of `heavy_rows`."""
+"""Numbers and sentences of a diagnosis, against the hand-made rows of `examination_rows`."""
 
 import json
 import math
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from heavy_rows import HEAVY_TABLES, passed_check
+from examination_rows import EXAMINATION_TABLES, passed_check
 
 from analysis import Run, load_run
 from analysis.diagnosis import diagnose, diagnosis_data
@@ -260,7 +260,7 @@ def test_where_a_copy_with_noise_has_other_circuits_transfer_is_what_counts(writ
 
 def test_the_ladder_splits_the_gap_on_trained_classes(tiny_run: Run) -> None:
     found = examine_ladder(tiny_run, 2)
-    gaps = (found.head_gap, found.body_gap, found.negatives_gap, found.room)
+    gaps = (found.readout_gap, found.body_gap, found.negatives_gap, found.room)
     assert gaps == pytest.approx((0.3, 0.05, 0.2, 0.25))
     # A client's own rung is not the mean over clients.
     assert next(rung for rung in found.rungs if rung.name == "A3").accuracy_trained == pytest.approx(0.85)
@@ -288,12 +288,12 @@ def test_the_ladder_calls_a_collapse_only_what_could_be_one(
 def test_costs_name_the_costliest_measure(tiny_run: Run) -> None:
     found = examine_costs(tiny_run, 2)
     assert found.total == pytest.approx(8.0)
-    assert found.meaning == "2 heavy measures took 8 s in this round; scrutiny took 75% of that."
+    assert found.meaning == "2 examinations took 8 s in this round; scrutiny took 75% of that."
 
 
-def test_the_page_is_of_the_newest_round_with_heavy_measures(write_run: WriteRun) -> None:
+def test_the_page_is_of_the_newest_round_with_examinations(write_run: WriteRun) -> None:
     def only_first(server_round: int, tables: Tables) -> None:
-        for name in HEAVY_TABLES if server_round == 2 else ():
+        for name in EXAMINATION_TABLES if server_round == 2 else ():
             tables[name] = []
 
     run = load_run(write_run(change=only_first).path)
@@ -309,20 +309,22 @@ def test_a_round_that_the_run_does_not_have_is_refused(tiny_run: Run) -> None:
             diagnose(tiny_run, number)
 
 
-def test_without_heavy_measures_every_section_says_why(write_run: WriteRun) -> None:
-    diagnosis = diagnose(_without(write_run, *HEAVY_TABLES))
+def test_without_examinations_every_section_says_why(write_run: WriteRun) -> None:
+    diagnosis = diagnose(_without(write_run, *EXAMINATION_TABLES))
     assert diagnosis.server_round is None
     assert all(section.findings is None for section in diagnosis.sections)
     meanings = {section.name: section.meaning for section in diagnosis.sections}
-    assert meanings["validity"] == "Not measured: no heavy measures were logged (validity-every = 0)."
-    assert meanings["quality"] == "Not measured: no heavy measures were logged (deep-every = 0)."
+    assert meanings["validity"] == "Not measured: no examination was logged (validity-every = 0)."
+    assert meanings["quality"] == "Not measured: no examination was logged (examination-every = 0)."
     assert meanings["agreement"] == "Not measured: no stability was logged."
-    assert "no heavy measures" in diagnosis_text(diagnosis).splitlines()[0]
+    assert "no examinations" in diagnosis_text(diagnosis).splitlines()[0]
 
 
 def test_a_table_that_stayed_empty_although_it_was_asked_for_is_named(write_run: WriteRun) -> None:
-    run = _without(write_run, "ladder", deep_every=1)
-    assert diagnose(run).sections[6].meaning == "Not measured: the table ladder is empty, although deep-every = 1."
+    run = _without(write_run, "ladder", examination_every=1)
+    assert (
+        diagnose(run).sections[6].meaning == "Not measured: the table ladder is empty, although examination-every = 1."
+    )
 
 
 def test_without_a_shared_class_there_is_no_agreement_but_the_rest(write_run: WriteRun) -> None:
@@ -358,7 +360,7 @@ def test_the_page_as_json_has_the_same_sections_and_sentences(tiny_run: Run) -> 
     assert {name: section["meaning"] for name, section in data["sections"].items()} == {
         section.name: section.meaning for section in diagnosis.sections
     }
-    assert data["sections"]["ladder"]["findings"]["head_gap"] == pytest.approx(0.3)
+    assert data["sections"]["ladder"]["findings"]["readout_gap"] == pytest.approx(0.3)
     assert data["sections"]["averaging"]["findings"]["patching"]["num_circuits"] == 4
 
 

@@ -120,21 +120,21 @@ def test_missing_figures_leave_gaps_but_no_failure(write_run: WriteRun, tmp_path
 @pytest.mark.parametrize(
     ("name", "table", "setting"),
     [
-        ("15-faithfulness-curves", "curves", "deep-every"),
+        ("15-faithfulness-curves", "curves", "examination-every"),
         ("17-validity", "validity", "validity-every"),
-        ("18-alignment", "alignment", "deep-every"),
+        ("18-alignment", "alignment", "examination-every"),
     ],
 )
-def test_a_figure_of_a_heavy_measure_that_was_not_taken_names_the_setting(
+def test_a_figure_of_an_examination_that_was_not_taken_names_the_setting(
     name: str, table: str, setting: str, write_run: WriteRun
 ) -> None:
     run = load_run(write_run(change=lambda _, tables: tables.update({table: []})).path)
-    with pytest.raises(NothingToDrawError, match=re.escape(f"no heavy measures were logged ({setting} = 0)")):
+    with pytest.raises(NothingToDrawError, match=re.escape(f"no examination was logged ({setting} = 0)")):
         FIGURES[name](run)
 
 
 @pytest.mark.parametrize("name", ["15-faithfulness-curves", "17-validity", "19-patching"])
-def test_undefined_heavy_measures_leave_gaps_but_no_failure(name: str, write_run: WriteRun) -> None:
+def test_undefined_examinations_leave_gaps_but_no_failure(name: str, write_run: WriteRun) -> None:
     kept = {"round", "model", "data", "method", "layer", "circuit", "weights", "class_id", "share", "size"}
 
     def blank(_: int, tables: Tables) -> None:
@@ -167,7 +167,7 @@ def test_patching_is_drawn_without_swaps_and_swaps_without_patching(write_run: W
     for halved in (replace(run, swaps=run.swaps[:0]), replace(run, patching=run.patching[:0])):
         said = [text.get_text() for panel in FIGURES["19-patching"](halved).axes for text in panel.texts]
         assert "not logged" in said
-    with pytest.raises(NothingToDrawError, match="deep-every = 0"):
+    with pytest.raises(NothingToDrawError, match="examination-every = 0"):
         FIGURES["19-patching"](replace(run, swaps=run.swaps[:0], patching=run.patching[:0]))
 
 

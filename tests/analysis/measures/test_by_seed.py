@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from heavy_rows import HEAVY_TABLES
+from examination_rows import EXAMINATION_TABLES
 
 from analysis import Run, load_run
 from analysis.measures.by_seed import MEASURES, seed_measures
@@ -88,7 +88,7 @@ def test_the_density_of_the_global_model_weighs_layers_by_their_weights(write_ru
 
 def test_what_was_not_logged_is_undefined(write_run: WriteRun) -> None:
     def drop(_: int, tables: Tables) -> None:
-        for name in ("overlap", "quality", "circuits", "interference", *HEAVY_TABLES):
+        for name in ("overlap", "quality", "circuits", "interference", *EXAMINATION_TABLES):
             tables[name] = []
 
     table = seed_measures(load_run(write_run(change=drop).path))

@@ -27,7 +27,7 @@ def test_rungs_have_a_row_per_round_and_leave_out_single_clients(tiny_run: Run) 
 
 def test_gaps_are_differences_of_rungs_with_the_better_ensemble(tiny_run: Run) -> None:
     gaps = ladder_gaps(ladder_rungs(tiny_run))
-    assert gaps.loc[2].to_dict() == pytest.approx({"head": 0.3, "body": 0.05, "negatives": 0.2, "room": 0.25})
+    assert gaps.loc[2].to_dict() == pytest.approx({"readout": 0.3, "body": 0.05, "negatives": 0.2, "room": 0.25})
 
 
 def without(*names: str) -> Callable[[int, Tables], None]:
@@ -50,7 +50,7 @@ def test_a_rung_that_was_not_climbed_leaves_its_gap_open(write_run: WriteRun) ->
 def test_a_run_without_a_ladder_says_why_there_is_no_figure(write_run: WriteRun) -> None:
     run = load_run(write_run(change=without(*RungName)).path)
     assert ladder_rungs(run).empty
-    with pytest.raises(NothingToDrawError, match="deep-every"):
+    with pytest.raises(NothingToDrawError, match="examination-every"):
         ladder(run)
 
 

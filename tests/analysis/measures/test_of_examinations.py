@@ -1,14 +1,14 @@
-"""Measures from the heavy tables, against numbers worked out by hand."""
+"""Measures from the tables of examinations, against numbers worked out by hand."""
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from heavy_rows import drop_heavy_tables
+from examination_rows import drop_examination_tables
 
 from analysis import load_run
 from analysis.measures.by_seed import MEASURES, seed_measures
-from analysis.measures.of_examinations import DEEP_MEASURES, deep_measures
+from analysis.measures.of_examinations import EXAMINED_MEASURES, examined_measures
 from fedcircuits.records import ALL_LAYERS, Comparison
 from fedcircuits.runlog.writer import RunLog
 
@@ -17,7 +17,7 @@ WriteRun = Callable[..., RunLog]
 
 
 def _deep(write_run: WriteRun, change: Callable[[int, Tables], None], num_rounds: int = 2) -> dict[str, Any]:
-    """Return the deep measures of the last round."""
+    """Return the measures of examinations of the last round."""
     table = seed_measures(load_run(write_run(num_rounds=num_rounds, change=change).path))
     return dict(table.iloc[-1])
 
@@ -32,7 +32,7 @@ def test_gaps_of_the_ladder_are_differences_of_accuracies_over_trained_classes(w
         tables["ladder"] = [{"round": server_round, "accuracy": 0.0, **row} for row in rows]
 
     last = _deep(write_run, add)
-    assert last["ladder_head"] == pytest.approx(0.2)
+    assert last["ladder_readout"] == pytest.approx(0.2)
     assert last["ladder_body"] == pytest.approx(0.05)
     assert last["ladder_negatives"] == pytest.approx(0.15)
 
@@ -42,7 +42,7 @@ def test_a_rung_that_is_missing_leaves_its_gaps_undefined(write_run: WriteRun) -
         tables["ladder"] = [{"round": server_round, "rung": rung, "accuracy_trained": 0.5} for rung in ("A0", "A2")]
 
     last = _deep(write_run, add)
-    assert last["ladder_head"] == 0
+    assert last["ladder_readout"] == 0
     assert last["ladder_body"] != last["ladder_body"]
 
 
@@ -111,11 +111,11 @@ def test_a_round_counts_by_the_newest_check_before_it(write_run: WriteRun) -> No
     assert table["validity_passed"].tolist() == pytest.approx([1.0, 1.0, 2 / 3, 1 / 2])
 
 
-def test_runs_without_heavy_tables_have_these_measures_undefined(write_run: WriteRun) -> None:
+def test_runs_without_examinations_have_these_measures_undefined(write_run: WriteRun) -> None:
     def drop(server_round: int, tables: Tables) -> None:
-        drop_heavy_tables(server_round, tables)
+        drop_examination_tables(server_round, tables)
         tables["overlap"] = []  # the correlations among these measures
 
     run = load_run(write_run(change=drop).path)
-    assert set(deep_measures(run)) == set(DEEP_MEASURES) <= set(MEASURES)
-    assert seed_measures(run)[list(DEEP_MEASURES)].isna().all(axis=None)
+    assert set(examined_measures(run)) == set(EXAMINED_MEASURES) <= set(MEASURES)
+    assert seed_measures(run)[list(EXAMINED_MEASURES)].isna().all(axis=None)

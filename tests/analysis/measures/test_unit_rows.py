@@ -21,7 +21,7 @@ ROWLESS = {"accuracy", "accuracy_trained", "num_collapsed", "density"}
 
 
 def _scatter(server_round: int, tables: Tables) -> None:
-    """Give every circuit and pair figures of its own, some of them none, and a row to each heavy table."""
+    """Give every circuit and pair figures of its own, some of them none, and a row to each table of an examination."""
     generator = np.random.default_rng(server_round)
     for name, columns in {
         "overlap": ("adjusted_iou", "common_adjusted_iou", "phi"),

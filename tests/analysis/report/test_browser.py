@@ -353,19 +353,29 @@ def drop(*names: str) -> Callable[[int, dict[str, Any]], None]:
     return change
 
 
-HEAVY_TABLES = ("curves", "scrutiny", "alignment", "barriers", "swaps", "patching", "ladder", "validity", "stability")
+EXAMINATION_TABLES = (
+    "curves",
+    "scrutiny",
+    "alignment",
+    "barriers",
+    "swaps",
+    "patching",
+    "ladder",
+    "validity",
+    "stability",
+)
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (drop("circuits", "edges", "quality", "overlap", *HEAVY_TABLES), "there is no graph to draw"),
+        (drop("circuits", "edges", "quality", "overlap", *EXAMINATION_TABLES), "there is no graph to draw"),
         pytest.param(drop("edges"), "Edges of circuits: the table edges is empty", marks=pytest.mark.long),
         (drop("accuracy"), "not in this log"),
         (drop("interference", "clients"), "What averaging does to weights: the table interference is empty"),
-        pytest.param(drop(*HEAVY_TABLES), "no heavy measures were logged", marks=pytest.mark.long),
+        pytest.param(drop(*EXAMINATION_TABLES), "no examination was logged", marks=pytest.mark.long),
     ],
-    ids=["no circuits", "no edges", "no accuracy", "no clients", "nothing heavy"],
+    ids=["no circuits", "no edges", "no accuracy", "no clients", "nothing examined"],
 )
 def test_a_page_of_a_log_that_lacks_tables_opens_and_says_so(
     change: Any, said: str, write_run: WriteRun, open_page: OpenPage

@@ -57,7 +57,7 @@ def test_text_of_the_log_is_escaped_wherever_it_stands(write_run: WriteRun) -> N
 
 def test_the_ladder_and_every_question_of_the_diagnosis_are_in_the_page(page: str) -> None:
     assert "Where the accuracy went" in page
-    assert "+ a new linear head on the averaged features" in page
+    assert "+ a new linear readout on the averaged features" in page
     for question in ("Is the discovery valid?", "Do clients agree?", "Is it relabelling?", "What did it cost?"):
         assert question in page
 

@@ -132,9 +132,9 @@ def test_a_failed_check_is_not_told_a_second_time_as_circuits_that_cannot_tell_t
     assert sum("usable" in note for note in told if "pairs" not in note) == 1
 
 
-def test_heavy_measures_that_were_not_due_are_not_called_empty(write_run: WriteRun) -> None:
-    run = load_run(write_run(change=drop("ladder"), num_rounds=1, num_server_rounds=50, deep_every=25).path)
-    due = "Where accuracy went: heavy measures begin in round 25 (deep-every = 25), and the log ends with round 1."
+def test_examinations_that_were_not_due_are_not_called_empty(write_run: WriteRun) -> None:
+    run = load_run(write_run(change=drop("ladder"), num_rounds=1, num_server_rounds=50, examination_every=25).path)
+    due = "Where accuracy went: examinations begin in round 25 (examination-every = 25), and the log ends with round 1."
     assert due in missing(run)
 
 
@@ -142,7 +142,7 @@ def test_what_a_log_lacks_is_listed_with_the_reason(write_run: WriteRun) -> None
     run = load_run(write_run(change=drop("circuits", "edges", "quality", "ladder"), circuit_every=0).path)
     assert missing(run) == [
         "Circuits, edges of circuits, quality of circuits: circuits were not looked for (circuit-every = 0).",
-        "Where accuracy went: no heavy measures were logged (deep-every = 0).",
+        "Where accuracy went: no examination was logged (examination-every = 0).",
     ]
 
 
@@ -160,8 +160,10 @@ def test_a_run_without_a_round_has_no_cards(write_run: WriteRun) -> None:
 
 
 def test_what_an_imported_log_lacks_has_one_reason(write_run: WriteRun) -> None:
-    heavy = ("validity", "ladder", "scrutiny", "alignment", "patching", "stability")
-    run = load_run(write_run(change=drop("interference", *heavy), imported_from="log.json", imported_sha256="0").path)
+    examined = ("validity", "ladder", "scrutiny", "alignment", "patching", "stability")
+    run = load_run(
+        write_run(change=drop("interference", *examined), imported_from="log.json", imported_sha256="0").path
+    )
     assert [note.rsplit(": ")[1] for note in missing(run)] == ["not in imported logs."]
     agreement = next(section for section in diagnose(run).sections if section.name == "agreement")
     assert agreement.meaning == "Not measured: not in imported logs."

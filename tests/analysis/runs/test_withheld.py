@@ -38,7 +38,7 @@ def withhold(_: int, tables: Tables) -> None:
 @pytest.fixture
 def closed_run(write_run: Any) -> Run:
     noise = {"mask_flip_probability": 0.25, "dp": "server-fixed-clipping", "dp_clipping_norm": 0.5}
-    log = write_run(change=withhold, client_report="masks", deep_every=1, dp_noise_multiplier=1.0, **noise)
+    log = write_run(change=withhold, client_report="masks", examination_every=1, dp_noise_multiplier=1.0, **noise)
     log.complete()
     return load_run(log.path)
 

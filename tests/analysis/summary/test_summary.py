@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from heavy_rows import passed_check
+from examination_rows import passed_check
 
 from analysis import Run, load_run
 from analysis.summary import summary_data, summary_text

@@ -124,7 +124,7 @@ def test_lines_are_one_per_round_and_per_change_of_status(growing_run):
     assert "clients 1/2 | accuracy 0.400 | collapsed 0 | circuits 7 of 12 channels" in lines[1]
 
 
-@pytest.mark.parametrize("settings", [{}, {"num-server-rounds": "many", "deep-every": None}])
+@pytest.mark.parametrize("settings", [{}, {"num-server-rounds": "many", "examination-every": None}])
 def test_settings_that_are_missing_or_odd_stop_nothing(growing_run, settings):
     run = growing_run()
     run.grow(1)

@@ -32,15 +32,15 @@ def test_a_round_that_takes_longer_than_expected_has_no_negative_rest():
     assert time_left(progress_of([9.0, 10.0], num_server_rounds=4), now=1000.0) == TimeLeft(10.0, is_least=False)
 
 
-def test_rounds_with_circuits_and_heavy_measures_are_expected_to_take_as_long_as_their_like():
-    # Circuits every second round, heavy measures every fourth: 3, 7 are plain, 2, 6 have circuits, 4, 8 have both.
+def test_rounds_with_circuits_and_examinations_are_expected_to_take_as_long_as_their_like():
+    # Circuits every second round, examinations every fourth: 3, 7 are plain, 2, 6 have circuits, 4, 8 have both.
     seconds = [50.0, 4.0, 1.0, 9.0, 1.0]
-    progress = progress_of(seconds, num_server_rounds=8, circuit_every=2, deep_every=4)
+    progress = progress_of(seconds, num_server_rounds=8, circuit_every=2, examination_every=4)
     assert time_left(progress, now=65.0) == TimeLeft(4.0 + 1.0 + 9.0, is_least=False)
 
 
-def test_heavy_measures_that_were_never_seen_make_it_a_lower_bound():
-    progress = progress_of([5.0, 5.0], num_server_rounds=6, circuit_every=1, deep_every=6)
+def test_examinations_that_were_never_seen_make_it_a_lower_bound():
+    progress = progress_of([5.0, 5.0], num_server_rounds=6, circuit_every=1, examination_every=6)
     assert time_left(progress, now=10.0) == TimeLeft(20.0, is_least=True)
 
 

@@ -1,4 +1,4 @@
-"""All heavy measures of one hand-made round."""
+"""All examinations of one hand-made round."""
 
 import math
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from fedcircuits.training.local import RoundPosition
 MakeSettings = Callable[..., Settings]
 
 SPEC = ModelSpec(in_channels=1, image_size=8, channels=(3, 4), num_classes=3)
-QUICK = {"deep-images": 4, "deep-draws": 3, "deep-clients": 2, "local-epochs": 1, "sparsity": 0.0}
+QUICK = {"examination-images": 4, "examination-draws": 3, "examination-clients": 2, "local-epochs": 1, "sparsity": 0.0}
 POSITION = RoundPosition(2, 2)
 TABLES_OF_CIRCUITS = ("curves", "scrutiny", "swaps", "transfer", "patching")
 
@@ -97,7 +97,7 @@ def with_weights(models: RoundModels, change: Callable[[Weights], Weights]) -> R
 
 
 def test_rows_have_the_columns_of_their_tables(make_settings: MakeSettings, models: RoundModels) -> None:
-    examiner = Examiner(make_settings({**QUICK, "deep-clients": 3}), SPEC, DATASET)
+    examiner = Examiner(make_settings({**QUICK, "examination-clients": 3}), SPEC, DATASET)
     for name, rows in examiner.examine(models).items():
         assert rows, name
         assert {tuple(row) for row in rows} == {tuple(TABLES[name].names)}, name
@@ -134,7 +134,7 @@ def test_negatives_of_a_client_are_the_other_classes_that_it_holds(
 def test_every_chosen_client_takes_the_circuits_of_classes_that_it_shares_with_another(
     make_settings: MakeSettings, models: RoundModels
 ) -> None:
-    rows = Examiner(make_settings({**QUICK, "deep-clients": 3}), SPEC, DATASET).examine(models)["transfer"]
+    rows = Examiner(make_settings({**QUICK, "examination-clients": 3}), SPEC, DATASET).examine(models)["transfer"]
     ends = {(row["a_partition_id"], row["b_partition_id"], row["class_id"]) for row in rows}
     assert ends == {(0, 7, 0), (7, 0, 0), (0, 7, 1), (7, 0, 1), (4, 7, 2), (7, 4, 2)}
     of_one_class = [row for row in rows if row["a_partition_id"] == 4]
@@ -204,7 +204,7 @@ def test_networks_that_overflow_have_no_figures_that_are_not_numbers(
 
 
 def test_classes_without_held_out_images_are_no_obstacle(make_settings: MakeSettings, models: RoundModels) -> None:
-    settings = make_settings({**QUICK, "deep-clients": 3})
+    settings = make_settings({**QUICK, "examination-clients": 3})
     no_probe = replace(DATASET, probe=DATASET.probe.of_classes([0, 1]))
     no_test = replace(DATASET, test=DATASET.test.of_classes([2]))
     for dataset in (no_probe, no_test):

@@ -102,7 +102,7 @@ def test_an_average_of_equal_clients_has_no_gap_due_to_averaging(trained: Weight
     assert found["E_logits"] == found["E_probabilities"] == found["overlap_count"] == found["A0"]
 
 
-def test_a_new_head_is_no_worse_than_the_one_that_is_there(trained: Weights) -> None:
+def test_a_new_readout_is_no_worse_than_the_one_that_is_there(trained: Weights) -> None:
     found = accuracies(climb({0: trained, 1: trained}, trained, probe=bars(3, 20)))
     assert min(found[rung] for rung in ("A1", "A2", "A3", "A3c")) >= found["A0"] - 0.02  # of 160 images three
 
@@ -120,7 +120,7 @@ def test_images_made_of_one_original_are_left_out_together(trained: Weights, mon
     assert all(groups.bincount().tolist() == [5] * 20 for groups in dealt)
 
 
-def test_a_spoilt_head_shows_as_a_gap_of_the_head(trained: Weights) -> None:
+def test_a_spoilt_readout_shows_as_a_gap_of_the_head(trained: Weights) -> None:
     spoilt = trained | {name: trained[name][[1, 2, 3, 0]] for name in ("fc.weight", "fc.bias")}
     found = accuracies(climb({0: trained, 1: trained}, spoilt))
     assert found["A0"] < 0.1
@@ -143,7 +143,7 @@ def test_flat_logits_are_repaired_by_rescaling_them(trained: Weights) -> None:
     assert found["A1"] > 0.9
 
 
-def test_of_one_client_the_mean_is_its_own_row_and_the_joint_head_is_its_head(trained: Weights) -> None:
+def test_of_one_client_the_mean_is_its_own_row_and_the_joint_readout_is_its_head(trained: Weights) -> None:
     rungs = climb({7: trained}, trained)
     own, mean = (rung for rung in rungs if rung.rung == "A3")
     assert (own.partition_id, mean.partition_id) == (7, None)

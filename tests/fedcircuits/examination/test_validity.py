@@ -118,7 +118,7 @@ def test_a_class_without_images_of_either_side_has_no_figures_and_is_left_out_of
 
 @pytest.fixture(scope="module")
 def settings(make_settings: MakeSettings) -> Settings:
-    return make_settings({"deep-draws": 20, "deep-images": 20})
+    return make_settings({"examination-draws": 20, "examination-images": 20})
 
 
 def planted(seed: int) -> Planted:

@@ -19,7 +19,7 @@ from fedcircuits.networks.spec import ModelSpec
 
 CPU = torch.device("cpu")
 SPEC = ModelSpec(in_channels=1, image_size=8, channels=(3, 4, 5), num_classes=10)
-DEEP = ModelSpec(
+THREE_LAYERS = ModelSpec(
     in_channels=1, image_size=16, channels=(3, 4), num_classes=10, kernel_size=5, padding="valid", hidden_units=(7, 6)
 )
 NIID_BENCH = {"channels": "6,16", "kernel-size": 5, "padding": "valid", "hidden-units": "120,84"}
@@ -51,7 +51,7 @@ def slow_forward(spec, weights, images, gates, ablation, site):
     return torch.stack(logits)
 
 
-@given(seed=st.integers(0, 2**20), site=st.sampled_from(list(GateSite)), spec=st.sampled_from([SPEC, DEEP]))
+@given(seed=st.integers(0, 2**20), site=st.sampled_from(list(GateSite)), spec=st.sampled_from([SPEC, THREE_LAYERS]))
 def test_gated_forward_agrees_with_the_paper_order_of_operations(seed, site, spec):
     generator = torch.Generator().manual_seed(seed)
     weights = seeded_weights(spec, seed)
@@ -136,7 +136,7 @@ def test_features_shrink_with_kernels_without_padding(kernel_size, padding, size
     assert ModelSpec(1, 28, (2, 2), 10, kernel_size, padding).feature_size == size
 
 
-@pytest.mark.parametrize("spec", [SPEC, DEEP])
+@pytest.mark.parametrize("spec", [SPEC, THREE_LAYERS])
 def test_state_shapes_are_the_models_own(spec):
     state = SparseCNN(spec).state_dict()
     assert [(name, tuple(value.shape)) for name, value in state.items()] == list(spec.state_shapes.items())

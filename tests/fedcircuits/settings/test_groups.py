@@ -22,17 +22,17 @@ def test_discovery_is_repeated_at_every_nth_round_and_never_if_that_is_zero(make
     assert not any(discovery.is_retest_round(r) for r in range(1, 6))
 
 
-def test_heavy_measures_are_taken_at_every_nth_round_and_always_in_the_last(make_settings: MakeSettings) -> None:
-    deep = make_settings({"deep-every": 3}).deep
-    assert [r for r in range(1, 9) if deep.is_deep_round(r, 8)] == [3, 6, 8]
-    never = make_settings({"deep-every": 0}).deep
-    assert not any(never.is_deep_round(r, 8) for r in range(1, 9))
+def test_examinations_are_taken_at_every_nth_round_and_always_in_the_last(make_settings: MakeSettings) -> None:
+    examination = make_settings({"examination-every": 3}).examination
+    assert [r for r in range(1, 9) if examination.is_examination_round(r, 8)] == [3, 6, 8]
+    never = make_settings({"examination-every": 0}).examination
+    assert not any(never.is_examination_round(r, 8) for r in range(1, 9))
 
 
 def test_discovery_is_checked_at_its_first_round_and_when_enough_rounds_have_passed(
     make_settings: MakeSettings,
 ) -> None:
-    deep = make_settings({"validity-every": 3}).deep
-    assert deep.is_validity_round(2, None)
-    assert [r for r in range(3, 7) if deep.is_validity_round(r, 2)] == [5, 6]
-    assert not make_settings({"validity-every": 0}).deep.is_validity_round(1, None)
+    examination = make_settings({"validity-every": 3}).examination
+    assert examination.is_validity_round(2, None)
+    assert [r for r in range(3, 7) if examination.is_validity_round(r, 2)] == [5, 6]
+    assert not make_settings({"validity-every": 0}).examination.is_validity_round(1, None)

@@ -1,4 +1,4 @@
-"""When heavy measures are due in a run, and what of its rounds they are given."""
+"""When examinations are due in a run, and what of its rounds they are given."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -24,8 +24,8 @@ from fedcircuits.training.local import RoundPosition
 from strategies.clients import Clients
 
 
-class HeavyMeasures:
-    """The heavy measures of one run.
+class Examinations:
+    """The examinations of one run.
 
     Args:
         settings: of the run.
@@ -65,9 +65,9 @@ class HeavyMeasures:
         """Check the run's discovery, if a check is due.
 
         The circuits are those that clients report in this round, of the clients that know the most classes, at least
-        two (the lowest partitions of several, up to `deep-clients`). They are scored on the server's test images.
-        Where clients do not say which classes they hold, it is the circuits of the average, as they are found on the
-        server's images.
+        two (the lowest partitions of several, up to `examination-clients`). They are scored on the server's test
+        images. Where clients do not say which classes they hold, it is the circuits of the average, as they are found
+        on the server's images.
 
         Args:
             position: the round.
@@ -78,7 +78,7 @@ class HeavyMeasures:
             rows of the tables `validity` and `costs`; empty if no check is due, or if no client reports circuits and
             knows two classes, so that the next round's may.
         """
-        if not self._settings.deep.is_validity_round(position.server_round, self._last_check):
+        if not self._settings.examination.is_validity_round(position.server_round, self._last_check):
             return {}
         started = time.perf_counter()
         models = self._checked(position, replies, average)
@@ -99,7 +99,7 @@ class HeavyMeasures:
 
     def is_due(self, position: RoundPosition) -> bool:
         """Tell whether the round's models are examined."""
-        return self._settings.deep.is_deep_round(position.server_round, position.num_rounds)
+        return self._settings.examination.is_examination_round(position.server_round, position.num_rounds)
 
     def examine(
         self,
@@ -125,7 +125,7 @@ class HeavyMeasures:
             trained_classes: classes that any client has trained on so far, ascending; empty if clients do not say.
 
         Returns:
-            rows of the tables for heavy measures, the activation retention of each convolution, and further circuits to
+            rows of the tables for examinations, the activation retention of each convolution, and further circuits to
             compare.
         """
         found = {circuits.partition_id: circuits for circuits in local}
@@ -195,7 +195,7 @@ class HeavyMeasures:
             if reply.study is not None and reply.study.circuits.class_ids and len(self._classes(reply)) > 1
         ]
         studied.sort(key=lambda reply: (-len(self._classes(reply)), reply.partition_id))
-        return studied[: self._settings.deep.deep_clients]
+        return studied[: self._settings.examination.examination_clients]
 
     def _train_images(self, replies: Sequence[TrainReply]) -> LabelledImages | None:
         """Return the training images of the round's clients together; None if some are not here, or not known."""

@@ -1,4 +1,4 @@
-"""Heavy measures and the validity gate in whole federations."""
+"""Examinations and the validity gate in whole federations."""
 
 import logging
 from dataclasses import replace
@@ -9,7 +9,7 @@ import pytest
 import torch
 from federation import InProcessGrid
 from flwr.app import Array, ArrayRecord, Message, MessageType
-from tiny_runs import ATTRIBUTION, HEAVY, all_tables, run_tiny, table
+from tiny_runs import ATTRIBUTION, EXAMINED, all_tables, run_tiny, table
 
 from fedcircuits.circuits.check_verdict import CheckResult
 from fedcircuits.examination.validity import ValidityRow
@@ -17,12 +17,12 @@ from fedcircuits.federation.messages import LARGEST_WEIGHT
 from fedcircuits.records import Key, RungName
 from fedcircuits.runlog.checkpoints import read_checkpoint
 from fedcircuits.runlog.reader import read_info
-from strategies import heavy
+from strategies import examinations
 
-ROUNDS = {"num_server_rounds": 3, "validity_every": 2, "deep_every": 2}
+ROUNDS = {"num_server_rounds": 3, "validity_every": 2, "examination_every": 2}
 SPLIT = {"partition": "classes", "client_classes": "0,1;1,2,3;4", "circuit_classes": "1,2,4"}
-ONE_ROUND = {"num_server_rounds": 1, "deep_every": 1, "validity_every": 0}
-DEEP = ("curves", "scrutiny", "alignment", "barriers", "swaps", "transfer", "patching", "ladder")
+ONE_ROUND = {"num_server_rounds": 1, "examination_every": 1, "validity_every": 0}
+TABLES_OF_ALL = ("curves", "scrutiny", "alignment", "barriers", "swaps", "transfer", "patching", "ladder")
 OF_CIRCUITS = ("curves", "scrutiny", "swaps", "transfer", "patching")
 CHECKED = ValidityRow(None, None, 0.9, 0.5, 0.1, 0.4, 0.02, 20.0, 3, True)
 """The pooled row of a check that was passed."""
@@ -49,17 +49,17 @@ LEARNS = {
 
 @pytest.fixture(scope="module")
 def run(defaults, tmp_path_factory) -> Path:
-    """Three rounds: checks in 1 and 3, heavy measures of two of three clients in 2 and 3; the third has one class."""
-    folder = tmp_path_factory.mktemp("heavy")
-    settings = {**HEAVY, **ATTRIBUTION, **SPLIT, **ROUNDS}
+    """Three rounds: checks in 1 and 3, examinations of two of three clients in 2 and 3; the third has one class."""
+    folder = tmp_path_factory.mktemp("examined")
+    settings = {**EXAMINED, **ATTRIBUTION, **SPLIT, **ROUNDS}
     with pytest.MonkeyPatch.context() as patch:
         pass_every_check(patch)  # a failed one would be followed by another in the next round
-        return run_tiny(InProcessGrid(3, seed=0), folder, defaults, deep_clients=2, **settings)
+        return run_tiny(InProcessGrid(3, seed=0), folder, defaults, examination_clients=2, **settings)
 
 
 def pass_every_check(patch: pytest.MonkeyPatch) -> None:
     """Let checks be made, and all be passed."""
-    patch.setattr(heavy, "result_of", lambda _, server_round: CheckResult(server_round, 0.4, 20.0))
+    patch.setattr(examinations, "result_of", lambda _, server_round: CheckResult(server_round, 0.4, 20.0))
 
 
 def rounds_of(run: Path, name: str) -> list[int]:
@@ -89,14 +89,14 @@ def lost_update(partition: int):
 def say(monkeypatch: pytest.MonkeyPatch, *verdicts: bool | None) -> None:
     """Let the checks of a run end as given, one after the other."""
     said = iter(verdicts)
-    monkeypatch.setattr(heavy, "check_validity", lambda *_: [VERDICTS[next(said)]])
+    monkeypatch.setattr(examinations, "check_validity", lambda *_: [VERDICTS[next(said)]])
 
 
 # -- When, and of whom
 
 
-def test_every_heavy_table_has_rows_in_the_rounds_that_are_due_and_in_the_last(run):
-    assert {name: rounds_of(run, name) for name in DEEP} == {name: [2, 3] for name in DEEP}
+def test_every_table_of_an_examination_has_rows_in_the_rounds_that_are_due_and_in_the_last(run):
+    assert {name: rounds_of(run, name) for name in TABLES_OF_ALL} == {name: [2, 3] for name in TABLES_OF_ALL}
     assert rounds_of(run, "validity") == [1, 3]
 
 
@@ -108,7 +108,7 @@ def test_costs_name_every_measure_of_a_round_once(run):
     assert (table(run, "costs")["seconds"] >= 0).all()
 
 
-def test_activation_retention_is_there_in_rounds_with_heavy_measures_only(run):
+def test_activation_retention_is_there_in_rounds_with_examinations_only(run):
     convolutions = table(run, "interference").query("layer != 'fc'")
     known = convolutions["activation_retention"].notna().groupby(convolutions["round"]).all()
     assert known.to_dict() == {1: False, 2: True, 3: True}
@@ -121,7 +121,7 @@ def test_the_first_clients_are_looked_at_but_the_ladder_sees_all(run):
     assert set(table(run, "scrutiny").query("model == 'client'")["partition_id"]) == {0, 1}
     pairs = table(run, "alignment")[["a_partition_id", "b_partition_id"]].drop_duplicates()
     assert [tuple(pair) for pair in pairs.fillna(-1).astype(int).to_numpy()] == [(0, 1), (0, -1), (1, -1)]
-    rungs = table(run, "ladder").query(f"rung == '{RungName.CLIENT_HEAD}' and round == 2")
+    rungs = table(run, "ladder").query(f"rung == '{RungName.CLIENT_READOUT}' and round == 2")
     assert sorted(rungs["partition_id"].dropna()) == [0, 1, 2]
     assert set(table(run, "ladder")["rung"]) == {str(rung) for rung in RungName}
 
@@ -150,9 +150,9 @@ def test_the_check_judges_the_circuits_that_the_log_holds(federate, monkeypatch)
         judged[position.server_round] = models
         return [CHECKED]
 
-    monkeypatch.setattr(heavy, "check_validity", keep)
+    monkeypatch.setattr(examinations, "check_validity", keep)
     run = federate(
-        InProcessGrid(2), **{**HEAVY, **ATTRIBUTION, **ONE_ROUND, "validity_every": 1, "circuit_classes": "0,1"}
+        InProcessGrid(2), **{**EXAMINED, **ATTRIBUTION, **ONE_ROUND, "validity_every": 1, "circuit_classes": "0,1"}
     )
     logged = table(run, "circuits").query("model == 'client'")
     for model in judged[1]:
@@ -166,10 +166,12 @@ def test_the_check_judges_the_circuits_that_the_log_holds(federate, monkeypatch)
 # -- What they must not change
 
 
-def test_heavy_measures_change_neither_weights_nor_circuits(run, federate, monkeypatch):
+def test_examinations_change_neither_weights_nor_circuits(run, federate, monkeypatch):
     pass_every_check(monkeypatch)  # as for `run`
-    without = federate(InProcessGrid(3, seed=5), **{**HEAVY, **ATTRIBUTION, **SPLIT, **ROUNDS, "deep_every": 0})
-    assert all(table(without, name).empty for name in DEEP)
+    without = federate(
+        InProcessGrid(3, seed=5), **{**EXAMINED, **ATTRIBUTION, **SPLIT, **ROUNDS, "examination_every": 0}
+    )
+    assert all(table(without, name).empty for name in TABLES_OF_ALL)
     first, second = all_tables(run), all_tables(without)
     for name in ("accuracy", "circuits", "edges", "quality", "overlap", "circuit_interference", "validity"):
         pd.testing.assert_frame_equal(first[name], second[name])
@@ -178,7 +180,7 @@ def test_heavy_measures_change_neither_weights_nor_circuits(run, federate, monke
 
 
 def test_checks_change_neither_weights_nor_circuits(run, federate):
-    settings = {**HEAVY, **ATTRIBUTION, **SPLIT, **ROUNDS, "deep_every": 0, "validity_every": 0}
+    settings = {**EXAMINED, **ATTRIBUTION, **SPLIT, **ROUNDS, "examination_every": 0, "validity_every": 0}
     without = federate(InProcessGrid(3), **settings)
     assert table(without, "validity").empty
     assert table(without, "costs").empty
@@ -191,7 +193,7 @@ def test_checks_change_neither_weights_nor_circuits(run, federate):
 
 
 def test_a_run_without_circuits_has_what_needs_none(federate):
-    run = federate(InProcessGrid(2), **{**HEAVY, **ONE_ROUND, "validity_every": 1}, circuit_every=0)
+    run = federate(InProcessGrid(2), **{**EXAMINED, **ONE_ROUND, "validity_every": 1}, circuit_every=0)
     for name in (*OF_CIRCUITS, "validity"):
         assert table(run, name).empty, name
     assert len(table(run, "ladder")) == 11 + 1  # one more for the second client
@@ -202,8 +204,8 @@ def test_a_run_without_circuits_has_what_needs_none(federate):
     assert "validity" not in set(table(run, "costs")["measure"])
 
 
-def test_a_round_with_heavy_measures_but_without_circuits_has_what_needs_none(federate):
-    changes = {**HEAVY, **ATTRIBUTION, "num_server_rounds": 2, "deep_every": 1, "validity_every": 0}
+def test_a_round_with_examinations_but_without_circuits_has_what_needs_none(federate):
+    changes = {**EXAMINED, **ATTRIBUTION, "num_server_rounds": 2, "examination_every": 1, "validity_every": 0}
     run = federate(InProcessGrid(2), **changes, circuit_every=2, circuit_classes="0")
     assert rounds_of(run, "scrutiny") == [2]
     assert rounds_of(run, "ladder") == [1, 2]
@@ -211,7 +213,7 @@ def test_a_round_with_heavy_measures_but_without_circuits_has_what_needs_none(fe
 
 def test_clients_that_do_not_answer_about_the_global_model_cost_what_needs_their_view(federate):
     grid = InProcessGrid(3, lost_views(0, 2))
-    changes = {**HEAVY, **ATTRIBUTION, **ONE_ROUND, "discovery_data": "client"}
+    changes = {**EXAMINED, **ATTRIBUTION, **ONE_ROUND, "discovery_data": "client"}
     run = federate(grid, **changes, circuit_classes="0,1", min_accepted_fraction=0.3)
     assert set(table(run, "swaps")["partition_id"]) == {1}
     assert set(table(run, "patching")["partition_id"]) == {0, 1, 2}
@@ -219,19 +221,23 @@ def test_clients_that_do_not_answer_about_the_global_model_cost_what_needs_their
 
 
 def test_a_client_that_was_rejected_is_not_looked_at(federate):
-    run = federate(InProcessGrid(3, lost_update(1)), **{**HEAVY, **ATTRIBUTION, **ONE_ROUND}, circuit_classes="0")
+    run = federate(InProcessGrid(3, lost_update(1)), **{**EXAMINED, **ATTRIBUTION, **ONE_ROUND}, circuit_classes="0")
     assert set(table(run, "patching")["partition_id"]) == {0, 2}
     assert set(table(run, "ladder")["partition_id"].dropna()) == {0, 2}
 
 
 def test_a_single_client_is_examined(federate):
-    run = federate(InProcessGrid(1), **{**HEAVY, **ATTRIBUTION, **ONE_ROUND, "validity_every": 1}, circuit_classes="0")
-    assert [name for name in (*DEEP, "validity") if table(run, name).empty] == ["transfer"]  # nobody else is there
+    run = federate(
+        InProcessGrid(1), **{**EXAMINED, **ATTRIBUTION, **ONE_ROUND, "validity_every": 1}, circuit_classes="0"
+    )
+    assert [name for name in (*TABLES_OF_ALL, "validity") if table(run, name).empty] == [
+        "transfer"
+    ]  # nobody else is there
     assert table(run, "barriers")["barrier"].tolist() == [0.0]  # the average is the client's own model
 
 
 def test_a_sample_of_clients_is_examined(federate):
-    changes = {**HEAVY, **ATTRIBUTION, **ONE_ROUND, "num_server_rounds": 2}
+    changes = {**EXAMINED, **ATTRIBUTION, **ONE_ROUND, "num_server_rounds": 2}
     run = federate(InProcessGrid(4), **changes, circuit_classes="0", fraction_train=0.5)
     took_part = table(run, "clients").groupby("round")["partition_id"].apply(set).to_dict()
     looked_at = table(run, "patching").groupby("round")["partition_id"].apply(set).to_dict()
@@ -239,7 +245,7 @@ def test_a_sample_of_clients_is_examined(federate):
 
 
 def test_clients_of_a_single_class_are_told_from_everybodys_classes(federate):
-    changes = {**HEAVY, **ATTRIBUTION, **ONE_ROUND, "validity_every": 1}
+    changes = {**EXAMINED, **ATTRIBUTION, **ONE_ROUND, "validity_every": 1}
     run = federate(InProcessGrid(2), **changes, partition="classes", client_classes="0;1")
     for name in ("curves", "swaps", "patching"):
         assert len(table(run, name)) > 0, name
@@ -293,14 +299,16 @@ def test_where_nobody_knows_two_classes_nothing_is_checked_and_circuits_may_be_u
 
 def test_a_check_that_could_not_be_made_is_made_in_the_next_round(federate, monkeypatch):
     rows = iter([[], [CHECKED], [CHECKED]])
-    monkeypatch.setattr(heavy, "check_validity", lambda *_: next(rows))
+    monkeypatch.setattr(examinations, "check_validity", lambda *_: next(rows))
     run = federate(InProcessGrid(2), num_server_rounds=4, validity_every=2, circuit_classes="0")
     assert rounds_of(run, "validity") == [2, 4]
 
 
 def test_clients_without_circuits_are_not_checked(federate):
     split = {"partition": "classes", "client_classes": "0,1;2,3,4", "circuit_classes": "0"}
-    run = federate(InProcessGrid(2), **{**HEAVY, **ATTRIBUTION, "deep_every": 0}, **split, num_server_rounds=1)
+    run = federate(
+        InProcessGrid(2), **{**EXAMINED, **ATTRIBUTION, "examination_every": 0}, **split, num_server_rounds=1
+    )
     assert set(table(run, "validity")["partition_id"].dropna()) == {0}
     assert set(table(run, "validity")["class_id"].dropna()) == {0}
 
@@ -309,10 +317,17 @@ def test_clients_without_circuits_are_not_checked(federate):
 
 
 def test_few_held_out_images_and_large_samples_are_enough(federate):
-    changes = {**HEAVY, **ATTRIBUTION, **ONE_ROUND, "validity_every": 1, "deep_images": 5000, "deep_draws": 1}
+    changes = {
+        **EXAMINED,
+        **ATTRIBUTION,
+        **ONE_ROUND,
+        "validity_every": 1,
+        "examination_images": 5000,
+        "examination_draws": 1,
+    }
     run = federate(InProcessGrid(2), **changes, heldout_limit=20, circuit_classes="0,1")
     assert read_info(run)["status"] == "completed"
-    assert all(len(table(run, name)) for name in (*DEEP, "validity"))
+    assert all(len(table(run, name)) for name in (*TABLES_OF_ALL, "validity"))
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e20])
@@ -324,7 +339,7 @@ def test_neither_dead_nor_diverged_models_end_the_run(federate, scale):
             reply.content[Key.ARRAYS] = ArrayRecord(values)
         return reply
 
-    changes = {**HEAVY, **ATTRIBUTION, **ONE_ROUND, "validity_every": 1, "circuit_classes": "0,1"}
+    changes = {**EXAMINED, **ATTRIBUTION, **ONE_ROUND, "validity_every": 1, "circuit_classes": "0,1"}
     run = federate(InProcessGrid(2, rescaled), **changes)
     assert read_info(run)["status"] == "completed"
     assert table(run, "clients")["accepted"].all()

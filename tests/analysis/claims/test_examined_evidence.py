@@ -1,21 +1,21 @@
-"""What heavy measures do to the verdicts: alignment, the checks of discovery, the collapse ladder, interference."""
+"""What examinations do to the verdicts: alignment, the checks of discovery, the collapse ladder, interference."""
 
 import pandas as pd
 import pytest
 from claims_evidence import by_seed, family, spread
-from heavy_rows import drop_heavy_tables, passed_check
+from examination_rows import drop_examination_tables, passed_check
 
 from analysis import load_run
 from analysis.claims.decisions import Decision, any_of
+from analysis.claims.examined_evidence import examined_evidence
+from analysis.claims.examined_sections import checks_section, gaps_table
 from analysis.claims.families import families_of
-from analysis.claims.heavy_evidence import heavy_evidence
-from analysis.claims.heavy_sections import checks_section, gaps_table
 from analysis.claims.mechanisms import judge_collapse, judge_interference
 from analysis.claims.page import results_page
 from analysis.claims.rules import judge_iid, judge_non_iid, judge_sparsity
 from analysis.claims.values import read_run_values
 
-NO_MEASURES = "Not judged: no heavy measures (deep-every = 0)."
+NO_MEASURES = "Not judged: no examinations (examination-every = 0)."
 
 
 def decisions(verdict):
@@ -30,10 +30,10 @@ def with_reliability(server_round, tables):
         row |= {"reliability": 0.8}
 
 
-def test_numbers_of_heavy_measures_are_what_the_tables_say(write_run):
-    numbers = heavy_evidence(load_run(write_run(change=with_reliability).path), 2)
+def test_numbers_of_examinations_are_what_the_tables_say(write_run):
+    numbers = examined_evidence(load_run(write_run(change=with_reliability).path), 2)
     # Rungs A0 0.5, A2 0.8, A3 0.85, A4 0.9, E 0.7 (logits, the better ensemble), R 0.6, overlap_count 0.55.
-    assert (numbers["room"], numbers["body"], numbers["head"]) == pytest.approx((0.25, 0.05, 0.3))
+    assert (numbers["room"], numbers["body"], numbers["readout"]) == pytest.approx((0.25, 0.05, 0.3))
     assert (numbers["negatives"], numbers["dilution"], numbers["gap_left"]) == pytest.approx((0.2, 0.05, 0.15))
     # Four circuits gain 1, 2, 2 and 3 nats, random weights 0.25; those of class 0 are not significant.
     assert (numbers["patch_excess"], numbers["patch_significant"]) == pytest.approx((1.75, 0.75))
@@ -52,10 +52,10 @@ def test_the_ladder_counts_in_the_second_half_and_alignment_in_its_newest_round(
         tables["validity"] = tables["validity"] if server_round == 1 else []
 
     run = load_run(write_run(change=change).path)
-    numbers = heavy_evidence(run, 2)
+    numbers = examined_evidence(run, 2)
     assert (numbers["body"], numbers["fixed_points"]) == pytest.approx((0.05, 0.5))
     assert numbers["checks_passed"] == 0.0
-    assert heavy_evidence(run, 1)["fixed_points"] == pytest.approx(0.1)
+    assert examined_evidence(run, 1)["fixed_points"] == pytest.approx(0.1)
 
 
 def test_checks_count_by_their_pooled_verdicts(write_run):
@@ -64,7 +64,7 @@ def test_checks_count_by_their_pooled_verdicts(write_run):
             tables["validity"] = passed_check(tables["validity"])
 
     run = load_run(write_run(change=change, num_rounds=4).path)
-    assert heavy_evidence(run, 4)["checks_passed"] == pytest.approx(0.5)  # of rounds 3 and 4
+    assert examined_evidence(run, 4)["checks_passed"] == pytest.approx(0.5)  # of rounds 3 and 4
 
 
 def test_a_check_stands_until_the_next_one(write_run):
@@ -75,8 +75,8 @@ def test_a_check_stands_until_the_next_one(write_run):
             tables["validity"] = []
 
     run = load_run(write_run(change=change, num_rounds=4).path)
-    assert heavy_evidence(run, 3)["checks_passed"] == 1.0
-    assert heavy_evidence(run, 4)["checks_passed"] == pytest.approx(0.5)
+    assert examined_evidence(run, 3)["checks_passed"] == 1.0
+    assert examined_evidence(run, 4)["checks_passed"] == pytest.approx(0.5)
 
 
 def test_a_gap_left_needs_intact_models_ahead_of_the_average_too(write_run):
@@ -84,13 +84,13 @@ def test_a_gap_left_needs_intact_models_ahead_of_the_average_too(write_run):
         for row in tables["ladder"]:
             row["accuracy_trained"] = {"A0": 0.68, "overlap_count": 0.4}.get(row["rung"], row["accuracy_trained"])
 
-    numbers = heavy_evidence(load_run(write_run(change=change).path), 2)
+    numbers = examined_evidence(load_run(write_run(change=change).path), 2)
     assert (numbers["gap_left"], numbers["dilution"]) == pytest.approx((0.02, -0.28))
 
 
-def test_without_heavy_measures_no_number_is_invented(write_run):
-    measured = heavy_evidence(load_run(write_run().path), 2)
-    numbers = heavy_evidence(load_run(write_run(change=drop_heavy_tables).path), 2)
+def test_without_examinations_no_number_is_invented(write_run):
+    measured = examined_evidence(load_run(write_run().path), 2)
+    numbers = examined_evidence(load_run(write_run(change=drop_examination_tables).path), 2)
     assert list(numbers) == list(measured)
     assert sum(pd.notna(value) for value in measured.values()) > 5
     assert [name for name, value in numbers.items() if pd.notna(value)] == []
@@ -161,7 +161,7 @@ def test_the_checks_of_every_experiment_stand_at_the_top():
 
 def ladder(room=0.3, body=0.1, patch=2.0, **changes):
     """Return evidence with a ladder; a single number gets some jitter."""
-    gaps = {"head": 0.2, "negatives": 0.3, "gap_left": 0.0, "dilution": 0.0, "patch_significant": 0.9}
+    gaps = {"readout": 0.2, "negatives": 0.3, "gap_left": 0.0, "dilution": 0.0, "patch_significant": 0.9}
     judged = {"room": room, "body": body, "patch_excess": patch}
     given = {name: spread(value, name) if isinstance(value, float) else value for name, value in judged.items()}
     return by_seed(**gaps).assign(**given, **changes)
@@ -208,13 +208,13 @@ def test_experiments_without_a_ladder_or_a_valid_discovery_are_named_and_not_jud
     assert len(verdict.findings) == 3
     assert verdict.remarks == (
         "Not judged: discovery was not valid in more than 50 % of the rounds in b (10 % passed).",
-        "Not judged in c: no heavy measures (deep-every = 0).",
+        "Not judged in c: no examinations (examination-every = 0).",
     )
     assert judge_collapse(family(c=by_seed(accuracy=0.5))).remarks == (NO_MEASURES,)
 
 
 def test_where_accuracy_went_is_told_with_intervals_for_every_experiment_with_a_ladder():
-    lines = gaps_table(family(a=ladder(head=0.25), b=by_seed(accuracy=0.5))).splitlines()
+    lines = gaps_table(family(a=ladder(readout=0.25), b=by_seed(accuracy=0.5))).splitlines()
     assert next(line for line in lines if line.startswith("| a | 5 |")).split(" | ")[3] == "0.250 [0.250, 0.250]"
     assert "| 90 % |" in lines[-1]
     assert not any(line.startswith("| b") for line in lines)
@@ -278,7 +278,7 @@ def test_mitigation_is_told_with_whether_there_was_anything_to_mitigate():
     remark = judge_sparsity(interference(kept | {"opposition": -0.1}, kept)).remarks[0]
     assert remark.endswith("is claim 5, which says of the dense control: does not hold.")
     remark = judge_sparsity(interference(kept | {"gap_left": None}, kept)).remarks[0]
-    assert remark.endswith("is claim 5, not judged: no heavy measures (deep-every = 0).")
+    assert remark.endswith("is claim 5, not judged: no examinations (examination-every = 0).")
 
 
 def test_experiments_where_nothing_can_be_seen_do_not_count():
@@ -291,7 +291,7 @@ def test_experiments_where_nothing_can_be_seen_do_not_count():
 
 
 def test_the_page_has_checks_mechanisms_and_gaps(write_run, tmp_path):
-    write_run("digits-noniid-3class", deep_every=1).complete()
+    write_run("digits-noniid-3class", examination_every=1).complete()
     values, notes = read_run_values([tmp_path / "runs"])
     page = results_page(families_of(values), notes, "python -m analysis verdicts runs")
     assert (
@@ -302,12 +302,12 @@ def test_the_page_has_checks_mechanisms_and_gaps(write_run, tmp_path):
     assert "nan" not in page
 
 
-def test_rounds_with_heavy_measures_that_were_not_reached_are_told(write_run, tmp_path):
+def test_rounds_with_examinations_that_were_not_reached_are_told(write_run, tmp_path):
     def change(server_round, tables):
-        drop_heavy_tables(server_round, tables)
+        drop_examination_tables(server_round, tables)
         for row in tables["accuracy"]:
             row["recall"] = 1.0
 
-    write_run("digits-iid", change=change, deep_every=8).complete()
+    write_run("digits-iid", change=change, examination_every=8).complete()
     families = families_of(read_run_values([tmp_path / "runs"])[0])
-    assert judge_iid(families[0]).remarks == ("Not judged: no heavy measures (deep-every = 8, 2 rounds).",)
+    assert judge_iid(families[0]).remarks == ("Not judged: no examinations (examination-every = 8, 2 rounds).",)

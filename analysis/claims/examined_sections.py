@@ -1,25 +1,25 @@
-"""What the page says of heavy measures beside the rules: whether discovery is valid, and where accuracy went."""
+"""What the page says of examinations beside the rules: whether discovery is valid, and where accuracy went."""
 
 from collections.abc import Sequence
 from typing import Final
 
+from analysis.claims.examined_evidence import SIGNIFICANT
 from analysis.claims.families import Family
 from analysis.claims.gate import VALID, checks_passed, is_valid
-from analysis.claims.heavy_evidence import SIGNIFICANT
 from analysis.claims.markdown import UNDEFINED, fill, mean_and_interval, percentage, table
 from analysis.statistics.seeds import interval
 from fedcircuits.circuits.check_verdict import MIN_EFFECT, MIN_Z
 
 _GAPS: Final = {
     "room": "room, A3 − R",
-    "head": "readout, A2 − A0",
+    "readout": "readout, A2 − A0",
     "body": "body, A3 − A2",
     "negatives": "missing negatives, A4 − E",
     "gap_left": "E − better of A0 and overlap-count mean",
     "dilution": "overlap-count mean − A0",
     "patch_excess": "patching gain over random (nats)",
 }
-"""Number of `heavy_evidence` to its title."""
+"""Number of `examined_evidence` to its title."""
 
 
 def checks_section(families: Sequence[Family]) -> str:

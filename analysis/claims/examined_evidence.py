@@ -1,4 +1,4 @@
-"""What one run's heavy measures say about the claims, one number each; NaN where they were not taken."""
+"""What one run's examinations say about the claims, one number each; NaN where they were not taken."""
 
 import math
 from typing import Final
@@ -21,8 +21,8 @@ SIGNIFICANT: Final = 0.01
 """Level at which putting a circuit's weights back must beat random sets of equal size."""
 
 
-def heavy_evidence(run: Run, last_round: int) -> dict[str, float]:
-    """Return the numbers of the heavy measures, by name.
+def examined_evidence(run: Run, last_round: int) -> dict[str, float]:
+    """Return the numbers of the examinations, by name.
 
     Args:
         run: the run.
@@ -50,7 +50,7 @@ def _ladder(run: Run, last_round: int) -> dict[str, float]:
     """Return the gaps between rungs, in accuracy over trained classes.
 
     Returns:
-        `room`, `head`, `body` and `negatives` of `ladder_gaps`; `dilution`, what the overlap-count mean gains on the
+        `room`, `readout`, `body` and `negatives` of `ladder_gaps`; `dilution`, what the overlap-count mean gains on the
         average; and `gap_left`, what the intact models (better ensemble) are ahead of the better one of these two.
     """
     rungs = second_half(ladder_rungs(run).reset_index(), last_round)

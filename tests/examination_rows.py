@@ -14,7 +14,7 @@ Holders = dict[int, list[int]]
 LAYERS = ("conv1", "conv2", "all")
 SIZES = (0, 1, 2, 4, 8, 12)
 FAITHFULNESS = {"client": (0.0, 0.3, 0.6, 0.9, 1.0, 1.0), "global": (0.0, 0.2, 0.4, 0.5, 0.8, 1.0)}
-HEAVY_TABLES = (
+EXAMINATION_TABLES = (
     "stability",
     "curves",
     "scrutiny",
@@ -47,13 +47,13 @@ def first_hits(recall: float, num_images: int) -> bytes:
     return np.packbits(np.arange(num_images) < round(recall * num_images)).tobytes()
 
 
-def drop_heavy_tables(_: int, tables: Tables) -> None:
-    """Leave a round without heavy measures."""
-    for name in HEAVY_TABLES:
+def drop_examination_tables(_: int, tables: Tables) -> None:
+    """Leave a round without examinations."""
+    for name in EXAMINATION_TABLES:
         tables[name] = []
 
 
-def heavy_tables(server_round: int, holders: Holders) -> Tables:
+def examination_tables(server_round: int, holders: Holders) -> Tables:
     """Return one round of every such table; classes that two clients hold have a stability."""
     shared = sorted(set(holders[0]) & set(holders[1]))
     circuits = [(partition, class_id) for partition, classes in holders.items() for class_id in classes]
@@ -194,7 +194,7 @@ def patching_row(partition_id: int, class_id: int) -> Row:
 
 
 def ladder_rows() -> list[Row]:
-    """Over all classes, accuracy is 0.1 lower than over the trained ones; client 0's own head is one of two."""
+    """Over all classes, accuracy is 0.1 lower than over the trained ones; client 0's own readout is one of two."""
     rows: list[Row] = [
         {"rung": rung, "partition_id": None, "accuracy": accuracy - 0.1, "accuracy_trained": accuracy}
         for rung, accuracy in RUNGS.items()
