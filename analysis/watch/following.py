@@ -1,4 +1,4 @@
-"""The loop of a watch: look, hand on what is new, show it, wait; and the wait for a run to appear."""
+"""The loop of a watch: look, pass on what is new, show it, wait; and the wait for a run to appear."""
 
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path

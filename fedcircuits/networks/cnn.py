@@ -94,8 +94,8 @@ class SparseCNN(nn.Module):
 
     @torch.no_grad()
     def stem(self, images: Float[Tensor, "batch channel height width"]) -> Float[Tensor, "batch num_filters size size"]:
-        """Return what the first convolution hands on; gates after the activation have no part in it."""
-        parts = [self._hand_on(self.spec.conv_names[0], part) for part in in_passes(images, self.spec)]
+        """Return the output of the first convolution, which gates after the activation do not change."""
+        parts = [self._output(self.spec.conv_names[0], part) for part in in_passes(images, self.spec)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def from_stem(
@@ -114,26 +114,26 @@ class SparseCNN(nn.Module):
         constants = ablation.relu() if site is GateSite.PRE else ablation
         return Subnetworks(self.spec, {name: p.detach() for name, p in self.named_parameters()}, constants)
 
-    def _hand_on(self, name: str, maps: Tensor) -> Tensor:
-        """Return what a convolution hands on: pooled and activated."""
+    def _output(self, name: str, maps: Tensor) -> Tensor:
+        """Return the output of a convolution, pooled and activated."""
         weight, bias = self.get_parameter(f"{name}.weight"), self.get_parameter(f"{name}.bias")
         # A constant commutes with the maximum, and pooling leaves a quarter of the places to add the bias to.
         return F.relu(F.max_pool2d(F.conv2d(maps, weight, padding=self.spec.margin), 2) + bias[:, None, None])
 
     def _features(self, maps: Tensor, gating: Gating | None, first: int) -> Tensor:
-        """Run what the convolution before `first` hands on, or the images, through the other layers."""
+        """Run the output of the convolution before `first`, or the images, through the other layers."""
         gates, ablations = self._per_layer(gating)
         for i, name in list(enumerate(self.spec.conv_names))[first:]:
             if gating is not None and gating.site is GateSite.PRE:
                 maps = F.relu(F.max_pool2d(_gate(self.get_submodule(name)(maps), gates[i], ablations[i]), 2))
             else:
-                maps = self._hand_on(name, maps)
+                maps = self._output(name, maps)
             if gating is not None and gating.site is GateSite.POST:
                 maps = _gate(maps, gates[i], ablations[i])
         return self._hidden(maps)
 
     def _hidden(self, maps: Tensor) -> Tensor:
-        """Run what the last convolution hands on through the hidden layers."""
+        """Run the output of the last convolution through the hidden layers."""
         # Flattened channel by channel whatever the memory format, so that a channel owns a block of columns.
         features = maps.flatten(1)
         for name in self.spec.hidden_names:
@@ -156,14 +156,14 @@ class SparseCNN(nn.Module):
         return sums / len(images)
 
     def activations(self, images: Float[Tensor, "batch channel height width"]) -> dict[str, Tensor]:
-        """Return what each layer but the readout hands on: pooled maps `[batch, channel, h, w]`, `[batch, unit]`."""
-        handed_on, maps = {}, images
+        """Return the output of each layer but the readout: pooled maps `[batch, channel, h, w]`, `[batch, unit]`."""
+        outputs, maps = {}, images
         for name in self.spec.conv_names:
-            maps = handed_on[name] = self._hand_on(name, maps)
+            maps = outputs[name] = self._output(name, maps)
         features = maps.flatten(1)
         for name in self.spec.hidden_names:
-            features = handed_on[name] = F.relu(self.get_submodule(name)(features))
-        return handed_on
+            features = outputs[name] = F.relu(self.get_submodule(name)(features))
+        return outputs
 
     def _per_layer(self, gating: Gating | None) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """Split each sample's gates and the ablation values by layer."""

@@ -1,6 +1,6 @@
 """Circuits run as networks of their own: only channels that are on are computed.
 
-A channel that is off hands on the same value everywhere in every image. What it adds to the layer after it is therefore
+A channel that is off outputs the same value everywhere in every image. What it adds to the layer after it is therefore
 worked out once per circuit, not once per image; at the edges of a map padding makes a difference, hence a map of it. A
 convolution then costs the share of channels on before it times the share on after it. What the first convolution hands
 on (the stem) is the same for all circuits and is computed once. The logits are those of the gated network up to
@@ -56,7 +56,7 @@ class Subnetworks:
     Args:
         spec: the network's shape.
         weights: its parameters, on the device to compute on.
-        constants: `[channel]`, what a channel that is off hands on, after the activation.
+        constants: `[channel]`, the output of a channel that is off, after the activation.
     """
 
     def __init__(self, spec: ModelSpec, weights: Mapping[str, Tensor], constants: Float[Tensor, " channel"]) -> None:
@@ -109,12 +109,12 @@ class Subnetwork:
         stem: Float[Tensor, "image num_filters size size"],
         gates: Sequence[Float[Tensor, " _"]] | None = None,
     ) -> Float[Tensor, "image num_classes"]:
-        """Return the logits of images, given what the network's first convolution hands on.
+        """Return the logits of images, given the output of the network's first convolution.
 
         Args:
             stem: from `SparseCNN.stem`.
-            gates: a tensor per convolution, 1 for channels that are on: factors of what these hand on, for their
-                gradients.
+            gates: a tensor per convolution, 1 for channels that are on: their outputs are multiplied by them,
+                for gradients.
         """
         maps = self._gated(stem[:, self._computed[0]], gates, 0)
         for layer, (weight, constant) in enumerate(self._convs, start=1):
@@ -127,7 +127,7 @@ class Subnetwork:
         return logits
 
     def _gated(self, maps: Tensor, gates: Sequence[Tensor] | None, layer: int) -> Tensor:
-        """Multiply what a layer hands on by the gates of its computed channels."""
+        """Multiply the output of a layer by the gates of its computed channels."""
         return maps if gates is None else maps * gates[layer][self._computed[layer]][:, None, None]
 
 

@@ -21,7 +21,7 @@ except ImportError:  # Windows has no flock
 LOCK_FILE: Final = "run.lock"
 
 _PATIENCE_S: Final = 1.0
-"""Whoever looks whether a run is written holds its lock for an instant, for which no writer may be refused."""
+"""How long a writer waits for the lock: a process that only checks whether a run is being written holds it briefly."""
 
 
 class RunLock:

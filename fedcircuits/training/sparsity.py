@@ -20,8 +20,8 @@ Masks = dict[str, Tensor]
 """Layer name to a boolean tensor of the shape of its weight; true = kept."""
 
 Count = int | Int[Tensor, ""]
-"""A number of weights. Of a number the fastest way on a CPU is made; a tensor stays where it is, and shapes are fixed
-whatever it holds, so that a GPU need not be waited for and its work can be recorded."""
+"""A number of weights. A Python number lets the CPU take the fastest way for its size. A tensor is never read: shapes
+do not depend on its value, so the CPU need not wait for a GPU, and the GPU's work can be recorded."""
 
 
 def sparsity_at(step: int, total_steps: int, target: float) -> float:

@@ -71,7 +71,7 @@ def image_attributions(
     blocks = []
     for row, class_id in enumerate(images.class_ids):
         pixels = images.pool.images[chosen.of_row(row).samples.indices]
-        # Gates after the activation act on what the first convolution hands on, which is the same at every point.
+        # Gates after the activation act on the output of the first convolution, which is the same at every point.
         seen = pixels if site is GateSite.PRE else model.stem(pixels)
         total = torch.zeros(len(pixels), len(ablation), device=pixels.device, dtype=ablation.dtype)
         steps = torch.arange(num_points * len(pixels), device=pixels.device)

@@ -103,7 +103,7 @@ class GateTask:
     def _closed_gates_learn_nothing(self) -> bool:
         """Tell whether the task's gradient of a closed gate is 0, so that its channel need not be computed.
 
-        It is where a closed gate makes the input of ReLU 0. An open one then scales what the channel hands on. Rows
+        It is where a closed gate makes the input of ReLU 0. An open one then scales the channel's output. Rows
         differ in what is open, so each is a pass of its own; a GPU is faster with all of them at once.
         """
         is_zero = self.settings.ablation == "zero" and GateSite(self.settings.gate_site) is GateSite.PRE

@@ -30,7 +30,7 @@ def class_losses(
 
 @dataclass(frozen=True)
 class _Swept:
-    """One class with its images: what the first convolution hands on, and how much each image counts, in sum 1."""
+    """One class with its images: the output of the first convolution, and each image's weight; weights sum to 1."""
 
     class_id: int
     stem: Tensor
