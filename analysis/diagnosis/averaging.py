@@ -68,10 +68,32 @@ class Barriers:
 
 
 @dataclass(frozen=True)
+class LayerUpdates:
+    """How clients' updates of a layer go together, over all weights and over those of clients' circuits.
+
+    Args:
+        layer: the layer.
+        kept: share of the updates' length that their mean keeps.
+        kept_by_circuits: the same over weights into or out of a client's circuit, mean over circuits.
+        conflict: share of update mass on weights where clients' largest updates differ in sign.
+        conflict_in_circuits: the same over the weights of circuits.
+        conflict_by_chance: what shuffled signs would give, over all weights.
+    """
+
+    layer: str
+    kept: float
+    kept_by_circuits: float
+    conflict: float
+    conflict_in_circuits: float
+    conflict_by_chance: float
+
+
+@dataclass(frozen=True)
 class Averaging(Findings):
     """What was measured of it; None or empty where that was not.
 
     Args:
+        updates: of each layer that touches circuits.
         patching: weights put back.
         swaps: circuits and weights crossed, four entries.
         preservation: separation of local circuits on global weights over that on their own, as a ratio of means,
@@ -79,6 +101,7 @@ class Averaging(Findings):
         barriers: of the straight line between models.
     """
 
+    updates: list[LayerUpdates]
     patching: Patching | None
     swaps: list[Swap]
     preservation: float
@@ -122,12 +145,34 @@ def examine_averaging(run: Run, server_round: int) -> Averaging:
     patching, swaps, barriers = (rows_of(run, table, server_round) for table in ("patching", "swaps", "barriers"))
     if patching.empty and swaps.empty and barriers.empty:
         raise NotMeasuredError(why_not_measured(run, "patching"))
+    interference, of_circuits = (
+        rows_of(run, table, server_round) for table in ("interference", "circuit_interference")
+    )
     return Averaging(
+        updates=_updates(interference, of_circuits),
         patching=_patching(patching) if len(patching) else None,
         swaps=_swaps(swaps) if len(swaps) else [],
         preservation=_preservation(swaps),
         barriers=_barriers(barriers) if len(barriers) else None,
     )
+
+
+def _updates(layers: pd.DataFrame, circuits: pd.DataFrame) -> list[LayerUpdates]:
+    columns = ["layer", "cancellation", "sign_conflict"]
+    of_circuits = circuits[columns].groupby("layer").mean().reset_index()
+    # Merged in the order of the layers; those that touch no circuit have no row in the other table.
+    both = layers[[*columns, "sign_conflict_null"]].merge(of_circuits, on="layer", suffixes=("", "_in_circuits"))
+    return [
+        LayerUpdates(
+            layer=row["layer"],
+            kept=row["cancellation"],
+            kept_by_circuits=row["cancellation_in_circuits"],
+            conflict=row["sign_conflict"],
+            conflict_in_circuits=row["sign_conflict_in_circuits"],
+            conflict_by_chance=row["sign_conflict_null"],
+        )
+        for row in both.to_dict("records")
+    ]
 
 
 def _patching(rows: pd.DataFrame) -> Patching:

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 from analysis.diagnosis import Diagnosis, Section
@@ -130,6 +131,12 @@ def _transfer(findings: Transfers) -> str:
 
 def _averaging(findings: Averaging) -> str:
     parts = []
+    if findings.updates:
+        titles = ["layer", "updates kept", "in circuits", "sign conflict", "in circuits", "by chance"]
+        rows = [
+            [own.layer, *(number(value, 3) for value in list(asdict(own).values())[1:])] for own in findings.updates
+        ]
+        parts.append(lay_out(titles, rows))
     if findings.patching is not None:
         own = findings.patching
         parts.append(

@@ -377,3 +377,18 @@ def test_undefined_figures_are_dashes_in_text_and_null_in_json(write_run: WriteR
 )
 def test_a_loss_too_small_to_show_is_not_minus_zero(fraction: float, text: str) -> None:
     assert points(fraction) == text
+
+
+def test_what_averaging_does_within_circuits_stands_beside_all_weights(write_run: WriteRun) -> None:
+    def add(server_round: int, tables: dict[str, Any]) -> None:
+        row = {"round": server_round, "partition_id": 0, "layer": "conv1", "sign_conflict": 0.5}
+        tables["circuit_interference"] = [
+            {**row, "class_id": class_id, "cancellation": kept} for class_id, kept in ((0, 0.25), (1, 0.75))
+        ]
+
+    run = load_run(write_run(change=add).path)
+    (conv1,) = examine_averaging(run, 2).updates
+    logged = run.interference.query("round == 2 and layer == 'conv1'").iloc[0]
+    assert (conv1.layer, conv1.kept_by_circuits, conv1.conflict_in_circuits) == ("conv1", 0.5, 0.5)
+    assert (conv1.kept, conv1.conflict) == (logged["cancellation"], logged["sign_conflict"])
+    assert "in circuits" in diagnosis_text(diagnose(run))
