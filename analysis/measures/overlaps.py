@@ -6,6 +6,7 @@ from typing import Final
 
 import pandas as pd
 
+from analysis.measures.circuits import compared_quality
 from analysis.measures.verdicts import is_counted
 from fedcircuits.records import ALL_LAYERS, Comparison, DataKind, ModelKind
 from fedcircuits.runlog.run import Run
@@ -62,9 +63,8 @@ def sample_note(run: Run) -> str:
     newest = like_with_like(rows[rows["round"] == rows["round"].max()])
     if newest.empty:
         return ""
-    circuits = run.quality[(run.quality["round"] == newest["round"].iloc[0])]
-    circuits = circuits[(circuits["model"] == ModelKind.CLIENT) & circuits["data"].isin(newest["data"].unique())]
-    holders = circuits.groupby("class_id").size()
+    circuits = compared_quality(run)
+    holders = circuits[circuits["round"] == newest["round"].iloc[0]].groupby("class_id").size()
     num_pairs = int((holders * (holders - 1) // 2).sum())
     if len(newest) >= num_pairs:
         return ""

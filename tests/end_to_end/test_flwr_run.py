@@ -73,6 +73,7 @@ def test_the_command_line_reads_a_true_run(digits_run, tmp_path, capsys):
     assert len(list(tmp_path.glob("*.png"))) >= 11
 
 
+@pytest.mark.long
 def test_one_worker_gives_the_bits_that_two_give(flower, digits_run, tmp_path):
     again = flower.run({**SMALL, "run-dir": str(tmp_path)}, num_clients=3, cpus_per_client=os.cpu_count() or 1)
     assert again.status == "finished:completed", again.output
@@ -82,6 +83,7 @@ def test_one_worker_gives_the_bits_that_two_give(flower, digits_run, tmp_path):
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.mark.long
 def test_another_of_flowers_strategies_runs(flower, tmp_path):
     run = flower.run({**SMALL, "run-dir": str(tmp_path), "strategy": "fedadam"}, num_clients=2)
     assert run.status == "finished:completed", run.output
