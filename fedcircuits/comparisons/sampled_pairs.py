@@ -1,8 +1,9 @@
 """Which pairs of many clients' circuits are compared: all of them, or a sample of a fixed size.
 
 Their number grows with the square of that of clients: 1,000 clients of ten classes make 50 million. Means over pairs
-need no more than some thousands of them, drawn evenly: of 300 clients, 2,000 pairs of each class put the mean IoU of a
-class within some 0.003 of that of all 44,850.
+need no more than some thousands of them, drawn evenly: where the IoU of pairs spreads by 0.2, the mean of 5,000 is
+within 0.006 of that of all pairs in 95 cases of 100, and that of one class of ten within 0.018. More would make logs
+large: a pair takes four rows a round.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ Circuit = TypeVar("Circuit")
 MAX_PAIR_CLIENTS: Final = 100
 """Above this many clients in a round, a sample of the pairs across them is compared."""
 
-SAMPLED_PAIRS: Final = 20_000
+SAMPLED_PAIRS: Final = 5_000
 """Pairs of circuits in the sample of a comparison; of one class in two clients, they are spread evenly over classes."""
 
 SAMPLED_MASK_PAIRS: Final = 1_000
