@@ -24,9 +24,8 @@ from fedcircuits.settings import Settings, too_few_to_average
 from fedcircuits.settings.config_values import ClassIds
 from strategies.moments import save_moments
 from strategies.observer import RoundObserver
-from strategies.roster import Roster
+from strategies.roster import Roster, SelectedNodes
 from strategies.screening import Asked, Reply, Screened, screen_replies
-from strategies.selected_nodes import SelectedNodes
 
 _log = logging.getLogger("fedcircuits")
 

@@ -6,6 +6,8 @@ addressed, sampled and ordered by partition id, which is what makes rounds repro
 
 import logging
 import time
+from collections.abc import Iterable, Sequence
+from typing import cast
 
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 from flwr.serverapp import Grid
@@ -165,3 +167,18 @@ class Roster:
 def _shortened(partitions: list[int]) -> str:
     """Return the list as text, of many the first ones."""
     return str(partitions) if len(partitions) <= _MOST_NAMED else f"{str(partitions[:_MOST_NAMED])[:-1]}, …]"
+
+
+class SelectedNodes:
+    """Shows Flower's strategies the chosen nodes of a round and no others."""
+
+    def __init__(self, node_ids: Sequence[int]) -> None:
+        self._node_ids = list(node_ids)
+
+    def get_node_ids(self) -> Iterable[int]:
+        """Return the chosen nodes; the one thing that strategies ask a grid for when they configure a round."""
+        return list(self._node_ids)
+
+    def as_grid(self) -> Grid:
+        """Return this under the type that strategies declare."""
+        return cast(Grid, self)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.commands.output import remark
-from analysis.figures.image_formats import DEFAULT_FORMATS, IMAGE_FORMATS
+from analysis.formats import DEFAULT_FORMATS, IMAGE_FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

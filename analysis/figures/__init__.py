@@ -9,7 +9,6 @@ from analysis.figures.alignment import matched_overlap
 from analysis.figures.circuit_graph import circuit_graph_global, circuit_graph_local
 from analysis.figures.circuits import circuit_quality, circuit_sizes, transplants
 from analysis.figures.curves import faithfulness_curves
-from analysis.figures.image_formats import StyleName
 from analysis.figures.ladder import ladder
 from analysis.figures.model import global_accuracy, who_holds_what
 from analysis.figures.overlap import local_vs_global, overlap_across_clients, stability, weight_masks
@@ -27,6 +26,7 @@ from analysis.figures.saving import SavedFigure, save_drawings, save_figure
 from analysis.figures.style import Draw
 from analysis.figures.validity import discovery_validity
 from analysis.figures.weights import interference, supports
+from analysis.formats import StyleName
 from fedcircuits.errors import FedCircuitsError
 from fedcircuits.runlog.run import Run
 

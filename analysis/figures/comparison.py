@@ -15,9 +15,9 @@ from analysis.figures.compare_overlap import (
     shared_against_distinct,
 )
 from analysis.figures.compare_sparsity import sparsity
-from analysis.figures.image_formats import StyleName
 from analysis.figures.saving import SavedFigure, save_drawings
 from analysis.figures.style import Draw
+from analysis.formats import StyleName
 
 COMPARISON_FIGURES: Final[dict[str, Draw[SeedStudy]]] = {
     "01-accuracy": late_accuracy,

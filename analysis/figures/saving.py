@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from matplotlib.figure import Figure
 
-from analysis.figures.image_formats import IMAGE_FORMATS, StyleName
 from analysis.figures.style import Draw, NothingToDrawError, Subject
 from analysis.figures.styles import SAVING, STYLES, plain_settings
+from analysis.formats import IMAGE_FORMATS, StyleName
 from fedcircuits.errors import FedCircuitsError, RunLogError
 from fedcircuits.whole_files import write_whole
 

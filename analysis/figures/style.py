@@ -9,8 +9,8 @@ import seaborn as sns
 from matplotlib.figure import Figure, FigureBase
 
 from analysis.figures.grey_print import Look, tell_apart
-from analysis.figures.image_formats import StyleName
 from analysis.figures.styles import current_style, drawing, width_of
+from analysis.formats import StyleName
 from fedcircuits.errors import FedCircuitsError
 from fedcircuits.runlog.run import Run
 

@@ -10,7 +10,7 @@ import matplotlib as mpl
 import seaborn as sns
 from matplotlib.figure import Figure, FigureBase
 
-from analysis.figures.image_formats import StyleName
+from analysis.formats import StyleName
 from fedcircuits.errors import FedCircuitsError
 
 _LOOKS: Final[dict[str, Any]] = {

@@ -6,10 +6,12 @@ that it must be told from, and where two channels do the same, any of them may b
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Final
+
+import torch
 
 from fedcircuits.circuits.found import FoundCircuits
 from fedcircuits.circuits.study import Bench, find_circuits, prepare_subject
-from fedcircuits.examination.perturbed import perturbed
 from fedcircuits.examination.round_models import ClientModel
 from fedcircuits.networks.cnn import Weights
 from fedcircuits.networks.spec import ModelSpec
@@ -17,6 +19,9 @@ from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings
 from fedcircuits.settings.config_values import ClassIds
 from fedcircuits.training.local import RoundPosition
+
+PERTURBATION: Final = 0.01
+"""Standard deviation of the noise on each parameter, as a share of it."""
 
 
 def with_other_negatives(
@@ -93,3 +98,11 @@ def _asked(
     subject = prepare_subject(settings, spec, weights, asked)
     circuits, retest, _ = find_circuits(settings, subject, asked, position, trained_classes, Purpose.LOCAL_DISCOVERY)
     return replace(like, circuits=circuits, retest=retest, reachable=subject.reachable)
+
+
+def perturbed(weights: Weights, generator: torch.Generator, noise: float = PERTURBATION) -> dict[str, torch.Tensor]:
+    """Return a copy whose parameters were multiplied by 1 + noise * N(0, 1); what is 0 stays 0."""
+    return {
+        name: value * (1 + noise * torch.randn(value.shape, generator=generator).to(value.device))
+        for name, value in weights.items()
+    }

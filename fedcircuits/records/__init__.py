@@ -9,6 +9,7 @@ from fedcircuits.records.names import (
     COLLAPSED_RECALL,
     DEFAULT_ANSWER_RATE,
     MIN_RELIABILITY,
+    REASON_WORDS,
     AlignmentVerdict,
     Comparison,
     DataKind,
@@ -16,8 +17,8 @@ from fedcircuits.records.names import (
     ModelKind,
     RungName,
     UnusableReason,
+    count_reasons,
 )
-from fedcircuits.records.reasons import REASON_WORDS, count_reasons
 from fedcircuits.records.schemas import TABLES
 
 __all__ = [

@@ -3,6 +3,8 @@
 import argparse
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import documentation
@@ -108,3 +110,10 @@ def test_a_wrong_value_is_named_with_what_is_allowed(
         main(arguments)
     assert stopped.value.code == 2
     assert complaint in capsys.readouterr().err
+
+
+def test_the_command_line_starts_without_what_only_some_commands_need() -> None:
+    large = ["matplotlib", "torch", "flwr", "jinja2"]
+    line = f"import sys, analysis.__main__; print([name for name in {large} if name in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", line], cwd=PROJECT, capture_output=True, text=True, check=True)
+    assert said.stdout == "[]\n"

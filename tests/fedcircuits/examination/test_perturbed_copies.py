@@ -1,6 +1,6 @@
 import torch
 
-from fedcircuits.examination.perturbed import perturbed
+from fedcircuits.examination.identifiability import perturbed
 from fedcircuits.networks.cnn import initial_weights
 from fedcircuits.networks.spec import ModelSpec
 
