@@ -58,9 +58,11 @@ class WeightSums:
 
     def touching(self, targets: Bool[Tensor, "part target"], sources: Bool[Tensor, "part source"]) -> "WeightSums":
         """Return, from sums by kernel, those of each part: the kernels into its targets or out of its sources."""
-        columns = sources.double().T
+        columns = sources.double().T  # [source, part]
 
         def select(by_kernel: Tensor) -> Tensor:
+            # [..., target, 1]: all kernels of a target, for the parts that it belongs to; [..., target, part]: of the
+            # other targets, the kernels that read a source of the part. Summed over targets.
             rows = by_kernel.sum(-1, keepdim=True)
             return torch.where(targets.T, rows, by_kernel @ columns).sum(-2)
 
@@ -107,6 +109,7 @@ def sum_layer(
     holders, positive, negative = (torch.zeros_like(start, dtype=torch.int32) for _ in range(3))
     signs = _Signs(start)
     update_squares, weight_squares = [], []
+    # One client at a time: the sums, and one bit per weight for signs, are all that is kept.
     for weight, mask, share in zip(weights, masks, shares, strict=True):
         update = weight.double() - mask * start
         mean_update += share * update
@@ -160,6 +163,7 @@ class _Signs:
         self._num_large += largest
         self._raised |= raised
         self._lowered |= largest & (update < 0)
+        # Probabilities that all clients with a large update here draw a positive, or all a negative, sign.
         self._all_positive = torch.where(largest, self._all_positive * share, self._all_positive)
         self._all_negative = torch.where(largest, self._all_negative * (1 - share), self._all_negative)
 
@@ -171,6 +175,8 @@ class _Signs:
     def shuffled(self) -> tuple[Tensor, list[Tensor]]:
         """Return, by weight, the probability of a conflict, and its covariance with each client's sign there."""
         contested = self._num_large > 1
+        # A conflict is whatever is neither all positive nor all negative. Its covariance with one client's sign follows
+        # from the two: positive and all others negative, or the other way round.
         probability = torch.where(contested, 1 - self._all_positive - self._all_negative, 0.0)
         slopes = [
             torch.where(contested & largest, self._all_negative * share - self._all_positive * (1 - share), 0.0)

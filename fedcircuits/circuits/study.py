@@ -117,7 +117,7 @@ def probe_halves(probe: LabelledImages, seed: int) -> tuple[LabelledImages, Labe
 def client_bench(settings: Settings, dataset: Dataset, train: LabelledImages, partition_id: int) -> Bench:
     """Return the bench of a client that holds `train`; the probe set is on it only as far as the settings allow."""
     held = train.labels.unique().tolist()
-    classes = tuple(c for c in settings.circuit_classes if c in held)
+    classes = tuple(c for c in settings.searched_classes if c in held)
     if settings.discovery.finds_on_probe:
         return probe_bench(settings, dataset, classes)
     shared = dataset.probe if settings.discovery.share_probe else None
@@ -127,7 +127,7 @@ def client_bench(settings: Settings, dataset: Dataset, train: LabelledImages, pa
 def own_bench(settings: Settings, train: LabelledImages, test: LabelledImages, partition_id: int) -> Bench:
     """Return the bench of a client that has images of its own and nothing else."""
     held = train.labels.unique().tolist()
-    classes = tuple(c for c in settings.circuit_classes if c in held)
+    classes = tuple(c for c in settings.searched_classes if c in held)
     return Bench(partition_id, train, None, train, None, test, classes)
 
 
@@ -145,7 +145,7 @@ def probe_bench(settings: Settings, dataset: Dataset, classes: ClassIds) -> Benc
 
 def server_bench(settings: Settings, dataset: Dataset) -> Bench:
     """Return the bench of the server, for all classes that the settings ask for."""
-    return probe_bench(settings, dataset, settings.circuit_classes)
+    return probe_bench(settings, dataset, settings.searched_classes)
 
 
 def prepare_subject(settings: Settings, spec: ModelSpec, weights: Weights, bench: Bench) -> Subject:

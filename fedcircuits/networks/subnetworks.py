@@ -2,9 +2,9 @@
 
 A channel that is off outputs the same value everywhere in every image. What it adds to the layer after it is therefore
 worked out once per circuit, not once per image; at the edges of a map padding makes a difference, hence a map of it. A
-convolution then costs the share of channels on before it times the share on after it. What the first convolution hands
-on (the stem) is the same for all circuits and is computed once. The logits are those of the gated network up to
-rounding.
+convolution then costs the share of channels on before it times the share on after it. The output of the first
+convolution (the stem) is the same for all circuits and is computed once. The logits are those of the gated network up
+to rounding.
 """
 
 from collections.abc import Mapping, Sequence
@@ -69,7 +69,10 @@ class Subnetworks:
         ]
         linears = [(weights[f"{name}.weight"], weights[f"{name}.bias"]) for name in (*spec.hidden_names, READOUT)]
         (weight, self._bias), *self._linears = linears
+        # [target, channel + 1, place]: a block of columns for each channel of the last map, and one more of zeros, for
+        # channels that only fill up a block.
         self._features = F.pad(weight.view(len(weight), self._widths[-1], -1), (0, 0, 0, 1))
+        # [target, channel]: what a channel adds that has the value 1 everywhere.
         self._of_constants = self._features[:, :-1].sum(2)
 
     def of(self, member: Bool[Tensor, " channel"]) -> "Subnetwork":
@@ -78,8 +81,12 @@ class Subnetworks:
         off = self._constants.masked_fill(member, 0).split(self._widths)
         convs = []
         for conv, constants, source, target in zip(self._convs, off, picked, picked[1:], strict=False):
+            # [computed target, kernel place, source + 1]
             weight = conv.weight[target.computed]
+            # Sources that are off, each with its constant, leave [target, kernel place]; summed over the places of the
+            # kernel that lie inside the map, [target, map place].
             from_off = (weight[..., :-1] @ constants) @ conv.takes.T + conv.bias[target.computed, None]
+            # Sources that are on: [target, kernel height, kernel width, computed source].
             kernel = weight.index_select(2, source.seen).unflatten(1, (self._spec.kernel_size, -1))
             # With channels last in memory, as everywhere in the network.
             constant = from_off.T.contiguous().T.unflatten(1, (conv.size, -1))
@@ -132,12 +139,14 @@ class Subnetwork:
 
 
 def _convolution(weight: Tensor, bias: Tensor, size: int, margin: int) -> _Convolution:
-    by_place = weight.flatten(2).transpose(1, 2)
+    by_place = weight.flatten(2).transpose(1, 2)  # [target, kernel place, source]
+    # Unfolding a map of ones tells, for each place of the map, which places of the kernel do not fall into the padding.
     inside = F.unfold(weight.new_ones(1, 1, size, size), weight.shape[2:], padding=margin)[0].T
     return _Convolution(F.pad(by_place, (0, 1)), bias, inside, size - weight.shape[2] + 1 + 2 * margin)
 
 
 def _pick(member: Tensor, width: int) -> _Picked:
     on = member.nonzero().flatten()
+    # Channel 0 stands in where a block is filled up; the next layer looks for it at `width`, where weights are 0.
     num_more = -len(on) % _BLOCK if len(on) else _BLOCK
     return _Picked(F.pad(on, (0, num_more)), F.pad(on, (0, num_more), value=width))

@@ -54,7 +54,7 @@ class Settings:
         return self.model.spec(self.data.shape)
 
     @property
-    def circuit_classes(self) -> ClassIds:
+    def searched_classes(self) -> ClassIds:
         """Classes whose circuits are looked for, ascending."""
         return tuple(sorted(self.discovery.circuit_classes)) or tuple(range(self.data.shape.num_classes))
 

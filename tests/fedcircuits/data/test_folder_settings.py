@@ -17,7 +17,7 @@ def test_the_shape_of_ones_own_images_is_what_the_settings_say(make_settings: Ma
     settings = make_settings(MINE)
     assert settings.data.shape == (2, 12, 3)
     assert settings.data.class_names == ("cat", "dog")
-    assert settings.circuit_classes == (0, 1)
+    assert settings.searched_classes == (0, 1)
 
 
 @pytest.mark.parametrize(

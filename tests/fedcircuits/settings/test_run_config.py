@@ -216,12 +216,12 @@ def test_the_error_is_the_same_in_another_process() -> None:
 
 
 def test_all_circuit_classes_are_the_classes_of_the_dataset(make_settings: MakeSettings) -> None:
-    assert make_settings({"circuit-classes": "all"}).circuit_classes == tuple(range(10))
-    assert make_settings({"circuit-classes": " all "}).circuit_classes == tuple(range(10))
+    assert make_settings({"circuit-classes": "all"}).searched_classes == tuple(range(10))
+    assert make_settings({"circuit-classes": " all "}).searched_classes == tuple(range(10))
 
 
 def test_listed_circuit_classes_are_put_in_order(make_settings: MakeSettings) -> None:
-    assert make_settings({"circuit-classes": "7,0,2"}).circuit_classes == (0, 2, 7)
+    assert make_settings({"circuit-classes": "7,0,2"}).searched_classes == (0, 2, 7)
 
 
 BY_CLASS = {"partition": "classes", "client-classes": "0,1;0,9", "circuit-classes": "0,9"}
@@ -236,7 +236,7 @@ def test_classes_that_rotate_move_on_by_the_seed_and_stay_in_the_dataset(
 ) -> None:
     settings = make_settings({**BY_CLASS, "rotate-classes": True, "seed": seed})
     assert settings.data.client_classes == client_classes
-    assert settings.circuit_classes == circuit_classes
+    assert settings.searched_classes == circuit_classes
 
 
 def test_the_config_keeps_classes_that_rotate_as_they_were_written(make_settings: MakeSettings) -> None:
@@ -251,12 +251,12 @@ def test_classes_stay_where_they_are_unless_a_split_by_class_asks_for_more(make_
     settings = make_settings({**BY_CLASS, "seed": 3, "rotate-classes": False})
     assert settings.data.client_classes == ((0, 1), (0, 9))
     iid = make_settings({"circuit-classes": "0,9", "seed": 3, "rotate-classes": True})
-    assert settings.circuit_classes == iid.circuit_classes == (0, 9)
+    assert settings.searched_classes == iid.searched_classes == (0, 9)
 
 
 def test_all_classes_are_looked_for_wherever_they_rotate_to(make_settings: MakeSettings) -> None:
     settings = make_settings({**BY_CLASS, "circuit-classes": "all", "rotate-classes": True, "seed": 3})
-    assert settings.circuit_classes == tuple(range(10))
+    assert settings.searched_classes == tuple(range(10))
 
 
 @pytest.mark.parametrize("text", ["", "everything", "0;1"])
