@@ -28,7 +28,7 @@ from fedcircuits.circuits.scores import balanced_sample, circuit_logits, judge, 
 from fedcircuits.circuits.study import Bench, Subject, client_bench, measure_circuits, prepare_subject
 from fedcircuits.data.datasets import Dataset, LabelledImages, load_dataset
 from fedcircuits.networks.cnn import GateSite, Weights
-from fedcircuits.overlap import overlap_figures, pair_sets
+from fedcircuits.overlap import overlap_values, pair_sets
 from fedcircuits.seeding import Purpose, torch_generator
 from fedcircuits.settings import Settings
 from fedcircuits.settings.app_config import app_defaults
@@ -243,7 +243,7 @@ def retest_phi(first: Circuits, second: Circuits, subject: Subject) -> np.ndarra
     universe = np.broadcast_to(subject.reachable.numpy(), members.shape)
     count = len(first.class_ids)
     pairs = pair_sets(members, universe, subject.model.spec.channels, np.arange(count), np.arange(count) + count)
-    return overlap_figures(pairs).phi[:, -1]
+    return overlap_values(pairs).phi[:, -1]
 
 
 if __name__ == "__main__":

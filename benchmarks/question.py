@@ -27,7 +27,7 @@ from fedcircuits.circuits.discovery.images import DiscoveryImages
 from fedcircuits.circuits.study import Subject, measure_circuits, prepare_subject, server_bench
 from fedcircuits.data.datasets import Dataset, LabelledImages, load_dataset, stratified_split
 from fedcircuits.networks.cnn import Weights
-from fedcircuits.overlap import overlap_figures, pair_sets
+from fedcircuits.overlap import overlap_values, pair_sets
 from fedcircuits.settings import Settings
 from fedcircuits.settings.app_config import app_defaults
 
@@ -200,7 +200,7 @@ def correlations(found: Sequence[Found]) -> tuple[list[float], list[float]]:
     )
     ends = np.array([(0, 3), (1, 2), (0, 1), (2, 3)])[:, :, None] * num_classes + np.arange(num_classes)
     counted = pair_sets(members, universe, a.model.spec.channels, ends[:, 0].ravel(), ends[:, 1].ravel())
-    phi = overlap_figures(counted).phi[:, -1].reshape(4, num_classes)
+    phi = overlap_values(counted).phi[:, -1].reshape(4, num_classes)
     root = np.sqrt(np.clip(phi[2], 0, None) * np.clip(phi[3], 0, None))
     return phi[:2].mean(0).tolist(), root.tolist()
 

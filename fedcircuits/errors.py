@@ -44,4 +44,4 @@ class SweepError(FedCircuitsError):
 
 
 class ExportError(FedCircuitsError):
-    """Figures of a run cannot be handed to another tool: it is not installed, or refuses them."""
+    """Values of a run cannot be handed to another tool: it is not installed, or refuses them."""

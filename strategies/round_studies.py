@@ -81,7 +81,7 @@ class RoundStudies:
         return tuple(entry.usable if size is None else False for entry, size in zip(judged, sizes, strict=True))
 
     def _judged(self, quality: Sequence[CircuitQuality]) -> list[CircuitQuality]:
-        """Return the figures with no circuit usable if the discovery that finds them has failed its check."""
+        """Return the values with no circuit usable if the discovery that finds them has failed its check."""
         if self.is_discovery_sound:
             return list(quality)
         return [replace(entry, reason=entry.reason or UnusableReason.CHECK_FAILED) for entry in quality]

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis import measures
-from fedcircuits.overlap import overlap_figures, pair_sets
+from fedcircuits.overlap import overlap_values, pair_sets
 from fedcircuits.records import ALL_LAYERS, Comparison, ModelKind
 from fedcircuits.runlog.run import Run
 
@@ -50,7 +50,7 @@ def compare(circuits: Sequence[pd.DataFrame]) -> pd.DataFrame:
         return pd.DataFrame(columns=_COLUMNS)
     layers = list(circuits[0]["layer"])
     first, second = np.array(list(combinations(range(len(circuits)), 2))).T
-    figures = overlap_figures(pair_sets(*circuit_sets(circuits), first, second))
+    figures = overlap_values(pair_sets(*circuit_sets(circuits), first, second))
     table = pd.DataFrame({"layer": [*layers, ALL_LAYERS] * len(first)})
     for column in ("round", "partition_id", "class_id"):
         values = [rows[column].iloc[0] for rows in circuits]

@@ -15,7 +15,7 @@ from fedcircuits.alignment.relabelling import Permutations, identity_permutation
 from fedcircuits.circuits.circuit import Circuits
 from fedcircuits.networks.cnn import Weights
 from fedcircuits.networks.spec import ModelSpec
-from fedcircuits.overlap import overlap_figures, pair_sets
+from fedcircuits.overlap import overlap_values, pair_sets
 from fedcircuits.records import ALL_LAYERS
 
 
@@ -39,8 +39,8 @@ class AlignedModel:
 
 
 @dataclass(frozen=True)
-class AlignedFigures:
-    """Mean overlap of two models' circuits in one layer; the figures of `LayerAlignment` of the same names."""
+class AlignedValues:
+    """Mean overlap of two models' circuits in one layer; the values of `LayerAlignment` of the same names."""
 
     phi: float | None
     matched_phi: float | None
@@ -49,7 +49,7 @@ class AlignedFigures:
     num_circuits: int
 
 
-NO_FIGURES = AlignedFigures(None, None, None, None, 0)
+NO_VALUES = AlignedValues(None, None, None, None, 0)
 """Of a layer that circuits have no channels in."""
 
 
@@ -77,23 +77,23 @@ class CircuitComparison:
             draws = random_circuits(member, second.reachable, spec.channels, num_draws, generator)
             self.drawn = torch.cat([self.drawn, draws])
 
-    def figures(self, orders: Permutations) -> dict[str, AlignedFigures]:
+    def values(self, orders: Permutations) -> dict[str, AlignedValues]:
         """Return the overlap of circuits in each convolution, and in all, before and after matching."""
         before = self._phi(self.members[1], identity_permutations(self.spec), self.same)
         after = self._phi(self.members[1], orders, self.same)
         other = self._phi(self.members[1], orders, self.other)
         drawn = self._phi(self.drawn, orders, self.random)
-        figures = {}
+        values = {}
         for column, layer in enumerate((*self.spec.conv_names, ALL_LAYERS)):
             known = np.isfinite(before[:, column]) & np.isfinite(after[:, column])
-            figures[layer] = AlignedFigures(
+            values[layer] = AlignedValues(
                 phi=mean_of_defined(before[known, column]),
                 matched_phi=mean_of_defined(after[known, column]),
                 other_class_phi=mean_of_defined(other[:, column]),
                 random_phi=mean_of_defined(drawn[:, column]),
                 num_circuits=int(known.sum()),
             )
-        return figures
+        return values
 
     def _phi(self, second: Tensor, orders: Permutations, pairs: Sequence[tuple[int, int]]) -> Array:
         """Return phi of pairs (row of the first model, row of `second`), `[pair, layer + 1]`."""
@@ -104,7 +104,7 @@ class CircuitComparison:
         reachable = permute_members(self.spec, self.reachable[1], orders)
         universe = torch.cat([self.reachable[0].expand_as(first), reachable.expand_as(second)])
         rows_a, rows_b = np.array(pairs).T
-        return overlap_figures(pair_sets(members.numpy(), universe.numpy(), layers, rows_a, rows_b + len(first))).phi
+        return overlap_values(pair_sets(members.numpy(), universe.numpy(), layers, rows_a, rows_b + len(first))).phi
 
 
 def _rows_by_class(model: AlignedModel) -> dict[int, int]:

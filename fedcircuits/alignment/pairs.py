@@ -14,9 +14,9 @@ from numpy import ndarray as Array
 from torch import Tensor
 
 from fedcircuits.alignment.circuits import (
-    NO_FIGURES,
-    AlignedFigures,
+    NO_VALUES,
     AlignedModel,
+    AlignedValues,
     CircuitComparison,
     mean_of_defined,
 )
@@ -39,7 +39,7 @@ EXCESS = 0.1
 
 @dataclass(frozen=True)
 class LayerAlignment:
-    """One layer of a pair of models, matched by one method; figures are None where there is nothing to average.
+    """One layer of a pair of models, matched by one method; values are None where there is nothing to average.
 
     Args:
         method: how channels were matched.
@@ -107,10 +107,10 @@ def align_pair(
     comparison = CircuitComparison(spec, first, second, num_draws, generator)
     entries = []
     for method, permutations in orders.items():
-        circuits = comparison.figures(permutations)
+        circuits = comparison.values(permutations)
         for layer, channels in _channel_figures(spec, correlations, permutations).items():
-            figures = circuits.get(layer, NO_FIGURES)
-            entries.append(_entry(method, first, second, layer, channels, figures))
+            values = circuits.get(layer, NO_VALUES)
+            entries.append(_entry(method, first, second, layer, channels, values))
     return entries
 
 
@@ -127,7 +127,7 @@ def judge_alignment(
       gains less than `EXCESS`.
     - `relabelling`: circuits are `ALIKE` after matching, which gains `EXCESS` and exceeds both controls by as much.
     - `genuinely different`: circuits are `ALIKE` neither before nor after, and do not exceed the controls so far.
-    - `undecided`: anything else, such as a matching that brings circuits of all classes together, or a missing figure.
+    - `undecided`: anything else, such as a matching that brings circuits of all classes together, or a missing value.
     """
     if fixed_points is not None and fixed_points >= STAYS:
         return AlignmentVerdict.IRRELEVANT
@@ -159,7 +159,7 @@ def _entry(
     second: AlignedModel,
     layer: str,
     channels: _ChannelPairs,
-    circuits: AlignedFigures,
+    circuits: AlignedValues,
 ) -> LayerAlignment:
     fixed_points = mean_of_defined(channels.stays)
     phis = (circuits.phi, circuits.matched_phi, circuits.other_class_phi, circuits.random_phi)

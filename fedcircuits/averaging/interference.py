@@ -17,8 +17,8 @@ from fedcircuits.training.sparsity import Masks
 
 
 @dataclass(frozen=True, kw_only=True)
-class InterferenceFigures:
-    """Interference in some of a layer's weights; figures are None where they divide by zero.
+class InterferenceValues:
+    """Interference in some of a layer's weights; values are None where they divide by zero.
 
     Args:
         cancellation: norm of the mean update over the mean norm of updates, 0..1; 1 = all pull one way,
@@ -48,7 +48,7 @@ class InterferenceFigures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerInterference(InterferenceFigures):
+class LayerInterference(InterferenceValues):
     """Interference in all of a layer's weights.
 
     Args:
@@ -67,7 +67,7 @@ class LayerInterference(InterferenceFigures):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CircuitInterference(InterferenceFigures):
+class CircuitInterference(InterferenceValues):
     """Interference in a layer's weights into or out of the channels of one circuit.
 
     Args:
@@ -114,7 +114,7 @@ def measure_interference(
         key = f"{layer}.weight"
         weights, masks = [client[key] for client, _ in clients], [mask[layer] for _, mask in clients]
         sums = sum_layer(start[key], weights, masks, shares, average[key], _num_sources(spec, layer))
-        (figures,) = _figures(sums, sums.by_kernel.whole(), shares)
+        (values,) = _values(sums, sums.by_kernel.whole(), shares)
         layers.append(
             LayerInterference(
                 layer=layer,
@@ -122,7 +122,7 @@ def measure_interference(
                 density_clients=sum(float(mask.double().mean()) for mask in masks) / len(masks),
                 density_union=int(_num_kept(sums.by_kernel).sum()) / start[key].numel(),
                 density_global=float(average[key].ne(0).double().mean()),
-                **vars(figures),
+                **vars(values),
             )
         )
         for partition_id, found in circuits.items():
@@ -152,10 +152,10 @@ def _measure_circuits(
     touching = sums.by_kernel.touching(targets, sources)
     return [
         CircuitInterference(
-            partition_id=partition_id, class_id=class_id, layer=layer, num_weights=int(num_weights), **vars(figures)
+            partition_id=partition_id, class_id=class_id, layer=layer, num_weights=int(num_weights), **vars(values)
         )
-        for class_id, num_weights, figures in zip(
-            circuits.class_ids, _num_kept(touching), _figures(sums, touching, shares), strict=True
+        for class_id, num_weights, values in zip(
+            circuits.class_ids, _num_kept(touching), _values(sums, touching, shares), strict=True
         )
     ]
 
@@ -178,8 +178,8 @@ def _num_kept(sums: WeightSums) -> Tensor:
     return sums.solo + sums.agree + sums.conflict
 
 
-def _figures(layer: LayerSums, sums: WeightSums, shares: Sequence[float]) -> list[InterferenceFigures]:
-    """Return the figures of each part of a layer."""
+def _values(layer: LayerSums, sums: WeightSums, shares: Sequence[float]) -> list[InterferenceValues]:
+    """Return the values of each part of a layer."""
     weights = torch.tensor(shares, dtype=torch.float64, device=sums.mean_square.device)[:, None]
     pulls = weights * sums.update_squares.sqrt()
     total, own = pulls.sum(0), pulls.square().sum(0)
@@ -197,7 +197,7 @@ def _figures(layer: LayerSums, sums: WeightSums, shares: Sequence[float]) -> lis
     }
     parts = zip(*(column.tolist() for column in columns.values()), strict=True)
     return [
-        InterferenceFigures(
+        InterferenceValues(
             **{name: value if math.isfinite(value) else None for name, value in zip(columns, part, strict=True)}
         )
         for part in parts

@@ -1,4 +1,4 @@
-"""Sums over the weights of a layer from which every figure of interference follows, for the layer or a part of it.
+"""Sums over the weights of a layer from which every value of interference follows, for the layer or a part of it.
 
 The sums are kept kernel by kernel, so that those of a circuit are read off without going through the weights again.
 Updates are taken as w_i - m_i * w_0, with m_i the client's mask: with the plain difference, every weight that all

@@ -17,9 +17,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from fedcircuits.circuits.found import Question
-from fedcircuits.overlap import SetPairs, membership_phi, overlap_figures, pair_sets
+from fedcircuits.overlap import SetPairs, membership_phi, overlap_values, pair_sets
 from fedcircuits.overlap.arithmetic import ratio, with_total
-from fedcircuits.overlap.noisy_pairs import estimate_pairs, estimated_figures
+from fedcircuits.overlap.noisy_pairs import estimate_pairs, estimated_values
 from fedcircuits.records import ALL_LAYERS, MIN_RELIABILITY, TABLES, Comparison, ModelKind
 
 
@@ -98,15 +98,15 @@ def overlap_table(items: ItemMatrices, pairs: Sequence[Pair]) -> pa.Table:
         return schema.empty_table()
     facing = _rows((a.row, b.facing_row) for _, a, b in pairs)
     counted, in_common = items.count(facing), items.count(facing, common=True)
-    figures, common = vars(overlap_figures(counted)), overlap_figures(in_common)
-    figures |= _without_noise(items, pairs, figures["phi"])
-    figures |= {"common_adjusted_iou": common.adjusted_iou, "common_phi": common.phi}
+    measured, common = vars(overlap_values(counted)), overlap_values(in_common)
+    measured |= _without_noise(items, pairs, measured["phi"])
+    measured |= {"common_adjusted_iou": common.adjusted_iou, "common_phi": common.phi}
     table = _identifiers(pairs, [*items.layer_sizes, ALL_LAYERS])
     for column in ("intersection", "size_a", "size_b", "universe"):
         table[column] = with_total(getattr(counted, column)).reshape(-1)
     table["common_universe"] = with_total(in_common.universe).reshape(-1)
-    # An undefined figure is missing from every mean that is taken later.
-    table |= {column: pa.array(values.reshape(-1), from_pandas=True) for column, values in figures.items()}
+    # An undefined value is missing from every mean that is taken later.
+    table |= {column: pa.array(values.reshape(-1), from_pandas=True) for column, values in measured.items()}
     undefined = pa.nulls(len(table["layer"]))
     return pa.table({column: table.get(column, undefined) for column in schema.names}, schema=schema)
 
@@ -122,13 +122,13 @@ def estimated_table(items: ItemMatrices, pairs: Sequence[Pair], flip_probability
     is_noisy_b = np.array([b.model is ModelKind.CLIENT for _, _, b in pairs])
     rows = _rows((a.row, b.row) for _, a, b in pairs)
     estimated = estimate_pairs(items.count(rows), flip_probability, is_noisy_b)
-    figures = vars(estimated_figures(estimated))
+    measured = vars(estimated_values(estimated))
     # Every weight could be in every mask, so that the common universe is the whole one.
-    figures |= {"common_adjusted_iou": figures["adjusted_iou"], "common_phi": figures["phi"]}
+    measured |= {"common_adjusted_iou": measured["adjusted_iou"], "common_phi": measured["phi"]}
     counts = vars(estimated) | {"common_universe": estimated.universe}
     table = _identifiers(pairs, [*items.layer_sizes, ALL_LAYERS])
     table |= {name: np.rint(with_total(values)).astype(np.int64).reshape(-1) for name, values in counts.items()}
-    table |= {name: pa.array(values.reshape(-1), from_pandas=True) for name, values in figures.items()}
+    table |= {name: pa.array(values.reshape(-1), from_pandas=True) for name, values in measured.items()}
     undefined = pa.nulls(len(table["layer"]))
     return pa.table({column: table.get(column, undefined) for column in schema.names}, schema=schema)
 

@@ -1,4 +1,4 @@
-"""How well many circuits agree at once: one figure for a class and a layer in place of all pairs of clients.
+"""How well many circuits agree at once: one value for a class and a layer in place of all pairs of clients.
 
 Nogueira, Sechidis and Brown 2018 (JMLR 18(174)): 1 = all circuits are the same, 0 = what random circuits of these sizes
 show in the mean. With two circuits of one size it is their phi.
@@ -110,8 +110,8 @@ def _class_rows(
     rows = []
     for name, group in groups:
         agreement = stability(group)
-        figures = {"stability": agreement.value, "low": agreement.low, "high": agreement.high}
-        known = {column: None if np.isnan(figure) else figure for column, figure in figures.items()}
+        values = {"stability": agreement.value, "low": agreement.low, "high": agreement.high}
+        known = {column: None if np.isnan(value) else value for column, value in values.items()}
         identity = {"round": server_round, "class_id": class_id, "layer": name, "num_circuits": len(circuits)}
         rows.append({**identity, **known})
     return rows

@@ -260,7 +260,7 @@ class Examiner:
 
 
 def _rows(entries: Iterable[Any], identity: Mapping[str, Any] | None = None) -> list[Row]:
-    """Lay out records as rows; figures that overflowed in a diverged network are undefined, like all others."""
+    """Lay out records as rows; values that overflowed in a diverged network are undefined, like all others."""
     return [{**(identity or {}), **{name: _known(value) for name, value in asdict(entry).items()}} for entry in entries]
 
 

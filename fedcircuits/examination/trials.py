@@ -1,4 +1,4 @@
-"""One class of one model on test images: what every figure about a circuit is measured against.
+"""One class of one model on test images: what every value about a circuit is measured against.
 
 M(C) is the separation (see `circuit_scores`) with only circuit C on. Channels that carry no signal say the same of
 every image, so they belong to no circuit and are never switched off, as biases are not. The circuit of all reachable

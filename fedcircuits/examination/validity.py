@@ -155,7 +155,7 @@ def _result(row: ValidityRow, server_round: int) -> CheckResult | None:
 
 
 def _row(partition_id: int | None, class_id: int | None, contests: Sequence[Contest]) -> ValidityRow:
-    """Return the row of some contests, all decidable, or without figures if there is none."""
+    """Return the row of some contests, all decidable, or without values if there is none."""
     if not contests:
         return ValidityRow(partition_id, class_id, None, None, None, None, None, None, 0, None)
     accuracy = _mean([contest.balanced_accuracy for contest in contests])

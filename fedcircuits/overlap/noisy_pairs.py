@@ -35,7 +35,7 @@ class EstimatedPairs:
 
 
 @dataclass(frozen=True)
-class EstimatedFigures:
+class EstimatedValues:
     """Estimated overlap of pairs; the last column pools all layers. NaN = undefined.
 
     Args:
@@ -71,7 +71,7 @@ def estimate_pairs(observed: SetPairs, flip_probability: float, is_noisy_b: Bool
     )
 
 
-def estimated_figures(pairs: EstimatedPairs) -> EstimatedFigures:
+def estimated_values(pairs: EstimatedPairs) -> EstimatedValues:
     """Return the estimated overlap of every pair, per layer and pooled over layers."""
     shared, union = with_total(pairs.intersection), with_total(pairs.size_a + pairs.size_b - pairs.intersection)
     iou = ratio(shared, np.maximum(union, 0))
@@ -80,7 +80,7 @@ def estimated_figures(pairs: EstimatedPairs) -> EstimatedFigures:
     expected = null_iou(SetPairs(np.zeros_like(pairs.universe), nearest_a, nearest_b, pairs.universe)).mean
     covariance = pairs.intersection - ratio(pairs.size_a * pairs.size_b, pairs.universe, empty=0.0)
     spread_a, spread_b = (with_total(size - ratio(size**2, pairs.universe, empty=0.0)) for size in (size_a, size_b))
-    return EstimatedFigures(
+    return EstimatedValues(
         iou=iou,
         expected_iou=expected,
         adjusted_iou=ratio(iou - expected, 1 - expected),

@@ -1,7 +1,7 @@
 """Randomised response (Warner 1965): each bit is sent flipped with a known probability, and counts are put right again.
 
 With p the probability of a flip, a bit x arrives as x' with E[x'] = p + (1 - 2p) x. So (x' - p) / (1 - 2p) is x in the
-mean, and since no two flips depend on each other, so are products of such terms of different clients. Each figure here
+mean, and since no two flips depend on each other, so are products of such terms of different clients. Each value here
 is unbiased for that reason, but not confined to where the true one lies: a size may come out below 0.
 
 Whoever sees one answer learns little of any single bit: it is at most (1 - p) / p times as likely from one value of the

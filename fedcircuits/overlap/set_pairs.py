@@ -10,7 +10,7 @@ from numpy import ndarray as Array
 
 @dataclass(frozen=True)
 class SetPairs:
-    """Sizes that describe pairs of sets layer by layer; every figure of their overlap follows from them.
+    """Sizes that describe pairs of sets layer by layer; every value of their overlap follows from them.
 
     Args:
         intersection: `[pair, layer]`, elements in both sets.

@@ -293,4 +293,4 @@ TABLES: Final[dict[str, pa.Schema]] = {
         seconds=_F,
     ),
 }
-"""Table name to its columns. Columns that do not apply to a row, and figures that are undefined, are null."""
+"""Table name to its columns. Columns that do not apply to a row, and values that are undefined, are null."""

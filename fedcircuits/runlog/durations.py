@@ -2,7 +2,7 @@
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in words, to two figures' worth of units."""
+    """Return a duration in words, to two units."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

@@ -14,7 +14,7 @@ from fedcircuits.circuits.study import (
 )
 from fedcircuits.data.datasets import Dataset, LabelledImages, load_dataset
 from fedcircuits.networks.cnn import initial_weights
-from fedcircuits.overlap import overlap_figures, pair_sets
+from fedcircuits.overlap import overlap_values, pair_sets
 from fedcircuits.seeding import SERVER, Purpose
 from fedcircuits.training.local import RoundPosition, train_sparse
 
@@ -129,4 +129,4 @@ def phi(first, second, subject) -> float:
     universe = np.broadcast_to(subject.reachable.numpy(), members.shape)
     ends = np.arange(len(first))
     pairs = pair_sets(members, universe, subject.model.spec.channels, ends, ends + len(first))
-    return float(np.nanmean(overlap_figures(pairs).phi[:, -1]))
+    return float(np.nanmean(overlap_values(pairs).phi[:, -1]))

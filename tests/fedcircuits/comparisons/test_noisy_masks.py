@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from fedcircuits.comparisons.masks import compare_masks
-from fedcircuits.overlap import SetPairs, overlap_figures
-from fedcircuits.overlap.noisy_pairs import EstimatedPairs, estimate_pairs, estimated_figures
+from fedcircuits.overlap import SetPairs, overlap_values
+from fedcircuits.overlap.noisy_pairs import EstimatedPairs, estimate_pairs, estimated_values
 from fedcircuits.overlap.randomised_response import flip_bits
 
 Masks = dict[str, Tensor]
@@ -39,10 +39,10 @@ def pairs_of(intersection: int, size_a: int, size_b: int, universe: int) -> SetP
 def test_figures_of_known_counts_are_those_of_sets() -> None:
     counts = np.array([[[3, 10], [5, 30], [6, 20], [12, 60]], [[0, 4], [5, 9], [7, 4], [12, 60]]])
     exact = SetPairs(*np.moveaxis(counts, 1, 0))
-    figures = estimated_figures(
+    figures = estimated_values(
         EstimatedPairs(*(v.astype(float) for v in vars(exact).values() if v is not exact.universe), exact.universe)
     )
-    expected = overlap_figures(exact)
+    expected = overlap_values(exact)
     for name in ("iou", "expected_iou", "adjusted_iou", "phi"):
         np.testing.assert_allclose(getattr(figures, name), getattr(expected, name), rtol=1e-12, err_msg=name)
 
@@ -54,7 +54,7 @@ def test_a_pair_with_noise_on_one_side_or_on_both_by_hand() -> None:
     assert estimated.intersection.tolist() == [[1.5], [2.0]]
     assert estimated.size_a.tolist() == [[5.0], [5.0]]
     assert estimated.size_b.tolist() == [[3.0], [4.0]]
-    figures = estimated_figures(estimated)
+    figures = estimated_values(estimated)
     assert figures.iou[:, 0].tolist() == pytest.approx([1.5 / 6.5, 2 / 7])
     # phi of the second: (2 - 5 * 4 / 10) = 0
     assert figures.phi[1, 0] == pytest.approx(0)
@@ -63,7 +63,7 @@ def test_a_pair_with_noise_on_one_side_or_on_both_by_hand() -> None:
 def test_sizes_that_come_out_impossible_have_no_figures_and_no_warnings() -> None:
     estimated = estimate_pairs(pairs_of(0, 1, 1, 10), 0.25, np.array([True]))
     assert estimated.size_a[0, 0] == -3
-    figures = estimated_figures(estimated)
+    figures = estimated_values(estimated)
     assert np.isnan(figures.iou[0]).all()
     assert np.isnan(figures.phi[0]).all()
     assert np.isnan(figures.expected_iou[0]).all()

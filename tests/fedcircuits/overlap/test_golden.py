@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fedcircuits.comparisons.stability import stability
-from fedcircuits.overlap import OverlapFigures, SetPairs, overlap_figures, pair_sets
+from fedcircuits.overlap import OverlapValues, SetPairs, overlap_values, pair_sets
 
 SIX_DECIMALS = 5e-7
 
@@ -36,12 +36,12 @@ GOLDEN = [
 each_golden = pytest.mark.parametrize("golden", GOLDEN, ids=lambda g: f"{g.universe}-{g.size_a}-{g.size_b}")
 
 
-def figures_of(*layers: tuple[int, int, int, int]) -> OverlapFigures:
+def figures_of(*layers: tuple[int, int, int, int]) -> OverlapValues:
     """Return the figures of one pair from (intersection, size a, size b, universe) of each layer."""
-    return overlap_figures(SetPairs(*(np.array([column], dtype=np.int64) for column in zip(*layers, strict=True))))
+    return overlap_values(SetPairs(*(np.array([column], dtype=np.int64) for column in zip(*layers, strict=True))))
 
 
-def nested(golden: Golden) -> OverlapFigures:
+def nested(golden: Golden) -> OverlapValues:
     return figures_of((min(golden.size_a, golden.size_b), golden.size_a, golden.size_b, golden.universe))
 
 
@@ -84,7 +84,7 @@ def rows(*texts: str) -> NDArray[Any]:
 def test_two_sets_of_three_out_of_ten() -> None:
     members = rows("1110000000", "1101000000")
     pairs = pair_sets(members, np.ones_like(members), [10], np.array([0]), np.array([1]))
-    figures = overlap_figures(pairs)
+    figures = overlap_values(pairs)
     assert figures.iou[0, 0] == 0.5
     assert figures.expected_iou[0, 0] == pytest.approx(0.200833, abs=SIX_DECIMALS)
     assert figures.phi[0, 0] == pytest.approx(0.523810, abs=SIX_DECIMALS)

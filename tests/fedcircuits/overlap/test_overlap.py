@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fedcircuits.overlap import OverlapFigures, SetPairs, overlap_figures, pair_sets
+from fedcircuits.overlap import OverlapValues, SetPairs, overlap_values, pair_sets
 
 Array = NDArray[Any]
 
@@ -24,8 +24,8 @@ def pairs_of(*layers: tuple[int, int, int, int]) -> SetPairs:
     return SetPairs(*(np.array([column], dtype=np.int64) for column in zip(*layers, strict=True)))
 
 
-def figures_of(*layers: tuple[int, int, int, int]) -> OverlapFigures:
-    return overlap_figures(pairs_of(*layers))
+def figures_of(*layers: tuple[int, int, int, int]) -> OverlapValues:
+    return overlap_values(pairs_of(*layers))
 
 
 def intersection_law(universe: int, size_a: int, size_b: int) -> dict[int, Fraction]:
@@ -150,7 +150,7 @@ def test_a_layer_without_a_universe_does_not_disturb_the_pooled_figures(position
 
 def test_no_pairs_give_figures_without_rows() -> None:
     empty = np.zeros((0, 2), dtype=np.int64)
-    figures = overlap_figures(SetPairs(empty, empty, empty, empty))
+    figures = overlap_values(SetPairs(empty, empty, empty, empty))
     assert {values.shape for values in vars(figures).values()} == {(0, 3)}
 
 
@@ -184,7 +184,7 @@ def test_adjusted_iou_and_phi_average_to_zero_over_the_null(sizes: tuple[int, in
         return
     law = intersection_law(universe, a, b)
     counts = np.array(list(law))[:, None]
-    figures = overlap_figures(SetPairs(*(np.broadcast_to(v, counts.shape) for v in (counts, a, b, universe))))
+    figures = overlap_values(SetPairs(*(np.broadcast_to(v, counts.shape) for v in (counts, a, b, universe))))
     weights = np.array([float(p) for p in law.values()])
     assert weights @ figures.adjusted_iou[:, 0] == pytest.approx(0, abs=1e-9)
     assert weights @ figures.phi[:, 0] == pytest.approx(0, abs=1e-9)
@@ -200,7 +200,7 @@ def test_random_sets_of_fixed_sizes_average_to_zero_per_layer_and_pooled() -> No
             members[row, start + generator.permutation(universe)[: sizes[row % 2]]] = True
             start += universe
     first, second = np.arange(0, 2 * draws, 2), np.arange(1, 2 * draws, 2)
-    figures = overlap_figures(pair_sets(members, np.ones_like(members), [12, 20], first, second))
+    figures = overlap_values(pair_sets(members, np.ones_like(members), [12, 20], first, second))
     for values in (figures.adjusted_iou, figures.phi):
         # Four standard errors of a mean over independent pairs.
         tolerance = 4 * values.std(axis=0) / math.sqrt(draws)
@@ -250,7 +250,7 @@ def test_a_large_universe_is_finite_and_close_to_the_mean_intersection() -> None
     size_a, size_b = np.full(100, 3700), 3600 + np.arange(100)
     shared = np.round(size_a * size_b / universe).astype(np.int64)
     pairs = SetPairs(*(v[:, None] for v in (shared, size_a, size_b, np.full(100, universe))))
-    figures = overlap_figures(pairs)
+    figures = overlap_values(pairs)
     for values in vars(figures).values():
         assert np.isfinite(values).all()
     # The gap to the IoU of the mean intersection is half the curvature times the variance, about 4e-6 here.
@@ -287,7 +287,7 @@ def test_random_circuits_of_models_that_reach_different_channels_are_at_chance_i
     universe = np.tile(reach, (couples, 1))
     first = np.arange(0, 2 * couples, 2)
     in_union, in_common = (
-        overlap_figures(pair_sets(members, universe, [71], first, first + 1, common=common)) for common in (False, True)
+        overlap_values(pair_sets(members, universe, [71], first, first + 1, common=common)) for common in (False, True)
     )
     # Standard error of a mean of 1,000 phis of spread 1/sqrt(21): 0.007.
     assert np.nanmean(in_union.phi[:, 0]) < -0.1

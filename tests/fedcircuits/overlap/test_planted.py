@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from fedcircuits.overlap import OverlapFigures, overlap_figures, pair_sets
+from fedcircuits.overlap import OverlapValues, overlap_values, pair_sets
 
 LAYERS = [32, 64, 128]
 
 
-def figures_of(one, other) -> OverlapFigures:
+def figures_of(one, other) -> OverlapValues:
     """Return the figures of pairs, `[pair, channel]` each, in models that reach every channel."""
     one, other = np.atleast_2d(one), np.atleast_2d(other)
     members = np.concatenate([one, other])
     first = np.arange(len(one))
-    return overlap_figures(pair_sets(members, np.ones_like(members), LAYERS, first, first + len(one)))
+    return overlap_values(pair_sets(members, np.ones_like(members), LAYERS, first, first + len(one)))
 
 
 def chosen(low, high):

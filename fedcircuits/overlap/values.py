@@ -1,4 +1,4 @@
-"""The figures of an overlap: IoU and correlation of membership, each against chance."""
+"""The values of an overlap: IoU and correlation of membership, each against chance."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from fedcircuits.overlap.set_pairs import SetPairs
 
 
 @dataclass(frozen=True)
-class OverlapFigures:
+class OverlapValues:
     """Overlap of pairs of sets; the last column pools all layers. NaN = undefined.
 
     Args:
@@ -30,11 +30,11 @@ class OverlapFigures:
     phi: Float[Array, "pair columns"]
 
 
-def overlap_figures(pairs: SetPairs) -> OverlapFigures:
+def overlap_values(pairs: SetPairs) -> OverlapValues:
     """Return the overlap of every pair and its null, per layer and pooled over layers."""
     shared, sizes = with_total(pairs.intersection), with_total(pairs.size_a + pairs.size_b)
     iou, null = ratio(shared, sizes - shared), null_iou(pairs)
-    return OverlapFigures(
+    return OverlapValues(
         iou=iou,
         expected_iou=null.mean,
         expected_sd=null.sd,
