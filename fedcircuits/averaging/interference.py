@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from fedcircuits.averaging.weight_sums import LayerSums, WeightSums, sum_layer
+from fedcircuits.averaging.weight_sums import WeightSums, sum_layer
 from fedcircuits.circuits.circuit import Circuits
 from fedcircuits.networks.cnn import Weights
 from fedcircuits.networks.spec import ModelSpec
@@ -23,13 +23,8 @@ class InterferenceValues:
     Args:
         cancellation: norm of the mean update over the mean norm of updates, 0..1; 1 = all pull one way,
             1/sqrt(clients) = unrelated, below that = they oppose each other.
-        effective_cosine: mean cosine between two clients' updates, each pair weighted by the product of the norms that
-            the two have in the mean: 0 = unrelated, below = opposed. It is (n * cancellation**2 - 1) / (n - 1) with n
-            the effective number of clients, (sum of norms)**2 / sum of squared norms: the number of clients where
-            norms and shares are equal. None if fewer than two clients move.
         sign_conflict: share of update mass on weights where clients' largest updates differ in sign, 0..1.
         sign_conflict_null: its mean over shuffles of each client's signs among its largest updates of the layer.
-        sign_conflict_null_sd: its standard deviation over such shuffles.
         support_solo: share of the union of supports that exactly one client keeps: the average dilutes them.
         support_agree: share that several clients keep with one sign.
         support_conflict: share that several clients keep with both signs.
@@ -37,10 +32,8 @@ class InterferenceValues:
     """
 
     cancellation: float | None
-    effective_cosine: float | None
     sign_conflict: float | None
     sign_conflict_null: float | None
-    sign_conflict_null_sd: float | None
     support_solo: float | None
     support_agree: float | None
     support_conflict: float | None
@@ -114,13 +107,13 @@ def measure_interference(
         key = f"{layer}.weight"
         weights, masks = [client[key] for client, _ in clients], [mask[layer] for _, mask in clients]
         sums = sum_layer(start[key], weights, masks, shares, average[key], _num_sources(spec, layer))
-        (values,) = _values(sums, sums.by_kernel.whole(), shares)
+        (values,) = _values(sums.whole(), shares)
         layers.append(
             LayerInterference(
                 layer=layer,
                 num_clients=len(clients),
                 density_clients=sum(float(mask.double().mean()) for mask in masks) / len(masks),
-                density_union=int(_num_kept(sums.by_kernel).sum()) / start[key].numel(),
+                density_union=int(_num_kept(sums).sum()) / start[key].numel(),
                 density_global=float(average[key].ne(0).double().mean()),
                 **vars(values),
             )
@@ -142,20 +135,20 @@ def _first_linear(spec: ModelSpec) -> str:
 
 
 def _measure_circuits(
-    spec: ModelSpec, layer: str, sums: LayerSums, shares: Sequence[float], partition_id: int, circuits: Circuits
+    spec: ModelSpec, layer: str, sums: WeightSums, shares: Sequence[float], partition_id: int, circuits: Circuits
 ) -> list[CircuitInterference]:
     """Measure the weights of a layer that touch a client's circuits; none do behind hidden units."""
     if layer not in (*spec.conv_names, _first_linear(spec)):
         return []
-    device = sums.sign_variances.device
+    device = sums.solo.device
     targets, sources = (end.to(device) for end in _ends(spec, layer, circuits))
-    touching = sums.by_kernel.touching(targets, sources)
+    touching = sums.touching(targets, sources)
     return [
         CircuitInterference(
             partition_id=partition_id, class_id=class_id, layer=layer, num_weights=int(num_weights), **vars(values)
         )
         for class_id, num_weights, values in zip(
-            circuits.class_ids, _num_kept(touching), _values(sums, touching, shares), strict=True
+            circuits.class_ids, _num_kept(touching), _values(touching, shares), strict=True
         )
     ]
 
@@ -178,18 +171,13 @@ def _num_kept(sums: WeightSums) -> Tensor:
     return sums.solo + sums.agree + sums.conflict
 
 
-def _values(layer: LayerSums, sums: WeightSums, shares: Sequence[float]) -> list[InterferenceValues]:
+def _values(sums: WeightSums, shares: Sequence[float]) -> list[InterferenceValues]:
     """Return the values of each part of a layer."""
     weights = torch.tensor(shares, dtype=torch.float64, device=sums.mean_square.device)[:, None]
-    pulls = weights * sums.update_squares.sqrt()
-    total, own = pulls.sum(0), pulls.square().sum(0)
-    is_pair = (pulls > 0).sum(0) > 1
     columns = {
-        "cancellation": sums.mean_square.sqrt() / total,
-        "effective_cosine": torch.where(is_pair, (sums.mean_square - own) / (total.square() - own), torch.nan),
+        "cancellation": sums.mean_square.sqrt() / (weights * sums.update_squares.sqrt()).sum(0),
         "sign_conflict": sums.conflict_mass / sums.update_mass,
         "sign_conflict_null": sums.null_mass / sums.update_mass,
-        "sign_conflict_null_sd": _null_variance(layer, sums).sqrt() / sums.update_mass,
         "support_solo": sums.solo / _num_kept(sums),
         "support_agree": sums.agree / _num_kept(sums),
         "support_conflict": sums.conflict / _num_kept(sums),
@@ -202,14 +190,3 @@ def _values(layer: LayerSums, sums: WeightSums, shares: Sequence[float]) -> list
         )
         for part in parts
     ]
-
-
-def _null_variance(layer: LayerSums, sums: WeightSums) -> Tensor:
-    """Return the variance of the conflicting mass over shuffles, by part.
-
-    A shuffle keeps each client's number of positive signs, so the part of the variance of independent signs that these
-    numbers explain drops out. The mean is exact; this is the limit for many weights.
-    """
-    variances = layer.sign_variances.clamp(min=torch.finfo(torch.float64).tiny)[:, None]
-    explained = (sums.null_slopes.square() / variances).sum(0)
-    return (sums.null_variance - explained).clamp(min=0)

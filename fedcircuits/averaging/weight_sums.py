@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 TRIM_FRACTION = 0.2
@@ -26,8 +26,6 @@ class WeightSums:
         update_mass: of the clients' absolute updates.
         conflict_mass: the same, where clients' largest updates differ in sign.
         null_mass: its mean over shuffles of each client's signs among its largest updates.
-        null_variance: its variance if the shuffled signs were independent.
-        null_slopes: `[client, …]`, its covariance with the number of positive signs that a client's shuffles keep.
         solo: number of weights that exactly one client keeps.
         agree: number that several keep with one sign.
         conflict: number that several keep with both signs.
@@ -40,8 +38,6 @@ class WeightSums:
     update_mass: Tensor
     conflict_mass: Tensor
     null_mass: Tensor
-    null_variance: Tensor
-    null_slopes: Tensor
     solo: Tensor
     agree: Tensor
     conflict: Tensor
@@ -69,20 +65,6 @@ class WeightSums:
         return self.each(select)
 
 
-@dataclass(frozen=True)
-class LayerSums:
-    """The sums of one layer.
-
-    Args:
-        by_kernel: the sums.
-        sign_variances: `[client]`, variance of the number of positive signs among the client's largest updates if
-            each of them were drawn by itself.
-    """
-
-    by_kernel: WeightSums
-    sign_variances: Float[Tensor, " client"]
-
-
 def sum_layer(
     start: Tensor,
     weights: Sequence[Tensor],
@@ -90,7 +72,7 @@ def sum_layer(
     shares: Sequence[float],
     average: Tensor,
     num_sources: int,
-) -> LayerSums:
+) -> WeightSums:
     """Go through the clients' weights of one layer, keeping sums and one bit per client and weight.
 
     Args:
@@ -120,23 +102,19 @@ def sum_layer(
         holders += mask
         positive += mask & (weight > 0)
         negative += mask & (weight < 0)
-    probability, slopes = signs.shuffled()
     conflict = (positive > 0) & (negative > 0)
-    sums = WeightSums(
+    return WeightSums(
         mean_square=by_kernel(mean_update.square()),
         update_squares=torch.stack(update_squares),
         update_mass=by_kernel(update_mass),
         conflict_mass=by_kernel(update_mass * signs.differ),
-        null_mass=by_kernel(update_mass * probability),
-        null_variance=by_kernel(update_mass.square() * probability * (1 - probability)),
-        null_slopes=torch.stack([by_kernel(update_mass * slope) for slope in slopes]),
+        null_mass=by_kernel(update_mass * signs.conflict_probability()),
         solo=by_kernel(holders == 1),
         agree=by_kernel((holders > 1) & ~conflict),
         conflict=by_kernel(conflict),
         average_square=by_kernel(average.double().square()),
         weight_squares=torch.stack(weight_squares),
     )
-    return LayerSums(sums, signs.variances())
 
 
 class _Signs:
@@ -147,8 +125,6 @@ class _Signs:
     """
 
     def __init__(self, like: Tensor) -> None:
-        self._largest: list[Tensor] = []
-        self._positive_shares: list[float] = []
         self._num_large = torch.zeros_like(like, dtype=torch.int32)
         self._raised, self._lowered = (torch.zeros_like(like, dtype=torch.bool) for _ in range(2))
         self._all_positive, self._all_negative = (torch.ones_like(like, dtype=torch.float64) for _ in range(2))
@@ -158,8 +134,6 @@ class _Signs:
         largest = _largest(update)
         raised = largest & (update > 0)
         share = float(raised.sum()) / max(1, int(largest.sum()))
-        self._largest.append(largest)
-        self._positive_shares.append(share)
         self._num_large += largest
         self._raised |= raised
         self._lowered |= largest & (update < 0)
@@ -172,22 +146,9 @@ class _Signs:
         """Tell where clients' largest updates differ in sign."""
         return self._raised & self._lowered
 
-    def shuffled(self) -> tuple[Tensor, list[Tensor]]:
-        """Return, by weight, the probability of a conflict, and its covariance with each client's sign there."""
-        contested = self._num_large > 1
-        # A conflict is whatever is neither all positive nor all negative. Its covariance with one client's sign follows
-        # from the two: positive and all others negative, or the other way round.
-        probability = torch.where(contested, 1 - self._all_positive - self._all_negative, 0.0)
-        slopes = [
-            torch.where(contested & largest, self._all_negative * share - self._all_positive * (1 - share), 0.0)
-            for largest, share in zip(self._largest, self._positive_shares, strict=True)
-        ]
-        return probability, slopes
-
-    def variances(self) -> Float[Tensor, " client"]:
-        """Return `LayerSums.sign_variances`."""
-        shares = torch.tensor(self._positive_shares, dtype=torch.float64, device=self._num_large.device)
-        return torch.stack([largest.sum() for largest in self._largest]) * shares * (1 - shares)
+    def conflict_probability(self) -> Tensor:
+        """Return, by weight, the probability of a conflict: of whatever is neither all positive nor all negative."""
+        return torch.where(self._num_large > 1, 1 - self._all_positive - self._all_negative, 0.0)
 
 
 def _largest(update: Tensor) -> Tensor:

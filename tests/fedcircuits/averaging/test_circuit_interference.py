@@ -13,7 +13,7 @@ from fedcircuits.networks.spec import ModelSpec
 from fedcircuits.training.sparsity import Masks
 
 SPEC = ModelSpec(in_channels=2, image_size=8, channels=(3, 4), num_classes=5)
-FIGURES = ["cancellation", "effective_cosine", "support_solo", "support_agree", "support_conflict", "norm_retention"]
+FIGURES = ["cancellation", "support_solo", "support_agree", "support_conflict", "norm_retention"]
 
 Weights = dict[str, Tensor]
 
@@ -76,7 +76,7 @@ def test_a_circuits_figures_are_those_of_a_layer_in_which_only_its_weights_are_l
 def test_a_circuit_of_all_channels_has_the_figures_of_the_layers() -> None:
     measured = measure({0: circuit_of(list(range(7)))})
     for entry, layer in zip(measured.circuits, measured.layers, strict=True):
-        names = [*FIGURES, "sign_conflict", "sign_conflict_null", "sign_conflict_null_sd"]
+        names = [*FIGURES, "sign_conflict", "sign_conflict_null"]
         assert [getattr(entry, n) for n in names] == pytest.approx([getattr(layer, n) for n in names])
 
 

@@ -170,40 +170,19 @@ def test_inputs_are_left_as_they_were() -> None:
     assert client[0]["fc.weight"].tolist() == [[2.0, 2.0], [2.0, 2.0]]
 
 
-def test_the_effective_cosine_is_zero_for_orthogonal_updates_and_one_for_equal_ones() -> None:
-    orthogonal = measure_fc([1.0] * 4, [([1.0 + 2.0 * (i == j) for j in range(4)], DENSE) for i in range(3)])
-    assert orthogonal.effective_cosine == pytest.approx(0.0, abs=1e-12)
-    assert measure_fc([1.0] * 4, [([3.0, 1.0, 0.5, 1.0], DENSE)] * 3).effective_cosine == pytest.approx(1.0)
-
-
-def test_the_effective_cosine_of_two_clients_is_their_cosine_whatever_their_norms_and_shares() -> None:
-    # Updates (3, 4) and (10, 0): cosine 0.6.
-    row = measure_fc([0.0] * 4, [([3.0, 4.0, 0.0, 0.0], DENSE), ([10.0, 0.0, 0.0, 0.0], DENSE)], [0.2, 0.8])
-    assert row.effective_cosine == pytest.approx(0.6)
-
-
-def test_with_equal_norms_the_effective_cosine_follows_from_cancellation_and_the_number_of_clients() -> None:
-    clients = [([2.0, 0.0, 0.0, 0.0], DENSE), ([-2.0, 0.0, 0.0, 0.0], DENSE), ([0.0, 2.0, 0.0, 0.0], DENSE)]
-    row = measure_fc([0.0] * 4, clients)
-    assert row.cancellation is not None
-    assert row.effective_cosine == pytest.approx((3 * row.cancellation**2 - 1) / 2)
-    assert row.effective_cosine == pytest.approx(-1 / 3)  # cosines -1, 0 and 0
-
-
-def test_one_moving_client_has_nobody_to_agree_with() -> None:
+def test_one_moving_client_has_nobody_to_cancel_it() -> None:
     row = measure_fc([1.0] * 4, [([2.0, 1.0, 1.0, 1.0], DENSE), ([1.0] * 4, DENSE)])
-    assert row.effective_cosine is None
     assert row.cancellation == pytest.approx(1.0)
 
 
 def test_weights_that_one_client_alone_moves_much_have_no_chance_of_a_conflict() -> None:
     row = measure_fc([0.0] * 4, [([4.0, 0.0, 0.0, 0.0], DENSE), ([0.0, -4.0, 0.0, 0.0], DENSE)])
-    assert (row.sign_conflict, row.sign_conflict_null, row.sign_conflict_null_sd) == (0.0, 0.0, 0.0)
+    assert (row.sign_conflict, row.sign_conflict_null) == (0.0, 0.0)
 
 
 def test_clients_that_only_raise_weights_cannot_conflict_by_chance() -> None:
     row = measure_fc([0.0] * 4, [([4.0, 1.0, 0.0, 0.0], DENSE), ([4.0, 1.0, 0.0, 0.0], DENSE)])
-    assert (row.sign_conflict_null, row.sign_conflict_null_sd) == (0.0, 0.0)
+    assert row.sign_conflict_null == 0.0
 
 
 def test_the_null_of_the_sign_conflict_is_that_of_shuffled_signs() -> None:
@@ -234,7 +213,5 @@ def test_the_null_of_the_sign_conflict_is_that_of_shuffled_signs() -> None:
         measured([shuffled(m, s) for m, s in zip(magnitudes, signs, strict=True)]).sign_conflict for _ in range(300)
     ]
     conflicts = torch.tensor(drawn)
-    assert row.sign_conflict_null_sd is not None
-    # Three standard errors of a mean and of a standard deviation over 300 draws.
-    assert float(conflicts.mean()) == pytest.approx(row.sign_conflict_null, abs=3 * row.sign_conflict_null_sd / 17.3)
-    assert float(conflicts.std()) == pytest.approx(row.sign_conflict_null_sd, rel=3 / math.sqrt(2 * 299))
+    # Three standard errors of a mean over 300 draws.
+    assert float(conflicts.mean()) == pytest.approx(row.sign_conflict_null, abs=3 * float(conflicts.std()) / 17.3)
