@@ -36,7 +36,7 @@ class LayerAgreement:
         highest: the class with the most.
         num_above_chance: classes whose 95 % interval lies above 0.
         same_class_phi: correlation of two clients' circuits of one class, mean over usable pairs.
-        retest_phi: the same for two discoveries on one client's model: the ceiling.
+        retest_phi: the same in the retest: one client's model on two halves of the images.
     """
 
     layer: str
@@ -63,7 +63,7 @@ class Agreement(Findings):
             return "Stability is undefined: the circuits are empty, or have every channel."
         level = "excellently" if pooled.stability > EXCELLENT else "fairly" if pooled.stability >= POOR else "poorly"
         found = f"Clients agree {level} on the channels of a class (Φ {pooled.stability:.2f}; 0 = chance)"
-        return f"{found}, {_ceiling(pooled)} ({counted(pooled.num_classes, 'shared class')}, one seed)."
+        return f"{found}, {_against_retest(pooled)} ({counted(pooled.num_classes, 'shared class')}, one seed)."
 
 
 def examine_agreement(run: Run, server_round: int) -> Agreement:
@@ -89,7 +89,7 @@ def _phi(overlap: pd.DataFrame, server_round: int, layer: str) -> float:
     return mean(overlap.loc[(overlap["round"] == server_round) & (overlap["layer"] == layer), "phi"])
 
 
-def _ceiling(pooled: LayerAgreement) -> str:
+def _against_retest(pooled: LayerAgreement) -> str:
     """Say what the retest allows to conclude."""
     if pd.isna(pooled.retest_phi):
         return "but discovery was not repeated, so its noise is unknown"
