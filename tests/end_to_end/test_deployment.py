@@ -154,7 +154,8 @@ def test_no_error_about_a_sites_images_takes_its_paths_to_the_centre(tmp_path):
         sites.append({"data-path": folder, "label": f"site-{number}"})
     console: list[str] = []
     with Loopback(tmp_path / "federation", sites, is_secure=False) as federation:
-        directory = federation.run({**TINY, **OWN}, console.append)
+        # Ten processes that import torch take their time on two cores.
+        directory = federation.run({**TINY, **OWN, "node-timeout-s": 600}, console.append)
         centre = in_the_centre(federation)
     reason = read_info(directory)["reason"]
     for number, (_, told) in enumerate(FAULTS.values()):
