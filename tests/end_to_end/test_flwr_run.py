@@ -117,10 +117,14 @@ def test_the_default_run_learns_and_finds_usable_circuits_that_follow_the_class(
     assert (accuracy["recall"] * accuracy["num_examples"]).sum() / accuracy["num_examples"].sum() > 0.85
     # About half: the others do not hold on test images, are nearly the whole network, or name the default class.
     assert last["quality"].query("model == 'client'")["usable"].mean() > 0.35
-    overlap = last["overlap"].query("layer == 'all' and usable").groupby("comparison")["adjusted_iou"].mean()
-    same, other = overlap["same_class_across_clients"], overlap["different_class_across_clients"]
-    assert other < 0.5 * same
-    assert same <= overlap["retest"] + 0.1  # a ceiling in expectation
+    pooled = last["overlap"].query("layer == 'all' and usable")
+    same = pooled.query("comparison == 'same_class_across_clients'")
+    other = pooled.query("comparison == 'different_class_across_clients'")
+    retest = pooled.query("comparison == 'retest' and a_model == 'client'")
+    assert other["adjusted_iou"].mean() < 0.5 * same["adjusted_iou"].mean()
+    # On average the most that noise allows, of the same classes: few of them are usable in both of two clients.
+    alike = retest[retest["a_class_id"].isin(same["a_class_id"])]
+    assert same["adjusted_iou"].mean() <= alike["adjusted_iou"].mean() + 0.1
 
 
 @pytest.mark.long
